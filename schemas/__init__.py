@@ -1,0 +1,1 @@
+"""The contracts every part keeps: Avro schemas, records, codec, registry client, topic names."""
