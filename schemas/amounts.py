@@ -1,0 +1,53 @@
+"""Durations and sizes as a person writes them: ``"2m"``, ``"1GiB"``."""
+
+import re
+
+_DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SIZE = {
+    "B": 1,
+    "kB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "TiB": 1 << 40,
+}
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+
+
+class DurationMs(int):
+    """Milliseconds, written in a file as ``"500ms"``, ``"30s"``, ``"2m"``, ``"1.5h"``, ``"2d"``."""
+
+    __slots__ = ()
+
+
+class ByteSize(int):
+    """Bytes, written in a file as ``"256KiB"``, ``"1GiB"`` or ``"20MB"``."""
+
+    __slots__ = ()
+
+
+def duration(text: str) -> DurationMs:
+    """Return the milliseconds in a text such as ``"2m"``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return DurationMs(_amount(text, _DURATION_MS, 'a duration such as "500ms", "30s", "2m", "1d"'))
+
+
+def byte_size(text: str) -> ByteSize:
+    """Return the bytes in a text such as ``"1GiB"``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return ByteSize(_amount(text, _SIZE, 'a size such as "256KiB", "20MB", "1GiB"'))
+
+
+def _amount(text: str, units: dict[str, int], expected: str) -> int:
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None or match[2] not in units:
+        raise ValueError(f"expected {expected}, got {text!r}")
+    return round(float(match[1]) * units[match[2]])
