@@ -1,0 +1,139 @@
+"""A Flink session cluster's REST API, the few calls that the commands need."""
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any, NamedTuple
+
+from schemas.failure import Failure, Unavailable
+
+LIVE = frozenset(
+    {"INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "RECONCILING", "CANCELLING", "FAILING"}
+)
+_TIMEOUT_S = 10.0
+_POLL_S = 0.2
+
+
+class FlinkJob(NamedTuple):
+    """A job as the JobManager lists it; ``start_ms`` is epoch milliseconds."""
+
+    job_id: str
+    name: str
+    state: str
+    start_ms: int
+
+    @property
+    def live(self) -> bool:
+        """Say whether it still runs or tries to."""
+        return self.state in LIVE
+
+
+def call(flink_url: str, path: str, *, method: str = "GET", body: object = None) -> Any:
+    """Return the JSON that the JobManager answers.
+
+    Raises:
+        Unavailable: it does not answer.
+        Failure: it answers with an error.
+    """
+    request = urllib.request.Request(
+        flink_url.rstrip("/") + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            return json.loads(answer.read() or b"{}")
+    except urllib.error.HTTPError as error:
+        raise Failure(
+            f"Flink at {flink_url}: {method} {path}: {error.code} {_why(error)}"
+        ) from error
+    except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
+        raise Unavailable(f"Flink at {flink_url} does not answer: {error}") from error
+
+
+def _why(error: urllib.error.HTTPError) -> str:
+    """Return the first line of what the JobManager says; the rest is a Java stack."""
+    try:
+        return str(json.load(error)["errors"][-1]).strip().splitlines()[0]
+    except (OSError, ValueError, LookupError, TypeError):
+        return str(error.reason)
+
+
+def jobs(flink_url: str) -> list[FlinkJob]:
+    """Return the jobs the cluster knows, newest first."""
+    found = [
+        FlinkJob(job["jid"], job["name"], job["state"], job["start-time"])
+        for job in call(flink_url, "/jobs/overview")["jobs"]
+    ]
+    return sorted(found, key=lambda job: -job.start_ms)
+
+
+def live_job(flink_url: str, name: str) -> FlinkJob | None:
+    """Return the newest live job of that Flink name."""
+    return next((job for job in jobs(flink_url) if job.name == name and job.live), None)
+
+
+def stop(flink_url: str, job_id: str, savepoints: str, *, timeout_s: float = 120.0) -> str:
+    """Drain nothing, take a savepoint, stop; return the savepoint's path.
+
+    Raises:
+        Failure: the savepoint failed or took longer than the timeout; the job runs on.
+    """
+    answer = call(
+        flink_url,
+        f"/jobs/{job_id}/stop",
+        method="POST",
+        body={"targetDirectory": savepoints, "drain": False},
+    )
+    path = f"/jobs/{job_id}/savepoints/{answer['request-id']}"
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        status = call(flink_url, path)
+        if status["status"]["id"] == "COMPLETED":
+            operation = status["operation"]
+            if "location" in operation:
+                return str(operation["location"])
+            cause = operation.get("failure-cause", {}).get("class", "unknown")
+            raise Failure(f"the savepoint of {job_id} failed ({cause}); the job runs on")
+        time.sleep(_POLL_S)
+    raise Failure(f"the savepoint of {job_id} took longer than {timeout_s:g} s; the job runs on")
+
+
+def cancel(flink_url: str, job_id: str) -> None:
+    """Cancel a job; its last checkpoint stays."""
+    call(flink_url, f"/jobs/{job_id}?mode=cancel", method="PATCH")
+
+
+def await_running(flink_url: str, job_id: str, *, timeout_s: float = 90.0) -> None:
+    """Wait until every task of a job runs.
+
+    Raises:
+        Failure: it failed, or did not run in time; the message holds the first cause.
+    """
+    end = time.monotonic() + timeout_s
+    states: list[str] = []
+    while time.monotonic() < end:
+        job = call(flink_url, f"/jobs/{job_id}")
+        states = [vertex["status"] for vertex in job["vertices"]]
+        if states and all(state == "RUNNING" for state in states):
+            return
+        if job["state"] not in LIVE:
+            break
+        time.sleep(_POLL_S)
+    raise Failure(
+        f"job {job_id} does not run (tasks: {', '.join(states)}): {cause(flink_url, job_id)}"
+    )
+
+
+def cause(flink_url: str, job_id: str) -> str:
+    """Return the newest failure of a job in one line, or say that there is none."""
+    history = call(flink_url, f"/jobs/{job_id}/exceptions?maxExceptions=1")
+    entries = history.get("exceptionHistory", {}).get("entries", [])
+    if not entries:
+        return "no failure recorded"
+    stack = str(entries[0].get("stacktrace") or entries[0].get("exceptionName"))
+    causes = [line for line in stack.splitlines() if line.startswith("Caused by: ")]
+    return (causes[-1].removeprefix("Caused by: ") if causes else stack.splitlines()[0])[:500]

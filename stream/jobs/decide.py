@@ -1,0 +1,82 @@
+"""The alerts job's Python operator: a thin adapter over the pure engine."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pyflink.common import Row, Time, Types
+from pyflink.datastream import KeyedProcessFunction, RuntimeContext
+from pyflink.datastream.state import StateTtlConfig, ValueState, ValueStateDescriptor
+
+from schemas.codec import ReadingEncoder, encode
+from schemas.records import DeadLetter, Reading
+from stream.engine import Engine
+from stream.panes import Pane
+from stream.rules import parse_rules
+
+DECISION_TYPE = Types.ROW_NAMED(
+    ["sink", "record_key", "record_value"],
+    [Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.PRIMITIVE_ARRAY(Types.BYTE())],
+)
+
+_READING_FIELDS = len(Reading.__struct_fields__)
+_FIRST_PANE_COLUMN = 5
+_READING_COLUMN = 23
+
+
+class Ids(NamedTuple):
+    """Schema ids of the values this operator writes, by topic."""
+
+    alerts: int
+    windows: int
+    late: int
+    dead_letters: int
+
+
+class Decide(KeyedProcessFunction):
+    """Turns panes into windows and alerts, and passes on what could not enter a pane.
+
+    Keyed by device and metric. State is the engine's, as bytes, and dies when a series has been
+    silent for the time to live.
+    """
+
+    def __init__(self, rules: str, readings_topic: str, ids: Ids, ttl_days: int) -> None:
+        """Keep only what can be shipped to a worker; the engine is made in :meth:`open`."""
+        self._rules = rules
+        self._topic = readings_topic
+        self._ids = ids
+        self._ttl_days = ttl_days
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Make the engine and find the state."""
+        self._engine = Engine(parse_rules(self._rules))
+        self._late = ReadingEncoder(self._ids.late)
+        descriptor = ValueStateDescriptor("series", Types.PRIMITIVE_ARRAY(Types.BYTE()))
+        descriptor.enable_time_to_live(
+            StateTtlConfig.new_builder(Time.days(self._ttl_days))
+            .set_update_type(StateTtlConfig.UpdateType.OnCreateAndWrite)
+            .build()
+        )
+        self._state: ValueState = runtime_context.get_state(descriptor)
+
+    def process_element(
+        self, value: Row, ctx: KeyedProcessFunction.Context
+    ) -> Iterator[tuple[str, bytes, bytes]]:
+        """Yield what the row leads to, as (sink, key, value)."""
+        row = value._values  # noqa: SLF001 - the public accessors cost more than the engine
+        kind = row[1]
+        if kind == "PANE":
+            yield from self._decide(row)
+        elif kind == "LATE":
+            reading = Reading(*row[_READING_COLUMN]._values[:_READING_FIELDS])  # noqa: SLF001
+            yield "late", reading.device_id.encode(), self._late.encode(reading)
+        else:
+            letter = _dead_letter(kind, row, self._topic)
+            key = row[0] or f"{letter.kafka_partition}-{letter.kafka_offset}"
+            yield "dead-letters", key.encode(), encode(letter, self._ids.dead_letters)
+
+    def _decide(self, row: Any) -> Iterator[tuple[str, bytes, bytes]]:
+        raise NotImplementedError
+
+
+def _dead_letter(kind: str, row: Any, topic: str) -> DeadLetter:
+    raise NotImplementedError

@@ -1,0 +1,36 @@
+"""What a job needs to know about the world around it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where a job runs, reads and writes."""
+
+    flink_url: str
+    kafka_bootstrap: str
+    registry_url: str
+    lake_uri: str
+    topic_prefix: str = "tidegate."
+    python: str | None = None
+    """The interpreter of the workers; the cluster's own setting when left out."""
+
+    def topic(self, name: str) -> str:
+        """Return the topic's full name."""
+        return self.topic_prefix + name
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What an operator may choose when a job is submitted.
+
+    ``lateness_ms`` is how long a pane stays open behind its device's own clock.
+    """
+
+    parallelism: int | None = None
+    checkpoint_interval_ms: int = 10_000
+    lateness_ms: int = 5_000
+    state_ttl_days: int = 90
+    restore_from: str | None = None
+    bounded: bool = False
+    """Stop at the offsets of the start, for benchmarks and backfills."""
