@@ -1,0 +1,66 @@
+package tidegate;
+
+/**
+ * State of one device: how far its two clocks have come, and which time each is waited for to reach. Rewritten with
+ * nearly every reading, so it is four numbers and no more.
+ *
+ * <p>Null stands for a clock never heard of, or for nothing to wait for. (Flink wants public fields and a class of its own
+ * here, and nullable ones keep an empty state empty.)
+ */
+public class Clocks {
+    public Long deviceMs;
+    public Long gatewayMs;
+    /** The earliest end of a pane that waits for the device's clock; it closes when the lateness has passed as well. */
+    public Long deviceEndMs;
+    public Long gatewayEndMs;
+
+    /** The clock of {@code source}, or {@link Long#MIN_VALUE} when nothing came from it yet. */
+    long now(Source source) {
+        Long clock = source == Source.DEVICE ? deviceMs : gatewayMs;
+        return clock == null ? Long.MIN_VALUE : clock;
+    }
+
+    /** The slowest clock of a set of sources (an or of {@link Source#bit}s); of none, {@link Long#MIN_VALUE}. */
+    long slowest(int sources) {
+        long slowest = sources == 0 ? Long.MIN_VALUE : Long.MAX_VALUE;
+        for (Source source : Source.values()) {
+            if ((sources & source.bit) != 0) {
+                slowest = Math.min(slowest, now(source));
+            }
+        }
+        return slowest;
+    }
+
+    /** Moves a clock forward; it never goes back. */
+    void advance(Source source, long toMs) {
+        if (toMs <= now(source)) {
+            return;
+        }
+        if (source == Source.DEVICE) {
+            deviceMs = toMs;
+        } else {
+            gatewayMs = toMs;
+        }
+    }
+
+    /** Notes that a pane ending at {@code endMs} waits for {@code source}. */
+    void waitFor(Source source, long endMs) {
+        if (source == Source.DEVICE) {
+            deviceEndMs = deviceEndMs == null ? endMs : Math.min(deviceEndMs, endMs);
+        } else {
+            gatewayEndMs = gatewayEndMs == null ? endMs : Math.min(gatewayEndMs, endMs);
+        }
+    }
+
+    /** Whether {@code source} has come to where a pane that waits for it may close. */
+    boolean isDue(Source source, long latenessMs) {
+        Long endMs = source == Source.DEVICE ? deviceEndMs : gatewayEndMs;
+        return endMs != null && now(source) >= endMs + latenessMs;
+    }
+
+    /** Forgets what is waited for, before all open panes are looked at anew. */
+    void waitForNothing() {
+        deviceEndMs = null;
+        gatewayEndMs = null;
+    }
+}

@@ -1,0 +1,101 @@
+package tidegate;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.apache.flink.table.data.StringData;
+
+/**
+ * The readings of one metric in one pane, folded one by one in {@link Reading#ORDER} into mean, spread and slope by
+ * Welford's updates (Technometrics 4(3), 1962). Python folds the same way, and the two must agree to the last bit: the
+ * order of the operations is part of the contract.
+ */
+final class Pane {
+    final long startMs;
+    final long endMs;
+    StringData site;
+    StringData unit;
+    long n;
+    double mean;
+    double m2;
+    double lo;
+    double hi;
+    double first;
+    double last;
+    long firstTs;
+    long lastTs;
+    double tMean;
+    double tM2;
+    double tC;
+    long run;
+    double step;
+    long bad;
+    long duplicates;
+
+    private long currentRun;
+
+    private Pane(long startMs, long endMs) {
+        this.startMs = startMs;
+        this.endMs = endMs;
+        this.firstTs = startMs;
+        this.lastTs = startMs;
+    }
+
+    /** Folds readings that came in any order, some of them twice. Site and unit are those of the last one. */
+    static Pane fold(List<Reading> readings, long startMs, long endMs) {
+        List<Reading> ordered = new ArrayList<>(readings);
+        ordered.sort(Reading.ORDER);
+        Pane pane = new Pane(startMs, endMs);
+        // A set and not a look at the neighbour: sent again, a clamped reading has another ts.
+        Set<Object> seen = new HashSet<>();
+        for (Reading reading : ordered) {
+            if (!seen.add(reading.key())) {
+                pane.duplicates++;
+                continue;
+            }
+            pane.site = reading.site();
+            pane.unit = reading.unit();
+            if (reading.bad()) {
+                pane.bad++;
+            } else {
+                pane.add(reading.ts(), reading.value());
+            }
+        }
+        return pane;
+    }
+
+    private void add(long ts, double x) {
+        if (n == 0) {
+            lo = x;
+            hi = x;
+            first = x;
+            firstTs = ts;
+        } else {
+            step = Math.max(step, Math.abs(x - last));
+        }
+        currentRun = n > 0 && x == last ? currentRun + 1 : 1;
+        run = Math.max(run, currentRun);
+        if (x < lo) {
+            lo = x;
+        }
+        if (x > hi) {
+            hi = x;
+        }
+        last = x;
+        lastTs = ts;
+        welford((ts - startMs) / 1000.0, x);
+    }
+
+    /** @param t seconds since the pane's start */
+    private void welford(double t, double x) {
+        n += 1;
+        double dx = x - mean;
+        double dt = t - tMean;
+        mean += dx / n;
+        tMean += dt / n;
+        m2 += dx * (x - mean);
+        tM2 += dt * (t - tMean);
+        tC += dt * (x - mean);
+    }
+}

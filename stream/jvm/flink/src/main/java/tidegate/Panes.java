@@ -1,0 +1,176 @@
+package tidegate;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.flink.table.annotation.ArgumentHint;
+import org.apache.flink.table.annotation.ArgumentTrait;
+import org.apache.flink.table.annotation.DataTypeHint;
+import org.apache.flink.table.annotation.StateHint;
+import org.apache.flink.table.api.ValidationException;
+import org.apache.flink.table.api.dataview.ListView;
+import org.apache.flink.table.api.dataview.MapView;
+import org.apache.flink.table.catalog.DataTypeFactory;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
+import org.apache.flink.table.functions.ProcessTableFunction;
+import org.apache.flink.table.types.inference.CallContext;
+import org.apache.flink.table.types.inference.TypeInference;
+
+/**
+ * Readings in, one row per metric and pane out, closed by each device's own time.
+ *
+ * <p>Flink calls {@link #eval} once per reading, with the state of that reading's device. Readings wait in a list until
+ * their pane closes; then they are put in order, the ones sent twice are dropped, and the rest is folded into one row.
+ * Nothing here looks at a wall clock or a watermark: the same readings per device, in the same order, give the same rows.
+ *
+ * <ul>
+ *   <li>A device has two clocks, for readings with a time of its own and for those timed by its gateway. A clock stands at
+ *       the newest time seen, never beyond what the gateway and Kafka saw (see {@link Arrival#clockMs}).
+ *   <li>A pane closes when the clock of its metric has passed its end and the lateness. What comes for it later goes out at
+ *       once as LATE.
+ *   <li>A MARKER moves a clock and does nothing else.
+ *   <li>A reading too far in the future goes out as FUTURE, one with something missing as INVALID; neither moves a clock.
+ * </ul>
+ */
+@DataTypeHint(value = Columns.OUTPUT, bridgedTo = RowData.class)
+public class Panes extends ProcessTableFunction<RowData> {
+    private static final long serialVersionUID = 1L;
+    private static final int PANES_ARGUMENT = 1;
+    private static final int LATENESS_ARGUMENT = 2;
+
+    private transient String parsed;
+    private transient PaneSizes sizes;
+
+    /** One open pane of one metric; in the order in which closed panes are given out. */
+    private record Open(long endMs, StringData metric) implements Comparable<Open> {
+        private static final Comparator<Open> ORDER =
+                Comparator.comparingLong(Open::endMs).thenComparing(Open::metric);
+
+        @Override
+        public int compareTo(Open other) {
+            return ORDER.compare(this, other);
+        }
+    }
+
+    /** Checks the constants of the call when the query is planned. */
+    @Override
+    public TypeInference getTypeInference(DataTypeFactory types) {
+        TypeInference extracted = super.getTypeInference(types);
+        return TypeInference.newBuilder()
+                .staticArguments(extracted.getStaticArguments().orElseThrow())
+                .stateTypeStrategies(extracted.getStateTypeStrategies())
+                .outputTypeStrategy(call -> {
+                    check(call);
+                    return extracted.getOutputTypeStrategy().inferType(call);
+                })
+                .build();
+    }
+
+    private static void check(CallContext call) {
+        PaneSizes.parse(call.getArgumentValue(PANES_ARGUMENT, String.class).orElse(null));
+        int latenessMs = call.getArgumentValue(LATENESS_ARGUMENT, Integer.class).orElse(-1);
+        if (latenessMs < 0) {
+            throw new ValidationException(
+                    "Argument 'latenessMs' of tidegate.Panes must be a plain number of milliseconds, 0 or more, such as 5000");
+        }
+    }
+
+    /**
+     * Takes one reading or marker.
+     *
+     * @param clocks state: the device's clocks
+     * @param metrics state: whose clocks each metric goes by
+     * @param open state: the readings whose panes are open, in order of arrival
+     * @param panes pane sizes, see {@link PaneSizes}
+     * @param latenessMs how long a pane stays open beyond its end, on the clock of its metric
+     */
+    public void eval(
+            @StateHint Clocks clocks,
+            @StateHint MapView<String, MetricTime> metrics,
+            @StateHint(type = @DataTypeHint(value = "ARRAY<" + Columns.KEPT + ">")) ListView<RowData> open,
+            @ArgumentHint(
+                            value = ArgumentTrait.SET_SEMANTIC_TABLE,
+                            type = @DataTypeHint(value = Columns.INPUT, bridgedTo = RowData.class))
+                    RowData in,
+            String panes,
+            Integer latenessMs)
+            throws Exception {
+        parse(panes);
+        Arrival arrival = new Arrival(in);
+        if (arrival.isInvalid()) {
+            collect(Output.turnedAway("INVALID", arrival));
+        } else if (!arrival.isFuture()) {
+            Source source = arrival.source();
+            clocks.advance(source, arrival.clockMs());
+            if (!arrival.isMarker()) {
+                take(arrival, clocks, metrics, open, latenessMs);
+            }
+            if (clocks.isDue(source, latenessMs)) {
+                close(clocks, metrics, open, latenessMs);
+            }
+        } else if (!arrival.isMarker()) {
+            collect(Output.turnedAway("FUTURE", arrival));
+        }
+    }
+
+    private void parse(String panes) {
+        if (!panes.equals(parsed)) {
+            sizes = PaneSizes.parse(panes);
+            parsed = panes;
+        }
+    }
+
+    /** Puts a reading with the open ones, or gives it out as late. */
+    private void take(
+            Arrival arrival, Clocks clocks, MapView<String, MetricTime> metrics, ListView<RowData> open, long latenessMs)
+            throws Exception {
+        String name = arrival.metric().toString();
+        MetricTime known = metrics.get(name);
+        MetricTime metric = MetricTime.joined(known, arrival.source(), clocks);
+        if (metric != known) {
+            metrics.put(name, metric);
+        }
+        long endMs = sizes.endMs(arrival.metric(), arrival.ts());
+        if (endMs + latenessMs <= metric.now(clocks)) {
+            collect(Output.turnedAway("LATE", arrival));
+        } else {
+            open.add(arrival.reading().kept());
+            clocks.waitFor(metric.behind(clocks, endMs + latenessMs), endMs);
+        }
+    }
+
+    /** Looks at all open panes: gives out those that are due, and notes what the others wait for. */
+    private void close(Clocks clocks, MapView<String, MetricTime> metrics, ListView<RowData> open, long latenessMs)
+            throws Exception {
+        Map<StringData, MetricTime> times = new HashMap<>();
+        TreeMap<Open, List<Reading>> due = new TreeMap<>();
+        List<RowData> rest = new ArrayList<>();
+        clocks.waitForNothing();
+        for (RowData kept : open.get()) {
+            Reading reading = Reading.of(kept);
+            MetricTime metric = times.get(reading.metric());
+            if (metric == null) {
+                metric = metrics.get(reading.metric().toString());
+                times.put(reading.metric(), metric);
+            }
+            long endMs = sizes.endMs(reading.metric(), reading.ts());
+            if (endMs + latenessMs <= metric.now(clocks)) {
+                due.computeIfAbsent(new Open(endMs, reading.metric()), pane -> new ArrayList<>()).add(reading);
+            } else {
+                rest.add(kept);
+                clocks.waitFor(metric.behind(clocks, endMs + latenessMs), endMs);
+            }
+        }
+        if (due.isEmpty()) {
+            return;
+        }
+        open.clear();
+        open.addAll(rest);
+        due.forEach((pane, readings) -> collect(Output.pane(
+                pane.metric(), Pane.fold(readings, sizes.startMs(pane.metric(), readings.get(0).ts()), pane.endMs()))));
+    }
+}

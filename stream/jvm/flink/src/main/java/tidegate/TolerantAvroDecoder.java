@@ -1,0 +1,169 @@
+package tidegate;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.flink.api.common.serialization.DeserializationSchema;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.avro.shaded.org.apache.avro.Schema;
+import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericData;
+import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericDatumReader;
+import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericRecord;
+import org.apache.flink.formats.avro.AvroToRowDataConverters;
+import org.apache.flink.formats.avro.AvroToRowDataConverters.AvroToRowDataConverter;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
+import org.apache.flink.table.types.logical.RowType;
+
+/**
+ * Bytes in, a row out, always: what cannot be decoded becomes a row of nulls with the bytes and the reason in its
+ * metadata columns. See {@link TolerantAvroFormatFactory}.
+ */
+final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
+    private static final long serialVersionUID = 1L;
+    /** A zero byte and the schema's id as four bytes, the most significant first. */
+    private static final int HEADER = 5;
+
+    /** What a metadata column shows: the bytes, or the reason. */
+    enum Metadata { BYTES, REASON }
+
+    private final String readerSchema;
+    private final String url;
+    private final HashMap<String, String> properties;
+    private final int columns;
+    private final AvroToRowDataConverter toRow;
+    private final Metadata[] metadata;
+    private final TypeInformation<RowData> produced;
+
+    private transient Schema expected;
+    private transient Registry registry;
+    private transient BoundedDecoder bytes;
+    private transient Map<Integer, GenericDatumReader<GenericRecord>> readers;
+    private transient Counter numUndecodable;
+
+    /**
+     * @param reader the contract projected to {@code columns}
+     * @param properties the registry client's settings, or null
+     * @param metadata the metadata columns behind the others, in order
+     */
+    TolerantAvroDecoder(
+            Schema reader,
+            String url,
+            Map<String, String> properties,
+            RowType columns,
+            List<Metadata> metadata,
+            TypeInformation<RowData> produced) {
+        this.readerSchema = reader.toString();
+        this.url = url;
+        this.properties = properties == null ? null : new HashMap<>(properties);
+        this.columns = columns.getFieldCount();
+        this.toRow = AvroToRowDataConverters.createRowConverter(columns);
+        this.metadata = metadata.toArray(new Metadata[0]);
+        this.produced = produced;
+    }
+
+    @Override
+    public void open(InitializationContext context) {
+        expected = new Schema.Parser().parse(readerSchema);
+        registry = new Registry(url, properties);
+        bytes = new BoundedDecoder();
+        readers = new HashMap<>();
+        numUndecodable = context.getMetricGroup().counter("numUndecodable");
+    }
+
+    @Override
+    public RowData deserialize(byte[] message) throws IOException {
+        try {
+            return good(decode(message));
+        } catch (Undecodable e) {
+            numUndecodable.inc();
+            return bad(message, e.getMessage());
+        }
+    }
+
+    private GenericRowData decode(byte[] message) throws IOException, Undecodable {
+        int id = schemaId(message);
+        GenericDatumReader<GenericRecord> reader = reader(id);
+        bytes.start(message, HEADER);
+        int left;
+        GenericRowData row;
+        try {
+            row = (GenericRowData) toRow.convert(reader.read(null, bytes));
+            left = bytes.left();
+        } catch (IOException | RuntimeException e) {
+            // Avro says "not such a record" by half a dozen exceptions of its own and Java's. A reader that stopped
+            // half way is not trusted with the next record.
+            readers.remove(id);
+            throw new Undecodable("not a record of schema " + id + ": " + e);
+        }
+        if (left > 0) {
+            throw new Undecodable(left + " bytes behind the end of a record of schema " + id);
+        }
+        return row;
+    }
+
+    private static int schemaId(byte[] message) throws Undecodable {
+        if (message == null) {
+            throw new Undecodable("tombstone (a null value)");
+        }
+        if (message.length == 0) {
+            throw new Undecodable("empty value");
+        }
+        if (message[0] != 0) {
+            throw new Undecodable("the first byte is " + (message[0] & 0xff) + ", not the 0 of the Confluent wire format");
+        }
+        if (message.length < HEADER) {
+            throw new Undecodable("only " + message.length + " bytes, the schema id is cut off");
+        }
+        return ByteBuffer.wrap(message).getInt(1);
+    }
+
+    private GenericDatumReader<GenericRecord> reader(int id) throws IOException, Undecodable {
+        GenericDatumReader<GenericRecord> known = readers.get(id);
+        if (known != null) {
+            return known;
+        }
+        ClassLoader loader = Thread.currentThread().getContextClassLoader();
+        GenericDatumReader<GenericRecord> fresh =
+                new GenericDatumReader<>(registry.schema(id), expected, new GenericData(loader));
+        readers.put(id, fresh);
+        return fresh;
+    }
+
+    private RowData good(GenericRowData row) {
+        if (metadata.length == 0) {
+            return row;
+        }
+        GenericRowData wider = new GenericRowData(columns + metadata.length);
+        for (int i = 0; i < columns; i++) {
+            wider.setField(i, row.getField(i));
+        }
+        return wider;
+    }
+
+    private RowData bad(byte[] message, String reason) {
+        GenericRowData row = new GenericRowData(columns + metadata.length);
+        for (int i = 0; i < metadata.length; i++) {
+            Object shown = switch (metadata[i]) {
+                case BYTES -> message == null ? new byte[0] : message;
+                case REASON -> StringData.fromString(reason);
+            };
+            row.setField(columns + i, shown);
+        }
+        return row;
+    }
+
+    @Override
+    public boolean isEndOfStream(RowData row) {
+        return false;
+    }
+
+    @Override
+    public TypeInformation<RowData> getProducedType() {
+        return produced;
+    }
+}
