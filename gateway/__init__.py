@@ -1,0 +1,1 @@
+"""The edge daemon: MQTT readings in, made durable, and on to Kafka as Avro."""

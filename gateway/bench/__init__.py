@@ -1,0 +1,1 @@
+"""The edge benchmark: what a reading costs from MQTT to Kafka."""

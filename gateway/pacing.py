@@ -1,0 +1,57 @@
+"""Waiting before trying again, and saying why once."""
+
+import logging
+import time
+from collections.abc import Callable
+from random import random
+
+
+def backoff_s(attempt: int, *, first_s: float = 0.5, most_s: float = 30.0) -> float:
+    """Return how long to wait before attempt number ``attempt`` (0 is the first repeat).
+
+    Exponential with full jitter, so that a fleet does not come back in step; see "Exponential
+    Backoff And Jitter" (M. Brooker, AWS Architecture Blog, 2015).
+    """
+    return random() * min(most_s, first_s * 2.0 ** min(attempt, 16)) + 0.05
+
+
+class Trouble:
+    """One kind of trouble: logged when it starts, once a minute with a count, and when it ends."""
+
+    def __init__(
+        self,
+        log: logging.Logger,
+        what: str,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        every_s: float = 60.0,
+    ) -> None:
+        self._log = log
+        self._what = what
+        self._now = now
+        self._every_s = every_s
+        self._cause = ""
+        self._count = 0
+        self._told_at = 0.0
+
+    @property
+    def cause(self) -> str:
+        """Return the present cause, empty when there is no trouble."""
+        return self._cause
+
+    def seen(self, cause: str) -> None:
+        """Count one occurrence; log it if the cause is new or was last told a while ago."""
+        now = self._now()
+        known = cause == self._cause
+        self._count = self._count + 1 if known else 1
+        if known and now - self._told_at < self._every_s:
+            return
+        times = f" ({self._count} times)" if known else ""
+        self._cause, self._told_at = cause, now
+        self._log.warning("%s: %s%s", self._what, cause, times)
+
+    def over(self) -> None:
+        """Say that it is over, if there was any."""
+        if self._cause:
+            self._log.warning("%s: over after %d times", self._what, self._count)
+            self._cause, self._count = "", 0

@@ -1,0 +1,153 @@
+"""The three payload formats: a bare number, one JSON reading, a JSON object of several metrics.
+
+JSON is RFC 8259 as msgspec reads it: UTF-8 without a byte order mark, no NaN or Infinity, nothing
+behind the document. Of two equal members of one object the last counts.
+"""
+
+import re
+from math import isfinite
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from gateway.invalid import Invalid
+from gateway.routes import Format, metric_id
+from schemas.records import Quality
+
+MAX_METRICS = 1024
+_MAX_TEXT = 64
+_LONG = 1 << 63
+# Year 9999: later times fit Avro's long and Java, and nothing else can print them.
+MAX_TS = 253_402_300_799_999
+_NOT_FINITE = re.compile(rb"(?i)\b(nan|inf|infinity)\b")
+
+
+class Parsed(NamedTuple):
+    """What one payload said; ``values`` are (metric, value), the metric empty when unnamed."""
+
+    values: list[tuple[str, float]]
+    ts: int | None
+    seq: int | None
+    boot: str | None
+    unit: str | None
+    quality: Quality
+
+
+class _Json(msgspec.Struct, gc=False):
+    value: float
+    ts: int | None = None
+    unit: str | None = None
+    seq: int | None = None
+    boot: str | int | None = None
+    quality: Literal["GOOD", "UNCERTAIN", "BAD"] = "GOOD"
+
+
+_json = msgspec.json.Decoder(_Json).decode
+_number = msgspec.json.Decoder(float).decode
+_metrics = msgspec.json.Decoder(dict[str, int | float | str | None]).decode
+
+
+def parse(payload: bytes, form: Format, max_magnitude: float) -> Parsed:
+    """Return what a payload says.
+
+    Args:
+        payload: the MQTT payload.
+        form: which of the formats it should be in.
+        max_magnitude: a value beyond ± this is out of range.
+
+    Raises:
+        Invalid: with the reason.
+    """
+    try:
+        parsed = _PARSERS[form](payload)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _why(payload, form, error) from error
+    for metric, value in parsed.values:
+        if not -max_magnitude <= value <= max_magnitude:
+            raise _beyond(metric, value, max_magnitude)
+    return parsed
+
+
+def _parse_number(payload: bytes) -> Parsed:
+    return Parsed([("", _number(payload))], None, None, None, None, "GOOD")
+
+
+def _parse_json(payload: bytes) -> Parsed:
+    p = _json(payload)
+    if p.unit is not None and len(p.unit) > _MAX_TEXT:
+        raise Invalid("OUT_OF_RANGE", f"unit is longer than {_MAX_TEXT} characters")
+    boot = None if p.boot is None else _boot(p.boot)
+    return Parsed([("", p.value)], _ts(p.ts), _seq(p.seq), boot, p.unit, p.quality)
+
+
+def _parse_metrics(payload: bytes) -> Parsed:
+    members = _metrics(payload)
+    ts = _ts(_whole("ts", members.pop("ts", None)))
+    seq = _seq(_whole("seq", members.pop("seq", None)))
+    boot = members.pop("boot", None)
+    if not members:
+        raise Invalid("BAD_JSON", "no metric in the object")
+    if len(members) > MAX_METRICS:
+        raise Invalid("TOO_LARGE", f"more than {MAX_METRICS} metrics in one message")
+    values = [(metric_id(name), _float(name, value)) for name, value in members.items()]
+    return Parsed(values, ts, seq, None if boot is None else _boot(boot), None, "GOOD")
+
+
+_PARSERS = {"number": _parse_number, "json": _parse_json, "metrics": _parse_metrics}
+
+
+def _float(name: str, value: float | str | None) -> float:
+    if value is None or isinstance(value, str):
+        raise Invalid("NOT_A_NUMBER", f"{name} is {str(value)[:40]!r}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise Invalid("OUT_OF_RANGE", f"{name} does not fit a double") from error
+
+
+def _whole(name: str, value: float | str | None) -> int | None:
+    if value is None or type(value) is int:
+        return value
+    raise Invalid("BAD_JSON", f"{name} is no integer")
+
+
+def _ts(ts: int | None) -> int | None:
+    if ts is None or 0 <= ts <= MAX_TS:
+        return ts
+    raise Invalid("OUT_OF_RANGE", f"ts {ts:.6g} is no time in ms between 1970 and 9999")
+
+
+def _seq(seq: int | None) -> int | None:
+    if seq is None or -_LONG <= seq < _LONG:
+        return seq
+    raise Invalid("OUT_OF_RANGE", "seq does not fit 64 bits")
+
+
+def _boot(boot: str | float) -> str:
+    if isinstance(boot, float) or len(text := str(boot)) > _MAX_TEXT:
+        raise Invalid("OUT_OF_RANGE", f"boot is no integer or text of {_MAX_TEXT} characters")
+    return text
+
+
+def _beyond(metric: str, value: float, limit: float) -> Invalid:
+    name = metric or "value"
+    if not isfinite(value):
+        return Invalid("NOT_FINITE", f"{name} is {value}")
+    return Invalid("OUT_OF_RANGE", f"{name} is {value:g}, beyond ±{limit:g}")
+
+
+def _why(payload: bytes, form: Format, error: Exception) -> Invalid:
+    """Name the reason of a failed parse; slow, and off the path of good messages."""
+    if isinstance(error, RecursionError):
+        return Invalid("BAD_JSON", "nested too deeply")
+    if isinstance(error, UnicodeDecodeError):
+        return Invalid("BAD_JSON", "not UTF-8")
+    text = str(error)
+    if "out of range" in text:
+        return Invalid("OUT_OF_RANGE", text)
+    if isinstance(error, msgspec.ValidationError):
+        of_value = "$.value" in text or "$[...]" in text or form == "number"
+        return Invalid("NOT_A_NUMBER" if of_value else "BAD_JSON", text)
+    if _NOT_FINITE.search(payload):
+        return Invalid("NOT_FINITE", "NaN or Infinity is no JSON number")
+    return Invalid("NOT_A_NUMBER" if form == "number" else "BAD_JSON", text)

@@ -1,0 +1,149 @@
+"""From an MQTT topic to site, device and metric.
+
+A route's topic is written with named wildcards, ``sensors/{site}/{device}/{metric}``; each name
+stands for one whole level. Ids are validated here, before they become a Kafka key or a label.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from gateway.invalid import Invalid
+
+Format = Literal["json", "number", "metrics"]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_METRIC = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NAME = re.compile(r"\{([a-z_]+)\}")
+# Bounds the cache below; a fleet within one gateway's reach has far fewer topics.
+_MAX_TOPICS = 20_000
+
+
+class Route(NamedTuple):
+    """One line of the routing table, compiled; ``metric`` and ``site`` may be fixed."""
+
+    template: str
+    mqtt_filter: str
+    pattern: re.Pattern[str]
+    payload: Format
+    site: str | None
+    metric: str | None
+    unit: str | None
+
+
+class Target(NamedTuple):
+    """Where a topic leads; ``metric`` is empty where the payload names its metrics."""
+
+    device_id: str
+    site: str
+    metric: str
+    payload: Format
+    unit: str | None
+
+
+def compile_route(
+    template: str,
+    payload: Format,
+    *,
+    site: str | None = None,
+    metric: str | None = None,
+    unit: str | None = None,
+) -> Route:
+    """Check a route and return it compiled.
+
+    Raises:
+        ValueError: with what is wrong with it, for the person who wrote it.
+    """
+    levels = template.split("/")
+    names = [match[1] for level in levels if (match := _NAME.fullmatch(level))]
+    _check_levels(template, levels, names)
+    if ("site" in names) == (site is not None):
+        raise ValueError('needs its site once: as "{site}" in the topic or as site = "…"')
+    if "device" not in names:
+        raise ValueError('needs "{device}" as one level of the topic')
+    metrics = ("metric" in names) + (metric is not None)
+    if metrics != (0 if payload == "metrics" else 1):
+        wanted = "no metric: the payload names them" if payload == "metrics" else "its metric once"
+        raise ValueError(f'a "{payload}" route needs {wanted}')
+    for value, kind in ((site, _ID), (metric, _METRIC)):
+        if value is not None and not kind.fullmatch(value):
+            raise ValueError(f"{value!r} is no valid id; ids match {kind.pattern}")
+    parts = [_level_pattern(level) for level in levels]
+    mqtt_filter = "/".join("+" if _NAME.fullmatch(level) else level for level in levels)
+    pattern = re.compile("/".join(parts))
+    return Route(template, mqtt_filter, pattern, payload, site, metric, unit)
+
+
+def _check_levels(template: str, levels: list[str], names: list[str]) -> None:
+    if template.startswith("$"):
+        raise ValueError('topics that begin with "$" are the broker\'s own')
+    for level in levels:
+        if not _NAME.fullmatch(level) and re.search(r"[+#{}\x00]", level):
+            raise ValueError(f'level {level!r}: write a wildcard as one whole level, "{{name}}"')
+    if len(set(names)) < len(names):
+        raise ValueError("names a wildcard twice")
+
+
+def _level_pattern(level: str) -> str:
+    match = _NAME.fullmatch(level)
+    return f"(?P<{match[1]}>[^/]*)" if match else re.escape(level)
+
+
+class Router:
+    """Finds the first route that fits a topic; remembers the topics it has seen."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = tuple(routes)
+        self._known: dict[bytes, Target] = {}
+
+    def target(self, topic: bytes) -> Target:
+        """Return where a topic leads.
+
+        Raises:
+            Invalid: NO_ROUTE or BAD_ID.
+        """
+        known = self._known.get(topic)
+        if known is not None:
+            return known
+        target = self._find(topic)
+        if len(self._known) >= _MAX_TOPICS:
+            self._known.clear()
+        self._known[topic] = target
+        return target
+
+    def _find(self, topic: bytes) -> Target:
+        try:
+            text = topic.decode()
+        except UnicodeDecodeError as error:
+            raise Invalid("NO_ROUTE", "the topic is not UTF-8") from error
+        for route in self._routes:
+            if match := route.pattern.fullmatch(text):
+                return _target(route, match)
+        raise Invalid("NO_ROUTE", "no route fits the topic")
+
+
+def metric_id(text: str) -> str:
+    """Return a metric's name when it is valid.
+
+    Raises:
+        Invalid: BAD_ID.
+    """
+    if not _METRIC.fullmatch(text):
+        raise Invalid("BAD_ID", f"metric {text[:80]!r} does not match {_METRIC.pattern}")
+    return text
+
+
+def _target(route: Route, match: re.Match[str]) -> Target:
+    named = match.groupdict()
+    site = named.get("site", route.site) or ""
+    for name, value in (("site", site), ("device", named["device"])):
+        if not _ID.fullmatch(value):
+            raise Invalid("BAD_ID", f"{name} {value[:80]!r} does not match {_ID.pattern}")
+    metric = named.get("metric", route.metric)
+    return Target(
+        f"{site}.{named['device']}",
+        site,
+        "" if metric is None else metric_id(metric),
+        route.payload,
+        route.unit,
+    )

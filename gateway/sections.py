@@ -1,0 +1,174 @@
+"""The gateway's settings, every key with its default, and what is made of them."""
+
+import ssl
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway import kafka
+from gateway.routes import Format, Route, compile_route
+from schemas.config import ByteSize, DurationMs, read_secret
+from schemas.topics import DEFAULT_PREFIX
+
+Scalar = str | int | float | bool
+
+
+class GatewaySection(msgspec.Struct, frozen=True):
+    """Who this gateway is and where it keeps its files."""
+
+    id: str
+    data_dir: str
+
+
+class MqttSection(msgspec.Struct, frozen=True):
+    """The broker; ``mqtt://`` is plain, ``mqtts://`` is TLS."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    client_id: str = ""
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    allow_insecure: bool = False
+    keepalive: DurationMs = DurationMs(30_000)
+    session_expiry: DurationMs = DurationMs(7 * 86_400_000)
+    receive_maximum: int = 1000
+
+
+class KafkaSection(msgspec.Struct, frozen=True):
+    """The brokers; the ``librdkafka`` table goes to the client as it is."""
+
+    bootstrap_servers: str
+    topic_prefix: str = DEFAULT_PREFIX
+    allow_insecure: bool = False
+    librdkafka: dict[str, Scalar] = {}
+
+
+class RegistrySection(msgspec.Struct, frozen=True):
+    """The schema registry's Confluent API."""
+
+    url: str
+
+
+class SpoolSection(msgspec.Struct, frozen=True):
+    """How much disk the spool may take, and from which share of it on /readyz warns."""
+
+    quota: ByteSize = ByteSize(1 << 30)
+    high_water: float = 0.8
+
+
+class LimitsSection(msgspec.Struct, frozen=True):
+    """What a message may at most be."""
+
+    payload: ByteSize = ByteSize(256 << 10)
+    magnitude: float = 1.7976931348623157e308
+
+
+class MarkersSection(msgspec.Struct, frozen=True):
+    """When a device counts as quiet, and for how long markers follow."""
+
+    min_quiet: DurationMs = DurationMs(120_000)
+    limit: DurationMs = DurationMs(2 * 86_400_000)
+    max_devices: int = 50_000
+
+
+class AdminSection(msgspec.Struct, frozen=True):
+    """Where /healthz /readyz /metrics /version are served; empty serves nothing."""
+
+    listen: str = "127.0.0.1:9464"
+
+
+class RouteSection(msgspec.Struct, frozen=True):
+    """One line of the routing table."""
+
+    topic: str
+    payload: Format
+    site: str | None = None
+    metric: str | None = None
+    unit: str | None = None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """A whole gateway.toml."""
+
+    gateway: GatewaySection
+    kafka: KafkaSection
+    registry: RegistrySection
+    mqtt: MqttSection = MqttSection()
+    spool: SpoolSection = SpoolSection()
+    limits: LimitsSection = LimitsSection()
+    markers: MarkersSection = MarkersSection()
+    admin: AdminSection = AdminSection()
+    routes: tuple[RouteSection, ...] = ()
+
+
+class Address(NamedTuple):
+    """A host and a port."""
+
+    host: str
+    port: int
+
+
+def routes(config: Config) -> list[Route]:
+    """Return the routing table, compiled."""
+    return [compiled(route) for route in config.routes]
+
+
+def address(text: str) -> Address:
+    """Return the host and port of ``host:port``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"expected host:port, got {text!r}")
+    return Address(host.strip("[]"), int(port))
+
+
+def broker(mqtt: MqttSection) -> Address:
+    """Return the MQTT broker's address; the ports are the registered ones where none is given."""
+    url = urlsplit(mqtt.url)
+    return Address(url.hostname or "", url.port or (8883 if url.scheme == "mqtts" else 1883))
+
+
+def mqtt_tls(mqtt: MqttSection) -> Callable[[], ssl.SSLContext] | None:
+    """Return how to make the TLS context, None for a plain connection."""
+    if urlsplit(mqtt.url).scheme != "mqtts":
+        return None
+
+    def context() -> ssl.SSLContext:
+        made = ssl.create_default_context(cafile=mqtt.ca_file or None)
+        made.minimum_version = ssl.TLSVersion.TLSv1_2
+        if mqtt.cert_file:
+            made.load_cert_chain(mqtt.cert_file, mqtt.key_file or None)
+        return made
+
+    return context
+
+
+def producer_settings(section: KafkaSection) -> dict[str, Scalar]:
+    """Return librdkafka's configuration; ``x_file`` in the operator's table is the secret ``x``.
+
+    Raises:
+        ConfigError: a secret cannot be read.
+    """
+    table = {
+        key.removesuffix("_file"): read_secret(str(value)) if key.endswith("_file") else value
+        for key, value in section.librdkafka.items()
+    }
+    return kafka.settings(section.bootstrap_servers, table)
+
+
+def compiled(route: RouteSection) -> Route:
+    """Return one route, compiled.
+
+    Raises:
+        ValueError: it is wrong.
+    """
+    return compile_route(
+        route.topic, route.payload, site=route.site, metric=route.metric, unit=route.unit
+    )

@@ -1,0 +1,291 @@
+"""The spool thread: group commit for the network, a bounded feed for the uplink.
+
+It commits whenever it is free, with no timer: while one commit is on its way to the disk the next
+batch gathers, so latency and batching both come from the load. Discards ride in the same loop.
+Nobody else touches the database, so reading for the uplink happens here too.
+
+    network ──offer──▶ [ mail ] ──▶ commit ──▶ acknowledgements ──▶ network
+    uplink ◀──take── [ feed, bounded ] ◀── read back from disk
+    uplink ──discard, rewind, own messages──▶ [ mail ]
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from gateway.message import Arrivals, Message
+from gateway.spool import Batch, DeviceRow, Spool, SpoolFull
+
+# A spooled byte is about four in memory once it is a record, so the feed stays below 10 MB.
+_FEED_BYTES = 1 << 20
+_RETRY_S = 0.5
+# The gateway's own messages have no epoch: no connection has to live for them.
+_NO_EPOCH = -1
+
+
+class Done(NamedTuple):
+    """Messages that are on disk now and may be acknowledged on the connection of that epoch."""
+
+    epoch: int
+    mids: list[int]
+
+
+class Level(NamedTuple):
+    """How full the spool is; times in ms."""
+
+    messages: int = 0
+    used_bytes: int = 0
+    oldest_ts: int | None = None
+    full: bool = False
+    commits: int = 0
+    damaged: int = 0
+    set_aside: int = 0
+
+
+class _Mail:
+    """What the other threads left for the spool thread; guarded by its condition."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[Arrivals] = []
+        self.discard_upto = 0
+        self.devices: list[DeviceRow] = []
+        self.rewind = False
+        self.stop = False
+
+
+class Spooling:
+    """Owns the spool from inside one thread; the other methods are for the other threads."""
+
+    def __init__(
+        self,
+        open_spool: Callable[[], Spool],
+        on_done: Callable[[Done], None],
+        *,
+        devices_heard_after: int = 0,
+    ) -> None:
+        """Take a function that opens the spool, called in the thread itself.
+
+        Args:
+            open_spool: opens the one connection.
+            on_done: called in the spool thread after each commit; must only hand over.
+            devices_heard_after: which remembered devices still matter, wall clock ms.
+        """
+        self._open = open_spool
+        self._on_done = on_done
+        self._devices_heard_after = devices_heard_after
+        self._mail = _Mail()
+        self._posted = threading.Condition()
+        self._feed: deque[Batch] = deque()
+        self._feed_bytes = 0
+        self._fed = threading.Condition()
+        self._fed_upto = 0
+        self._more_on_disk = True
+        self._pending: list[Arrivals] = []
+        self._pending_bytes = 0
+        self._full = False
+        self._commits = 0
+        self._devices: list[DeviceRow] = []
+        self._ready = threading.Event()
+        self.level = Level()
+        self.beat_s = time.monotonic()
+
+    # For the network thread.
+
+    def offer(self, arrivals: Arrivals) -> None:
+        """Hand over messages for the next commit; returns at once."""
+        with self._posted:
+            self._mail.arrivals.append(arrivals)
+            self._pending_bytes += _size(arrivals)
+            self._posted.notify()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return roughly how much memory messages take that are not on disk yet."""
+        return self._pending_bytes
+
+    # For the uplink thread.
+
+    def opened(self) -> list[DeviceRow]:
+        """Wait until the spool is open; return the devices it remembers."""
+        self._ready.wait()
+        return self._devices
+
+    def take(self, wait_s: float) -> Batch | None:
+        """Return the next batch in order, or None when none came in time."""
+        with self._fed:
+            if not self._feed:
+                self._fed.wait(wait_s)
+            if not self._feed:
+                return None
+            batch = self._feed.popleft()
+            self._feed_bytes -= batch.size
+        if self._more_on_disk and self._feed_bytes < _FEED_BYTES:
+            self._wake()
+        return batch
+
+    def drained(self) -> bool:
+        """Return whether the uplink has taken everything that was ever committed or offered."""
+        return not (self._feed or self._more_on_disk or self._pending or self._mail.arrivals)
+
+    def discard(self, upto: int, devices: Sequence[DeviceRow] = ()) -> None:
+        """Let the spool forget the batches up to and with this row; Kafka has them."""
+        with self._posted:
+            self._mail.discard_upto = upto
+            self._mail.devices += devices
+            self._posted.notify()
+
+    def rewind(self) -> None:
+        """Start the feed again behind the last discarded batch; returns once that is so."""
+        with self._posted:
+            self._mail.rewind = True
+            self._posted.notify()
+            self._posted.wait_for(lambda: not self._mail.rewind or self._mail.stop)
+
+    def append_own(self, messages: list[Message]) -> None:
+        """Spool the gateway's own messages behind everything that is waiting now."""
+        self.offer(Arrivals(_NO_EPOCH, [], messages))
+
+    # The thread.
+
+    def stop(self) -> None:
+        """Let the thread commit what it has and end."""
+        with self._posted:
+            self._mail.stop = True
+            self._posted.notify_all()
+
+    def run(self) -> None:
+        """Serve until stopped.
+
+        Raises:
+            SpoolCorrupt, sqlite3.Error: the process must end; nothing was acknowledged for it.
+        """
+        spool = self._open()
+        self._devices = spool.devices(self._devices_heard_after)
+        self._fed_upto = spool.cursor
+        self._set_level(spool)
+        self._ready.set()
+        try:
+            stopping = False
+            while not stopping:
+                mail = self._collect()
+                stopping = mail.stop
+                self._serve(spool, mail)
+        finally:
+            spool.close()
+
+    def _collect(self) -> _Mail:
+        with self._posted:
+            if not self._has_mail():
+                self._posted.wait(_RETRY_S)
+            mail, self._mail = self._mail, _Mail()
+            self._mail.stop = mail.stop
+            # The uplink waits for its rewind; the flag falls once it was done.
+            self._mail.rewind = mail.rewind
+        self.beat_s = time.monotonic()
+        return mail
+
+    def _has_mail(self) -> bool:
+        mail = self._mail
+        return bool(
+            mail.arrivals
+            or mail.discard_upto
+            or mail.rewind
+            or mail.stop
+            or (self._more_on_disk and not self._feed)
+        )
+
+    def _serve(self, spool: Spool, mail: _Mail) -> None:
+        if mail.discard_upto:
+            spool.discard(mail.discard_upto, mail.devices)
+            self._commits += 1
+        self._pending += mail.arrivals
+        if self._pending:
+            self._append(spool)
+        if mail.rewind:
+            self._rewind(spool)
+        self._refill(spool)
+        self._set_level(spool)
+
+    def _append(self, spool: Spool) -> None:
+        try:
+            spool.append([m for arrivals in self._pending for m in arrivals.messages])
+        except SpoolFull:
+            self._append_what_fits(spool)
+            return
+        self._full = False
+        self._committed(self._pending)
+        self._pending = []
+
+    def _append_what_fits(self, spool: Spool) -> None:
+        """Commit as many of the pending arrivals, in order, as the spool still takes."""
+        # Those of an earlier connection will come again on this one, so they are not kept twice.
+        newest = max(arrivals.epoch for arrivals in self._pending)
+        keep = [a for a in self._pending if a.epoch == newest]
+        self._let_go([a for a in self._pending if a.epoch != newest])
+        fitted = 0
+        for arrivals in keep:
+            try:
+                spool.append(arrivals.messages)
+            except SpoolFull:
+                break
+            fitted += 1
+        self._full = fitted < len(keep)
+        self._committed(keep[:fitted])
+        self._pending = keep[fitted:]
+
+    def _committed(self, written: list[Arrivals]) -> None:
+        self._commits += 1
+        self._more_on_disk = True
+        self._let_go(written)
+        for arrivals in written:
+            if arrivals.mids:
+                self._on_done(Done(arrivals.epoch, arrivals.mids))
+
+    def _let_go(self, gone: list[Arrivals]) -> None:
+        with self._posted:
+            self._pending_bytes -= sum(map(_size, gone))
+
+    def _rewind(self, spool: Spool) -> None:
+        with self._fed:
+            self._feed.clear()
+            self._feed_bytes = 0
+        self._fed_upto = spool.cursor
+        self._more_on_disk = True
+        with self._posted:
+            self._mail.rewind = False
+            self._posted.notify_all()
+
+    def _refill(self, spool: Spool) -> None:
+        """Read on from the disk while the feed has room."""
+        if not self._more_on_disk or self._feed_bytes >= _FEED_BYTES:
+            return
+        batches = spool.read(self._fed_upto, _FEED_BYTES)
+        self._more_on_disk = bool(batches)
+        if batches:
+            self._fed_upto = batches[-1].row_id
+            with self._fed:
+                self._feed.extend(batches)
+                self._feed_bytes += sum(batch.size for batch in batches)
+                self._fed.notify()
+
+    def _wake(self) -> None:
+        with self._posted:
+            self._posted.notify()
+
+    def _set_level(self, spool: Spool) -> None:
+        self.level = Level(
+            spool.messages,
+            spool.used_bytes(),
+            spool.oldest_ts() if spool.messages else None,
+            self._full,
+            self._commits,
+            spool.damaged,
+            spool.set_aside,
+        )
+
+
+def _size(arrivals: Arrivals) -> int:
+    # 200: what Python takes for a message beside its bytes, roughly.
+    return sum(len(m.payload) + len(m.topic) + 200 for m in arrivals.messages)
