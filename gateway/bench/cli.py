@@ -1,0 +1,46 @@
+"""``bench edge``: the gateway measured on this machine."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--readings", default=200_000, show_default=True, help="How many to queue and drain.")
+@click.option("--rate", default=5000.0, show_default=True, help="Steady messages a second.")
+@click.option("--seconds", default=20.0, show_default=True, help="How long the steady load lasts.")
+@click.option("--mqtt", help="A broker's URL; else a mosquitto is started.")
+@click.option("--kafka", help="Bootstrap servers; else librdkafka's mock cluster is started.")
+@click.option("--registry", help="A registry's URL; else a stand-in is started.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the spool goes: on a disk, not in memory.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def edge(
+    readings: int,
+    rate: float,
+    seconds: float,
+    mqtt: str | None,
+    kafka: str | None,
+    registry: str | None,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure CPU, throughput, latency, memory and bytes from MQTT to Kafka."""
+    from gateway.bench.run import Options, measure  # noqa: PLC0415
+
+    where = folder or Path(tempfile.gettempdir())
+    figures = measure(Options(readings, rate, seconds, mqtt, kafka, registry, where))
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    for name, figure in figures.items():
+        click.echo(f"{name:36} {figure}")
+
+
+if __name__ == "__main__":
+    edge()
