@@ -8,6 +8,7 @@ them once readers have had time to finish: between the two a reading stands twic
 
 import hashlib
 import json
+import math
 import time
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -161,7 +162,7 @@ def compact(
             total.files_read + (len(old) if rewritten else 0),
             total.rows_read + read,
             total.rows_kept + kept,
-            total.files_deleted + _delete_replaced(lake, folder, now - grace_s),
+            total.files_deleted + _delete_replaced(lake, folder, now - grace_s if grace_s else math.inf),
         )
     return total
 
@@ -216,7 +217,7 @@ def _rewrite(lake: Lake, folder: str, paths: list[str]) -> tuple[int, int]:
 
 
 def _delete_replaced(lake: Lake, folder: str, before_s: float) -> int:
-    """Delete what notes from before that time name, then the notes; return the file count."""
+    """Delete what notes not newer than that name, then the notes; return the file count."""
     deleted = 0
     for note in _notes(lake, folder):
         if note.at_s > before_s:

@@ -10,22 +10,26 @@ One source, one pane operator, one Python operator:
 """
 
 from pyflink.common import Types
-from pyflink.table import DataTypes, Schema, StatementSet, StreamTableEnvironment
+from pyflink.datastream import DataStream, KeyedStream
+from pyflink.java_gateway import get_gateway
+from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
 from stream.jobs import tables
 from stream.jobs.decide import DECISION_TYPE, Decide, Ids
 from stream.jobs.settings import Cluster, Tuning
 
-_READING_TYPE = (
-    "ROW<device_id STRING, metric STRING, site STRING, kind STRING, unit STRING, "
-    "gateway_id STRING, gateway_epoch BIGINT, `value` DOUBLE, ts BIGINT, device_ts BIGINT, "
-    "device_boot STRING, device_seq BIGINT, quality STRING, gateway_seq BIGINT, part INT, "
-    "`repeat` INT, received_ts BIGINT, clock STRING, replayed BOOLEAN, "
-    "kafka_partition INT, kafka_offset BIGINT>"
-)
-
-# What Decide gets, by position; see there.
-_PANE_TYPES = {
+_SQL_TYPES = {
+    "STRING": Types.STRING(),
+    "BIGINT": Types.LONG(),
+    "INT": Types.INT(),
+    "DOUBLE": Types.DOUBLE(),
+    "BOOLEAN": Types.BOOLEAN(),
+    "BYTES": Types.PRIMITIVE_ARRAY(Types.BYTE()),
+}
+_ORIGIN = {"kafka_partition": "INT", "kafka_offset": "BIGINT"}
+_READING = tables.READING_COLUMNS | _ORIGIN
+# What Decide gets, by position: a pane or a reading that could not enter one …
+_PANE = {
     "device_id": "STRING",
     "kind": "STRING",
     "metric": "STRING",
@@ -49,22 +53,17 @@ _PANE_TYPES = {
     "step": "DOUBLE",
     "bad": "BIGINT",
     "duplicates": "BIGINT",
-    "reading": _READING_TYPE,
 }
-_UNDECODABLE_TYPES = {
-    "undecodable": "BYTES",
-    "undecodable_reason": "STRING",
-    "kafka_partition": "INT",
-    "kafka_offset": "BIGINT",
-}
+# … or a record that is no reading.
+_UNDECODABLE = {"undecodable": "BYTES", "undecodable_reason": "STRING"} | _ORIGIN
+
+SINKS = {"alerts": "alerts", "windows": "windows", "late": "late", "dead_letters": "dead-letters"}
 
 _DECODABLE = f"""
 SELECT {", ".join(f"`{name}`" for name in tables.READING_COLUMNS)},
   kts, kafka_partition, kafka_offset
 FROM readings WHERE device_id IS NOT NULL
 """
-
-SINKS = {"alerts": "alerts", "windows": "windows", "late": "late", "dead_letters": "dead-letters"}
 
 
 def build(
@@ -88,18 +87,16 @@ def build(
     """
     group = f"{cluster.topic_prefix}alerts"
     t_env.create_temporary_table("readings", tables.readings(cluster, tuning, group))
-    t_env.execute_sql("CREATE TEMPORARY SYSTEM FUNCTION panes AS 'tidegate.Panes'")
+    t_env.create_java_temporary_system_function("panes", "tidegate.Panes")
     t_env.create_temporary_view("decodable", t_env.sql_query(_DECODABLE))
-    rows = t_env.to_data_stream(t_env.sql_query(_rows_sql(panes, tuning.lateness_ms)))
-    decided = (
-        rows.key_by(_series, key_type=Types.STRING())
-        .process(
-            Decide(rules, cluster.topic("readings"), ids, tuning.state_ttl_days), DECISION_TYPE
-        )
-        .name("decide")
-        .uid("decide")
-    )
+    decide = Decide(rules, cluster.topic("readings"), ids, tuning.state_ttl_days)
+    decided = _rows(t_env, panes, tuning.lateness_ms).process(decide, DECISION_TYPE)
+    decided.name("decide").uid("decide")
     t_env.create_temporary_view("decided", t_env.from_data_stream(decided, _DECIDED))
+    return _sinks(t_env, cluster)
+
+
+def _sinks(t_env: StreamTableEnvironment, cluster: Cluster) -> StatementSet:
     statements = t_env.create_statement_set()
     for table, topic in SINKS.items():
         # Exactly once costs a reader the wait for a checkpoint: only alerts are worth it. The
@@ -108,7 +105,7 @@ def build(
         sink = tables.bytes_sink(cluster, topic, transactional_prefix=prefix)
         t_env.create_temporary_table(table, sink)
         statements.add_insert_sql(
-            f"INSERT INTO {table} SELECT record_key, record_value FROM decided "  # noqa: S608
+            f"INSERT INTO {table} SELECT record_key, record_value FROM decided "
             f"WHERE sink = '{topic}'"
         )
     return statements
@@ -116,29 +113,61 @@ def build(
 
 _DECIDED = (
     Schema.new_builder()
-    .column("sink", DataTypes.STRING())
-    .column("record_key", DataTypes.BYTES())
-    .column("record_value", DataTypes.BYTES())
+    .column("sink", "STRING")
+    .column("record_key", "BYTES")
+    .column("record_value", "BYTES")
     .build()
 )
 
 
-def _series(row: object) -> str:
-    return f"{row[0]}\n{row[2]}"  # type: ignore[index]
+def _rows(t_env: StreamTableEnvironment, panes: str, lateness_ms: int) -> KeyedStream:
+    """Return Decide's rows, keyed by device and metric.
+
+    ``DataStream.key_by`` would send every row through a Python worker of its own only to put the
+    key in front. The query does that, so the stream can be keyed in the JVM as PyFlink keys it.
+    """
+    row_type = Types.ROW_NAMED(
+        [*_PANE, "reading", *_UNDECODABLE],
+        [*_types(_PANE), Types.ROW_NAMED(list(_READING), _types(_READING)), *_types(_UNDECODABLE)],
+    )
+    keyed_type = Types.ROW_NAMED(["series", "data"], [Types.STRING(), row_type])
+    query = t_env.sql_query(_rows_sql(panes, lateness_ms))
+    rows = t_env.to_append_stream(query, keyed_type)
+    keyed = rows._j_data_stream.keyBy(  # noqa: SLF001 - what DataStream.key_by does
+        get_gateway().jvm.KeyByKeySelector(), Types.ROW([Types.STRING()]).get_java_type_info()
+    )
+    return KeyedStream(keyed, row_type, DataStream(rows._j_data_stream))  # noqa: SLF001
+
+
+def _types(columns: dict[str, str]) -> list[object]:
+    return [_SQL_TYPES[kind] for kind in columns.values()]
 
 
 def _rows_sql(panes: str, lateness_ms: int) -> str:
     """Return the query for Decide's rows. ``panes`` holds only metric names and numbers."""
-    taken = ", ".join(f"`{name}`" for name in _PANE_TYPES)
-    nothing = ", ".join(f"CAST(NULL AS {kind})" for kind in _UNDECODABLE_TYPES.values())
-    literals = {"device_id": "''", "kind": "'UNDECODABLE'", "metric": "''"}
-    no_pane = ", ".join(
-        literals.get(name, f"CAST(NULL AS {kind})") for name, kind in _PANE_TYPES.items()
+    reading_type = f"ROW<{_declared(_READING)}>"
+    data_type = f"ROW<{_declared(_PANE)}, reading {reading_type}, {_declared(_UNDECODABLE)}>"
+    taken = ", ".join(f"`{name}`" for name in _PANE)
+    no_pane = _nulls(
+        {name: kind for name, kind in _PANE.items() if name not in ("device_id", "kind")}
     )
     return f"""
-    SELECT {taken}, {nothing} FROM panes(
+    SELECT device_id || CHR(10) || metric,
+      CAST(ROW({taken}, reading, {_nulls(_UNDECODABLE)}) AS {data_type})
+    FROM panes(
       `in` => TABLE decodable PARTITION BY device_id,
       panes => '{panes}', latenessMs => {lateness_ms}, uid => 'panes')
     UNION ALL
-    SELECT {no_pane}, {", ".join(_UNDECODABLE_TYPES)} FROM readings WHERE device_id IS NULL
-    """  # noqa: S608
+    SELECT '',
+      CAST(ROW('', 'UNDECODABLE', {no_pane}, CAST(NULL AS {reading_type}),
+        {", ".join(_UNDECODABLE)}) AS {data_type})
+    FROM readings WHERE device_id IS NULL
+    """
+
+
+def _declared(columns: dict[str, str]) -> str:
+    return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+
+
+def _nulls(columns: dict[str, str]) -> str:
+    return ", ".join(f"CAST(NULL AS {kind})" for kind in columns.values())

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +15,8 @@ LIVE = frozenset(
 )
 _TIMEOUT_S = 10.0
 _POLL_S = 0.2
+# The last line of a Python traceback, which the JobManager shows within a Java one.
+_PYTHON_ERROR = re.compile(r"(?!org\.|java\.|Caused)[\w.]+(Error|Exception|Warning): ")
 
 
 class FlinkJob(NamedTuple):
@@ -134,6 +137,7 @@ def cause(flink_url: str, job_id: str) -> str:
     entries = history.get("exceptionHistory", {}).get("entries", [])
     if not entries:
         return "no failure recorded"
-    stack = str(entries[0].get("stacktrace") or entries[0].get("exceptionName"))
-    causes = [line for line in stack.splitlines() if line.startswith("Caused by: ")]
-    return (causes[-1].removeprefix("Caused by: ") if causes else stack.splitlines()[0])[:500]
+    lines = str(entries[0].get("stacktrace") or entries[0].get("exceptionName")).splitlines()
+    python = [line for line in lines if _PYTHON_ERROR.match(line)]
+    java = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return (python or java or lines)[-1][:500]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
 from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import StateTtlConfig, ValueState, ValueStateDescriptor
@@ -19,8 +20,8 @@ DECISION_TYPE = Types.ROW_NAMED(
 )
 
 _READING_FIELDS = len(Reading.__struct_fields__)
-_FIRST_PANE_COLUMN = 5
-_READING_COLUMN = 23
+_FIRST_OF_PANE = 5
+_READING = 23
 
 
 class Ids(NamedTuple):
@@ -30,6 +31,7 @@ class Ids(NamedTuple):
     windows: int
     late: int
     dead_letters: int
+    readings: int
 
 
 class Decide(KeyedProcessFunction):
@@ -50,6 +52,7 @@ class Decide(KeyedProcessFunction):
         """Make the engine and find the state."""
         self._engine = Engine(parse_rules(self._rules))
         self._late = ReadingEncoder(self._ids.late)
+        self._readings = ReadingEncoder(self._ids.readings)
         descriptor = ValueStateDescriptor("series", Types.PRIMITIVE_ARRAY(Types.BYTE()))
         descriptor.enable_time_to_live(
             StateTtlConfig.new_builder(Time.days(self._ttl_days))
@@ -67,16 +70,44 @@ class Decide(KeyedProcessFunction):
         if kind == "PANE":
             yield from self._decide(row)
         elif kind == "LATE":
-            reading = Reading(*row[_READING_COLUMN]._values[:_READING_FIELDS])  # noqa: SLF001
+            reading = Reading(*row[_READING]._values[:_READING_FIELDS])  # noqa: SLF001
             yield "late", reading.device_id.encode(), self._late.encode(reading)
         else:
-            letter = _dead_letter(kind, row, self._topic)
+            now_ms = ctx.timer_service().current_processing_time()
+            letter = self._dead_letter(kind, row, now_ms)
             key = row[0] or f"{letter.kafka_partition}-{letter.kafka_offset}"
             yield "dead-letters", key.encode(), encode(letter, self._ids.dead_letters)
 
     def _decide(self, row: Any) -> Iterator[tuple[str, bytes, bytes]]:
+        state = self._state.value()
         raise NotImplementedError
 
+    def _dead_letter(self, kind: str, row: Any, now_ms: int) -> DeadLetter:
+        if kind == "UNDECODABLE":
+            payload, detail, partition, offset = row[_READING + 1 :]
+        else:
+            fields = row[_READING]._values  # noqa: SLF001
+            payload, detail = self._turned_away(kind, fields[:_READING_FIELDS])
+            partition, offset = fields[_READING_FIELDS:]
+        return DeadLetter(
+            origin="JOB",
+            reason=kind,
+            detail=detail or "",
+            payload=bytes(payload or b""),
+            at=now_ms,
+            kafka_topic=self._topic,
+            kafka_partition=partition,
+            kafka_offset=offset,
+        )
 
-def _dead_letter(kind: str, row: Any, topic: str) -> DeadLetter:
-    raise NotImplementedError
+    def _turned_away(self, kind: str, fields: Any) -> tuple[bytes, str]:
+        """Return the reading's bytes as the gateway would write them, and what is wrong with it."""
+        if kind == "FUTURE":
+            reading = Reading(*fields)
+            return self._readings.encode(reading), (
+                f"event time {reading.ts} is more than a minute ahead of its arrival "
+                f"(gateway {reading.received_ts})"
+            )
+        named = dict(zip(Reading.__struct_fields__, fields, strict=True))
+        missing = [name for name, value in named.items() if value is None]
+        return msgspec.json.encode(named), f"without a value: {', '.join(missing)}"

@@ -1,32 +1,31 @@
 """The tables that jobs read and write. Descriptors, not SQL text: no value needs quoting."""
 
-from pyflink.table import DataTypes, Schema, TableDescriptor
-from pyflink.table.types import DataType
+from pyflink.table import Schema, TableDescriptor
 
 from schemas.contracts import contract_text
 from stream.jobs.settings import Cluster, Tuning
 
 # The reading as Flink sees it, in the contract's order: enums as text, times as milliseconds.
-READING_COLUMNS: dict[str, DataType] = {
-    "device_id": DataTypes.STRING(),
-    "metric": DataTypes.STRING(),
-    "site": DataTypes.STRING(),
-    "kind": DataTypes.STRING(),
-    "unit": DataTypes.STRING(),
-    "gateway_id": DataTypes.STRING(),
-    "gateway_epoch": DataTypes.BIGINT(),
-    "value": DataTypes.DOUBLE(),
-    "ts": DataTypes.BIGINT(),
-    "device_ts": DataTypes.BIGINT(),
-    "device_boot": DataTypes.STRING(),
-    "device_seq": DataTypes.BIGINT(),
-    "quality": DataTypes.STRING(),
-    "gateway_seq": DataTypes.BIGINT(),
-    "part": DataTypes.INT(),
-    "repeat": DataTypes.INT(),
-    "received_ts": DataTypes.BIGINT(),
-    "clock": DataTypes.STRING(),
-    "replayed": DataTypes.BOOLEAN(),
+READING_COLUMNS: dict[str, str] = {
+    "device_id": "STRING",
+    "metric": "STRING",
+    "site": "STRING",
+    "kind": "STRING",
+    "unit": "STRING",
+    "gateway_id": "STRING",
+    "gateway_epoch": "BIGINT",
+    "value": "DOUBLE",
+    "ts": "BIGINT",
+    "device_ts": "BIGINT",
+    "device_boot": "STRING",
+    "device_seq": "BIGINT",
+    "quality": "STRING",
+    "gateway_seq": "BIGINT",
+    "part": "INT",
+    "repeat": "INT",
+    "received_ts": "BIGINT",
+    "clock": "STRING",
+    "replayed": "BOOLEAN",
 }
 
 
@@ -39,11 +38,11 @@ def readings(cluster: Cluster, tuning: Tuning, group: str) -> TableDescriptor:
     for name, kind in READING_COLUMNS.items():
         schema = schema.column(name, kind)
     schema = (
-        schema.column_by_metadata("undecodable", DataTypes.BYTES(), "value.undecodable")
-        .column_by_metadata("undecodable_reason", DataTypes.STRING(), "value.reason")
-        .column_by_metadata("kts", DataTypes.TIMESTAMP_LTZ(3), "timestamp")
-        .column_by_metadata("kafka_partition", DataTypes.INT(), "partition")
-        .column_by_metadata("kafka_offset", DataTypes.BIGINT(), "offset")
+        schema.column_by_metadata("undecodable", "BYTES", "value.undecodable")
+        .column_by_metadata("undecodable_reason", "STRING", "value.reason")
+        .column_by_metadata("kts", "TIMESTAMP_LTZ(3)", "timestamp")
+        .column_by_metadata("kafka_partition", "INT", "partition")
+        .column_by_metadata("kafka_offset", "BIGINT", "offset")
     )
     table = (
         TableDescriptor.for_connector("kafka")
@@ -74,8 +73,8 @@ def bytes_sink(
         TableDescriptor.for_connector("kafka")
         .schema(
             Schema.new_builder()
-            .column("record_key", DataTypes.BYTES())
-            .column("record_value", DataTypes.BYTES())
+            .column("record_key", "BYTES")
+            .column("record_value", "BYTES")
             .build()
         )
         .option("topic", cluster.topic(topic))
@@ -103,11 +102,11 @@ def lake(cluster: Cluster) -> TableDescriptor:
     for name, kind in READING_COLUMNS.items():
         if name not in ("kind", "site"):
             is_time = name in ("ts", "device_ts", "received_ts")
-            schema = schema.column(name, DataTypes.TIMESTAMP_LTZ(3) if is_time else kind)
-    schema = schema.column("kafka_partition", DataTypes.INT())
-    schema = schema.column("kafka_offset", DataTypes.BIGINT())
+            schema = schema.column(name, "TIMESTAMP_LTZ(3)" if is_time else kind)
+    schema = schema.column("kafka_partition", "INT")
+    schema = schema.column("kafka_offset", "BIGINT")
     # Partition columns stand last.
-    schema = schema.column("dt", DataTypes.STRING()).column("site", DataTypes.STRING())
+    schema = schema.column("dt", "STRING").column("site", "STRING")
     return (
         TableDescriptor.for_connector("filesystem")
         .schema(schema.build())

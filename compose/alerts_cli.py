@@ -1,0 +1,53 @@
+"""`tidegate alerts`: follow the alerts topic."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from compose.follow import decoder, follow
+from compose.local.endpoints import read
+from compose.options import state_option
+from schemas.records import Alert
+from schemas.topics import DEFAULT_PREFIX
+
+_COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "blue"}
+
+
+@click.group()
+def alerts() -> None:
+    """Follow the alerts topic."""
+
+
+@alerts.command()
+@click.option("--site", help="Only this site.")
+@click.option("--prefix", default=DEFAULT_PREFIX, show_default=True, help="Of every topic.")
+@click.option("--new", is_flag=True, help="Only alerts from now on.")
+@click.option("--once", is_flag=True, help="Stop at the topic's end.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@state_option
+def tail(
+    site: str | None, prefix: str, state: Path, *, new: bool, once: bool, as_json: bool
+) -> None:
+    """Print each transition of an alert as it is committed."""
+    endpoints = read(state)
+    decoded = decoder(Alert, endpoints.registry_url)
+    topic = f"{prefix}alerts"
+    for batch in follow(endpoints.kafka_bootstrap, topic, from_start=not new, until_end=once):
+        for message in batch:
+            alert = decoded(message.value())
+            if site is None or alert.site == site:
+                click.echo(msgspec.json.encode(alert) if as_json else line(alert))
+
+
+def line(alert: Alert) -> str:
+    """Return an alert's transition as one line for a person."""
+    when = datetime.fromtimestamp(alert.emitted_at / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    severity = click.style(f"{alert.severity:8}", fg=_COLOURS[alert.severity])
+    score = "" if alert.score is None else f", score {alert.score:.1f}"
+    return (
+        f"{when}  {severity} {alert.event:11} {alert.device_id} {alert.metric} "
+        f"{alert.value:.4g} {alert.unit or ''}".rstrip()
+        + f" ({alert.rule}: {alert.comparator} {alert.threshold_enter:g}{score})"
+    )

@@ -1,0 +1,107 @@
+"""Reading a topic as a person or a check does: all partitions, no group, nothing committed."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from schemas.codec import decode, unframe
+from schemas.contracts import plain
+from schemas.failure import Failure, Unavailable
+from schemas.records import Alert, DeadLetter, Device, Reading, RuleSet, WindowFeatures
+from schemas.registry import Registry
+
+R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter, Device, RuleSet)
+_TIMEOUT_S = 10.0
+
+
+def follow(
+    bootstrap: str,
+    topic: str,
+    *,
+    from_start: bool = True,
+    until_end: bool = False,
+    committed_only: bool = True,
+    batch: int = 1000,
+    idle_s: float = 0.2,
+) -> Iterator[list[Message]]:
+    """Yield batches of records as they come, empty ones when nothing came for a while.
+
+    Args:
+        bootstrap: the brokers.
+        topic: the topic's full name.
+        from_start: begin with the oldest record, not with the next.
+        until_end: stop once every partition was read to its end as of now.
+        committed_only: leave out records of open and aborted transactions.
+        batch: the most records in one batch.
+        idle_s: how long to wait for a record before an empty batch.
+
+    Raises:
+        Unavailable: the brokers do not answer.
+        Failure: the topic does not exist.
+    """
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "tidegate-follow",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed" if committed_only else "read_uncommitted",
+            "log_level": 0,
+        }
+    )
+    try:
+        start = OFFSET_BEGINNING if from_start else OFFSET_END
+        partitions = _partitions(consumer, bootstrap, topic)
+        consumer.assign([TopicPartition(topic, partition, start) for partition in partitions])
+        open_ = set(partitions)
+        while open_ or not until_end:
+            messages = []
+            for message in consumer.consume(batch, idle_s):
+                error = message.error()
+                if error is None:
+                    messages.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                    open_.discard(message.partition())
+                elif not error.retriable() and error.fatal():
+                    raise Unavailable(f"Kafka at {bootstrap}: {error.str()}")
+            yield messages
+    finally:
+        consumer.close()
+
+
+def _partitions(consumer: Consumer, bootstrap: str, topic: str) -> list[int]:
+    try:
+        found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
+    except KafkaException as error:
+        raise Unavailable(f"Kafka at {bootstrap} does not answer: {error.args[0].str()}") from error
+    if found.error is not None:
+        raise Failure(f"topic {topic}: {found.error.str()}; `tidegate topics apply` creates topics")
+    return sorted(found.partitions)
+
+
+def decoder(kind: type[R], registry_url: str) -> Callable[[bytes], R]:
+    """Return a function from values to records that fetches each writer's schema once.
+
+    Raises (when called):
+        ValueError: the value is no such record.
+        RegistryDown, RegistryRefused
+    """
+    registry = Registry(registry_url)
+    writers: dict[int, Any] = {}
+
+    def decoded(value: bytes) -> R:
+        schema_id, _body = unframe(value)
+        if schema_id not in writers:
+            writers[schema_id] = plain(registry.text(schema_id))
+        return decode(kind, value, writers[schema_id])
+
+    return decoded

@@ -1,0 +1,41 @@
+"""Where a job can go on from: the newest complete checkpoint or savepoint on the lake's storage."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pyarrow import fs
+
+CHECKPOINTS = "_flink/checkpoints"
+SAVEPOINTS = "_flink/savepoints"
+
+
+class Snapshot(NamedTuple):
+    """A snapshot's folder as Flink names it, and when its metadata was written."""
+
+    uri: str
+    at_s: float
+
+
+def newest(
+    files: fs.FileSystem, lake_uri: str, job_ids: Iterable[str], savepoints: Iterable[str] = ()
+) -> str | None:
+    """Return the newest snapshot of these jobs; None when there is none.
+
+    A snapshot counts once it has its ``_metadata``, which Flink writes last.
+    """
+    bucket = lake_uri.removeprefix("s3://")
+    found = [
+        Snapshot(f"s3://{info.path.removesuffix('/_metadata')}", info.mtime.timestamp())
+        for job_id in job_ids
+        for info in files.get_file_info(
+            fs.FileSelector(
+                f"{bucket}/{CHECKPOINTS}/{job_id}", recursive=True, allow_not_found=True
+            )
+        )
+        if info.base_name == "_metadata"
+    ]
+    for uri in savepoints:
+        (info,) = files.get_file_info([f"{uri.removeprefix('s3://')}/_metadata"])
+        if info.type == fs.FileType.File:
+            found.append(Snapshot(uri, info.mtime.timestamp()))
+    return max(found, key=lambda snapshot: snapshot.at_s).uri if found else None
