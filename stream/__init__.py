@@ -1,0 +1,1 @@
+"""Stream jobs: panes, sliding windows, rules and alerts, and the Parquet lake."""

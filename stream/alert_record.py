@@ -1,0 +1,122 @@
+"""Alert records: a transition of one rule on one series, as it goes to the alerts topic."""
+
+import re
+from uuid import UUID, uuid5
+
+from msgspec.structs import replace
+
+from schemas.records import Alert, WindowFeatures
+from stream.detectors import Verdict
+from stream.lifecycle import Change, Life, Phase
+from stream.rule import Rule
+from stream.windows import Subject
+
+# uuid5(NAMESPACE_URL, "urn:tidegate:alert"), fixed for ever: alert ids hang on it.
+_NAMESPACE = UUID("9a27adb5-063b-558c-94be-6e8acfb2457a")
+FIELDS = ("device_id", "metric", "site", "unit", "value", "score", "level", "limit")
+"""What an annotation may name in double braces."""
+PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+
+
+def alert_id(fingerprint: str, starts_at: int) -> str:
+    """Return the id of the alert of a rule and key that started then: the same in every run."""
+    return str(uuid5(_NAMESPACE, f"{fingerprint}@{starts_at}"))
+
+
+def fingerprint(rule_name: str, of: Subject) -> str:
+    """Return what names a rule and a key; none of the parts can hold a slash."""
+    return f"{rule_name}/{of.device_id}/{of.metric}"
+
+
+def record(
+    rule: Rule, of: Subject, window: WindowFeatures, verdict: Verdict, life: Life, change: Change
+) -> Alert:
+    """Return the record of a transition. All its times are event time.
+
+    Args:
+        rule: whose transition it is.
+        of: the series.
+        window: the window that caused it.
+        verdict: what was compared.
+        life: after the transition, with the alert's last record if there was one.
+        change: the transition.
+    """
+    severity = rule.severities[change.top]
+    at, before = window.window_end, life.open
+    starts_at = at if before is None else before.starts_at
+    mark = fingerprint(rule.name, of)
+    return Alert(
+        alert_id=alert_id(mark, starts_at),
+        fingerprint=mark,
+        seq=0 if before is None else before.seq + 1,
+        rule=rule.name,
+        rule_version=rule.version,
+        category=rule.category,
+        event=change.event,
+        state=change.state,
+        prev_state=change.prev_state,
+        severity=severity.level,
+        prev_severity=None if change.prev_top is None else rule.severities[change.prev_top].level,
+        asset_id=of.device_id,
+        device_id=of.device_id,
+        site=of.site,
+        metric=of.metric,
+        unit=of.unit,
+        value=verdict.value,
+        threshold_enter=severity.shown_enter,
+        threshold_exit=severity.shown_exit,
+        comparator=f"{rule.to} {rule.op}",
+        score=verdict.statistic,
+        baseline_mean=verdict.baseline_mean,
+        baseline_std=verdict.baseline_std,
+        sample_count=window.count,
+        peak_value=life.peak_value,
+        window_start=window.window_start,
+        window_end=at,
+        condition_since=life.since,
+        starts_at=starts_at,
+        ends_at=at if change.event == "RESOLVED" else None,
+        last_true_at=life.last_true,
+        emitted_at=at,
+        resolve_reason="VALUE" if change.event == "RESOLVED" else None,
+        labels=rule.labels,
+        annotations={
+            key: _filled(text, of, verdict, severity.level, severity.shown_enter)
+            for key, text in rule.annotations.items()
+        },
+    )
+
+
+def rule_changed(last: Alert, phase: Phase, at: int) -> Alert:
+    """Return the record that closes an alert whose rule is gone or means something else now.
+
+    Args:
+        last: the alert's newest record.
+        phase: where it was.
+        at: the end of the pane that met the new rules, ms.
+    """
+    return replace(
+        last,
+        seq=last.seq + 1,
+        event="RESOLVED",
+        state="RESOLVED",
+        prev_state=None if phase == "INACTIVE" else phase,
+        prev_severity=None,
+        ends_at=at,
+        emitted_at=at,
+        resolve_reason="RULE_CHANGED",
+    )
+
+
+def _filled(text: str, of: Subject, verdict: Verdict, level: str, limit: float) -> str:
+    known = {
+        "device_id": of.device_id,
+        "metric": of.metric,
+        "site": of.site,
+        "unit": of.unit or "",
+        "value": f"{verdict.value:.6g}",
+        "score": "" if verdict.statistic is None else f"{verdict.statistic:.3g}",
+        "level": level,
+        "limit": f"{limit:.6g}",
+    }
+    return PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), text)

@@ -1,0 +1,169 @@
+"""The life of an alert: INACTIVE → PENDING → FIRING → RECOVERING → RESOLVED, per rule and key.
+
+Every severity has its own hysteresis (enter, exit) and its own delays, and is active or not by
+itself; the alert has the severity of the highest active one. All time is event time: the ends of
+the windows that were evaluated. A window that holds nothing is no evaluation, neither true nor
+false.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from schemas.records import Alert, AlertEvent, AlertState
+from schemas.records import Severity as SeverityName
+
+Phase = Literal["INACTIVE", "PENDING", "FIRING", "RECOVERING"]
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """How long a condition must last: this much event time, and this many evaluations."""
+
+    ms: int = 0
+    count: int = 0
+
+
+class Severity(msgspec.Struct, frozen=True):
+    """One severity: a score enters it at ``enter`` and leaves it below ``exit``.
+
+    Scores are signed so that more is worse; ``shown_enter`` and ``shown_exit`` are the limits as
+    written in the rule file.
+    """
+
+    level: SeverityName
+    enter: float
+    exit: float
+    delay: Hold
+    keep: Hold
+    shown_enter: float
+    shown_exit: float
+
+
+class Level(msgspec.Struct, array_like=True):
+    """What is remembered of one severity: true now, since when, and active or not."""
+
+    true: bool = False
+    since: int = 0
+    seen: int = 0
+    last_true: int = 0
+    missed: int = 0
+    active: bool = False
+
+
+class Life(msgspec.Struct, array_like=True):
+    """What is remembered of one rule for one key; ``levels`` is empty while INACTIVE.
+
+    ``open`` is the newest record of an alert that is not resolved.
+    """
+
+    levels: list[Level] = []
+    since: int = 0
+    last_true: int = 0
+    peak: float = 0.0
+    peak_value: float = 0.0
+    open: Alert | None = None
+
+
+class Change(NamedTuple):
+    """A transition that is worth a record; ``top`` indexes the severities."""
+
+    event: AlertEvent
+    state: AlertState
+    prev_state: AlertState | None
+    top: int
+    prev_top: int | None
+
+
+def phase(life: Life) -> Phase:
+    """Return where an alert is in its life."""
+    if not life.levels:
+        return "INACTIVE"
+    top = _top(life.levels)
+    if top < 0:
+        return "PENDING"
+    return "FIRING" if life.levels[top].true else "RECOVERING"
+
+
+def advance(
+    life: Life, severities: Sequence[Severity], score: float, value: float, at: int
+) -> Change | None:
+    """Take one evaluation into the life, in place; return the transition it makes, if any.
+
+    Args:
+        life: changed in place.
+        severities: from the lowest to the highest.
+        score: what is held against the limits; more is worse. Finite.
+        value: the aggregate, kept as the peak beside the worst score.
+        at: the window's end, ms.
+    """
+    before, before_top = phase(life), _top(life.levels)
+    if not life.levels:
+        if score < severities[0].enter:
+            return None
+        life.levels = [Level() for _ in severities]
+        life.since, life.peak, life.peak_value = at, score, value
+    elif score > life.peak:
+        life.peak, life.peak_value = score, value
+    for level, severity in zip(life.levels, severities, strict=True):
+        _take(level, severity, score, at)
+    _lift(life.levels)
+    if any(level.true for level in life.levels):
+        life.last_true = at
+    top = _top(life.levels)
+    change = _change(life, before, before_top, top)
+    if top < 0 and life.last_true != at:
+        life.levels = []
+    return change
+
+
+def _take(level: Level, severity: Severity, score: float, at: int) -> None:
+    if score >= (severity.exit if level.true else severity.enter):
+        if not level.true:
+            level.true, level.since, level.seen = True, at, 0
+        level.seen += 1
+        level.missed = 0
+        level.last_true = at
+        if _reached(severity.delay, at - level.since, level.seen):
+            level.active = True
+        return
+    level.true = False
+    level.missed += 1
+    if level.active and _reached(severity.keep, at - level.last_true, level.missed):
+        level.active = False
+
+
+def _reached(hold: Hold, elapsed_ms: int, count: int) -> bool:
+    return elapsed_ms >= hold.ms and count >= hold.count
+
+
+def _lift(levels: Sequence[Level]) -> None:
+    """Make active what is true below an active severity.
+
+    Otherwise an alert would resolve when its highest severity ends while a lower one, true all
+    the time, still waits for its own delay.
+    """
+    above = False
+    for level in reversed(levels):
+        if above and level.true:
+            level.active = True
+        above = above or level.active
+
+
+def _top(levels: Sequence[Level]) -> int:
+    for index in range(len(levels) - 1, -1, -1):
+        if levels[index].active:
+            return index
+    return -1
+
+
+def _change(life: Life, before: Phase, before_top: int, top: int) -> Change | None:
+    if top == before_top:
+        return None
+    prev: AlertState | None = None if before == "INACTIVE" else before
+    if top < 0:
+        return Change("RESOLVED", "RESOLVED", prev, before_top, None)
+    state: AlertState = "FIRING" if life.levels[top].true else "RECOVERING"
+    if before_top < 0:
+        return Change("FIRED", state, prev, top, None)
+    return Change("ESCALATED" if top > before_top else "DEESCALATED", state, prev, top, before_top)

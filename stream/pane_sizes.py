@@ -1,0 +1,46 @@
+"""How long the panes of each metric are: as long as the slides of its rules allow.
+
+Long panes mean few rows for Python; a pane must divide every slide of the rules that may match
+its metric. The pane operator knows exact names and ``*``, so a rule on any other glob counts for
+all metrics that no rule names.
+"""
+
+from collections.abc import Callable, Iterable
+
+from stream.rule import Rule, Rules, is_glob, matches
+
+PANES_MS = (1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000)
+_UNUSED_MS = 300_000
+"""Panes of metrics without a rule: their rows go nowhere, their open readings take memory."""
+
+
+def pane_sizes(rules: Rules) -> str:
+    """Return the pane operator's argument, such as ``temperature=900000,*=300000`` (ms)."""
+    sizes = {metric: _size(_covering(rules, metric)) for metric in _named(rules)}
+    return ",".join(f"{metric}={ms}" for metric, ms in [*sizes.items(), ("*", _other(rules))])
+
+
+def pane_ms(rules: Rules) -> Callable[[str], int]:
+    """Return the same as a function from metric to ms."""
+    sizes = {metric: _size(_covering(rules, metric)) for metric in _named(rules)}
+    other = _other(rules)
+    return lambda metric: sizes.get(metric, other)
+
+
+def _named(rules: Rules) -> list[str]:
+    return sorted({name for rule in rules.rules for name in rule.match.metric if not is_glob(name)})
+
+
+def _covering(rules: Rules, metric: str) -> list[Rule]:
+    return [rule for rule in rules.rules if matches(rule.match.metric, metric)]
+
+
+def _other(rules: Rules) -> int:
+    return _size(rule for rule in rules.rules if any(map(is_glob, rule.match.metric)))
+
+
+def _size(rules: Iterable[Rule]) -> int:
+    slides = [rule.window.slide_ms for rule in rules]
+    if not slides:
+        return _UNUSED_MS
+    return max(pane for pane in PANES_MS if all(slide % pane == 0 for slide in slides))

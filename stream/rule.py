@@ -1,0 +1,66 @@
+"""A rule as the engine applies it: checked, frozen, with times in ms."""
+
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from schemas.records import Category
+from stream.detectors import Aggregate, Compare, Decayed, Op
+from stream.lifecycle import Severity
+from stream.windows import WindowSpec
+
+_GLOB_SIGNS = frozenset("*?[")
+
+
+class Match(msgspec.Struct, frozen=True):
+    """Globs of the series a rule is for; a series must match one of each."""
+
+    metric: tuple[str, ...]
+    device: tuple[str, ...]
+    site: tuple[str, ...]
+
+    def covers(self, device_id: str, metric: str, site: str) -> bool:
+        """Say whether a series is meant."""
+        return (
+            matches(self.metric, metric)
+            and matches(self.device, device_id)
+            and matches(self.site, site)
+        )
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule; ``severities`` go from the lowest to the highest.
+
+    ``digest`` changes with whatever makes remembered state meaningless.
+    """
+
+    name: str
+    version: int
+    category: Category
+    match: Match
+    window: WindowSpec
+    min_samples: int
+    aggregate: Aggregate
+    op: Op
+    to: Compare
+    baseline: Decayed | None
+    severities: tuple[Severity, ...]
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    digest: str = ""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """All rules of a file, in its order."""
+
+    rules: tuple[Rule, ...]
+
+
+def is_glob(text: str) -> bool:
+    """Say whether a text can match more than itself."""
+    return not _GLOB_SIGNS.isdisjoint(text)
+
+
+def matches(globs: tuple[str, ...], name: str) -> bool:
+    """Say whether a name matches one of the globs."""
+    return any(glob == name or (is_glob(glob) and fnmatchcase(name, glob)) for glob in globs)

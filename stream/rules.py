@@ -1,0 +1,237 @@
+"""Rules: what a rule file means, checked for what cannot work.
+
+Reading a file touches nothing but the file: no network, no data.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from schemas.config import Complaint, ConfigError
+from schemas.toml_lines import KeyPath
+from stream.alert_record import FIELDS, PLACEHOLDER
+from stream.detectors import Decayed
+from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
+from stream.rule import Match, Rule, Rules
+from stream.rule_file import BaselineFile, Globs, Parsed, RuleEntry, read_rule_file
+from stream.severities import severities_of
+from stream.windows import WindowSpec
+
+__all__ = ["Match", "Rule", "Rules", "load_rules", "pane_sizes", "parse_rules", "rules_text"]
+
+PACKS = files("stream").joinpath("packs")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_GLOB = re.compile(r"[A-Za-z0-9_.*?\[\]!-]{1,129}")
+_MAX_PANES = 1440
+
+
+def parse_rules(text: str, name: str = "rules") -> Rules:
+    """Read a rule file's text.
+
+    Args:
+        text: YAML.
+        name: how messages call it, usually its path.
+
+    Raises:
+        ConfigError: with every mistake found, each with file, line, key and what was expected.
+    """
+    parsed = read_rule_file(text, name)
+    complaints: list[Complaint] = []
+    rules = tuple(
+        _rule(entry, parsed, ("rules", index), complaints)
+        for index, entry in enumerate(parsed.file.rules)
+    )
+    if not rules:
+        complaints.append(Complaint(("rules",), "expected at least one rule"))
+    complaints += _twice(parsed.file.rules)
+    parsed.refuse(complaints)
+    parsed.refuse(list(_costly(Rules(rules))))
+    return Rules(rules)
+
+
+def rules_text(source: str) -> str:
+    """Return the text of a rule file or shipped pack that has passed :func:`parse_rules`.
+
+    Raises:
+        ConfigError: neither file nor pack, or wrong inside.
+    """
+    return _read(source)[0]
+
+
+def load_rules(source: str) -> Rules:
+    """Read a rule file, or a shipped pack by its name; see :func:`rules_text`."""
+    return _read(source)[1]
+
+
+def packs() -> list[str]:
+    """Return the names of the shipped packs."""
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in PACKS.iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def _read(source: str) -> tuple[str, Rules]:
+    try:
+        if source in packs():
+            text = PACKS.joinpath(f"{source}.yaml").read_text("utf-8")
+        else:
+            text = Path(source).read_text("utf-8")
+    except FileNotFoundError as error:
+        known = ", ".join(packs())
+        raise ConfigError([f"{source}: no such rule file, and no pack; packs: {known}"]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError([f"{source}: cannot read the rules: {reason}"]) from error
+    return text, parse_rules(text, source)
+
+
+def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]) -> Rule:
+    complaints += _plain_mistakes(entry, path)
+    window = _window(entry, (*path, "window"), complaints)
+    rule = Rule(
+        name=entry.name,
+        version=entry.version,
+        category=entry.category,
+        match=_match(entry, (*path, "match"), complaints),
+        window=window,
+        min_samples=entry.min_samples,
+        aggregate=entry.aggregate,
+        op=entry.compare.op,
+        to=entry.compare.to,
+        baseline=_baseline(entry, parsed, (*path, "compare"), complaints),
+        severities=severities_of(
+            entry.compare.op, entry.severities, (*path, "severities"), complaints
+        ),
+        labels=entry.labels,
+        annotations=entry.annotations,
+    )
+    meaning = msgspec.json.encode(
+        [rule.window, rule.aggregate, rule.op, rule.to, rule.baseline, rule.severities]
+    )
+    return msgspec.structs.replace(rule, digest=hashlib.sha256(meaning).hexdigest()[:12])
+
+
+def _plain_mistakes(entry: RuleEntry, path: KeyPath) -> Iterator[Complaint]:
+    if not _NAME.fullmatch(entry.name):
+        yield Complaint(
+            (*path, "name"), f"expected lower-case letters, digits and _, got {entry.name!r}"
+        )
+    if not 1 <= entry.min_samples <= 1_000_000:
+        yield Complaint((*path, "min_samples"), f"expected 1 or more, got {entry.min_samples}")
+    if not 0 <= entry.version < 1 << 31:
+        yield Complaint((*path, "version"), f"expected 0 or more, got {entry.version}")
+    for key, text in entry.annotations.items():
+        for name in PLACEHOLDER.findall(text):
+            if name not in FIELDS:
+                yield Complaint(
+                    (*path, "annotations", key),
+                    f"knows no {{{{{name}}}}}; there are: {', '.join(FIELDS)}",
+                )
+
+
+def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> WindowSpec:
+    size, slide = int(entry.window.size), int(entry.window.slide)
+    grow_to = None if entry.window.grow_to is None else int(entry.window.grow_to)
+    if slide <= 0 or slide % PANES_MS[0]:
+        complaints.append(
+            Complaint((*path, "slide"), f"expected whole seconds, got {_told_ms(slide)}")
+        )
+    elif size <= 0 or size % slide:
+        complaints.append(
+            Complaint(
+                (*path, "size"),
+                f"expected a multiple of the slide, {_told_ms(slide)}, got {_told_ms(size)}",
+            )
+        )
+    elif grow_to is not None and (grow_to <= size or grow_to % slide):
+        complaints.append(
+            Complaint(
+                (*path, "grow_to"),
+                f"expected more than size and a multiple of the slide, got {_told_ms(grow_to)}",
+            )
+        )
+    if grow_to is None:
+        return WindowSpec(size, slide)
+    return WindowSpec(size, slide, entry.min_samples, grow_to)
+
+
+def _match(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Match:
+    def globs(key: str, given: Globs) -> tuple[str, ...]:
+        found = (given,) if isinstance(given, str) else tuple(given)
+        complaints.extend(
+            Complaint((*path, key), f"expected a name or a glob such as vibration_*, got {glob!r}")
+            for glob in found or ("",)
+            if not _GLOB.fullmatch(glob)
+        )
+        return found
+
+    match = entry.match
+    return Match(
+        globs("metric", match.metric), globs("device", match.device), globs("site", match.site)
+    )
+
+
+def _baseline(
+    entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]
+) -> Decayed | None:
+    name = entry.compare.baseline
+    if entry.compare.to == "value":
+        if name is not None:
+            complaints.append(Complaint((*path, "baseline"), 'means nothing with "to: value"'))
+        return None
+    if name not in parsed.baselines:
+        known = ", ".join(parsed.baselines) or "none"
+        complaints.append(
+            Complaint((*path, "baseline"), f"zscore needs one of the file's baselines: {known}")
+        )
+        return None
+    return _decayed(parsed.baselines[name], ("baselines", name), complaints)
+
+
+def _decayed(file: BaselineFile, path: KeyPath, complaints: list[Complaint]) -> Decayed:
+    for key, number, least in (
+        ("n0", file.n0, 1.0),
+        ("warmup", file.warmup, 0.0),
+        ("floor_rel", file.floor_rel, 0.0),
+        ("counted_every", file.counted_every, 1.0),
+    ):
+        if number < least:
+            complaints.append(Complaint((*path, key), f"expected {least:g} or more"))
+    if file.warmup > file.n0:
+        complaints.append(Complaint((*path, "warmup"), f"is never reached with n0 {file.n0:g}"))
+    return Decayed(file.n0, int(file.counted_every), file.warmup, file.floor_rel, file.freeze_while)
+
+
+def _twice(entries: Sequence[RuleEntry]) -> Iterator[Complaint]:
+    seen: set[str] = set()
+    for index, entry in enumerate(entries):
+        if entry.name in seen:
+            yield Complaint(("rules", index, "name"), f"{entry.name!r} is there twice")
+        seen.add(entry.name)
+
+
+def _costly(rules: Rules) -> Iterator[Complaint]:
+    """Refuse windows of so many panes that a series costs too much to remember and merge."""
+    pane_of = pane_ms(rules)
+    for index, rule in enumerate(rules.rules):
+        longest = max(rule.window.size_ms, rule.window.grow_to_ms)
+        pane = min(map(pane_of, rule.match.metric))
+        if longest > _MAX_PANES * pane:
+            yield Complaint(
+                ("rules", index, "window"),
+                f"makes {longest // pane} panes of {_told_ms(pane)}, at most {_MAX_PANES} are "
+                "allowed; the slides of all rules on a metric decide its pane",
+            )
+
+
+def _told_ms(ms: int) -> str:
+    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")):
+        if ms and ms % size == 0:
+            return f"{ms // size}{unit}"
+    return f"{ms}ms"

@@ -1,0 +1,128 @@
+"""Panes merged into sliding windows, as Flink's HOP has them but by the series' own time.
+
+A window [e - size, e), e a whole multiple of the slide, exists when it holds a reading. It is
+complete when a pane that ends at e or later has come, because panes of a series come in order.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import nan, sqrt
+from typing import NamedTuple
+
+from schemas.records import WindowFeatures
+from stream.panes import Pane
+
+
+class WindowSpec(NamedTuple):
+    """Length and slide of a window in ms, and whether it may grow.
+
+    A window with ``grow_to_ms`` that holds fewer than ``min_samples`` readings reaches further
+    back, slide by slide, until it holds them or is that long: so one rule serves sensors that
+    report every minute and every hour. Without growth both are 0.
+    """
+
+    size_ms: int
+    slide_ms: int
+    min_samples: int = 0
+    grow_to_ms: int = 0
+
+
+class Window(NamedTuple):
+    """What is inside one window, in time order; ``enough`` says whether growing sufficed."""
+
+    start: int
+    panes: Sequence[Pane]
+    enough: bool
+
+
+class Subject(NamedTuple):
+    """Whose values they are."""
+
+    device_id: str
+    metric: str
+    site: str
+    unit: str | None
+
+
+def ends_between(spec: WindowSpec, after: int, upto: int, newest: Pane) -> range:
+    """Return the ends in (after, upto] of windows that reach back to the newest pane so far.
+
+    Across a gap, these are the windows that still hold the last readings before it.
+    """
+    first = (after // spec.slide_ms + 1) * spec.slide_ms
+    return range(first, min(upto, newest.pane_start + spec.size_ms) + 1, spec.slide_ms)
+
+
+def cut(spec: WindowSpec, ring: Sequence[Pane], end: int) -> Window | None:
+    """Return the window that ends at ``end``, from panes in time order none of which is newer.
+
+    None when it holds no reading.
+    """
+    start = end - spec.size_ms
+    if not ring or ring[-1].pane_start < start:
+        return None
+    enough = True
+    if spec.grow_to_ms:
+        grown = _grown_start(spec, ring, end)
+        enough = grown is not None
+        start = start if grown is None else grown
+    first = 0
+    while ring[first].pane_start < start:
+        first += 1
+    return Window(start, ring[first:] if first else ring, enough)
+
+
+def _grown_start(spec: WindowSpec, ring: Sequence[Pane], end: int) -> int | None:
+    """Return where a window starts that holds enough, or None when it may not reach that far."""
+    start = end - spec.size_ms
+    count = 0
+    for pane in reversed(ring):
+        if pane.pane_start < start:
+            if count >= spec.min_samples:
+                break
+            start = pane.pane_start // spec.slide_ms * spec.slide_ms
+            if start < end - spec.grow_to_ms:
+                return None
+        count += pane.n
+    return start if count >= spec.min_samples else None
+
+
+def kept_from(spec: WindowSpec, window: Window, end: int) -> int:
+    """Return from when on later windows may need panes; starts of windows never go back."""
+    return window.start if window.enough else end - spec.grow_to_ms
+
+
+def features(of: Subject, start: int, end: int, panes: Sequence[Pane]) -> WindowFeatures:
+    """Merge panes, at least one and none empty, from the first to the last.
+
+    The pairwise update of Chan, Golub and LeVeque (Stanford STAN-CS-79-773, 1979). ``stddev`` is
+    the population's (divided by n), 0 for one reading. ``slope`` is the least-squares line's, 0
+    when all readings have one time.
+    """
+    it: Iterator[Pane] = iter(panes)
+    a = next(it)
+    n, mean, m2, lo, hi = a.n, a.mean, a.m2, a.lo, a.hi
+    t_mean = a.t_mean + (a.pane_start - start) / 1000.0
+    t_m2, t_c = a.t_m2, a.t_c
+    for b in it:
+        total = n + b.n
+        share = b.n / total
+        weight = n * share
+        d = b.mean - mean
+        dt = b.t_mean + (b.pane_start - start) / 1000.0 - t_mean
+        mean += d * share
+        t_mean += dt * share
+        m2 += b.m2 + d * d * weight
+        t_m2 += b.t_m2 + dt * dt * weight
+        t_c += b.t_c + d * dt * weight
+        if b.lo < lo:  # noqa: PLR1730 - half the time of min(), in the hottest loop
+            lo = b.lo
+        if b.hi > hi:  # noqa: PLR1730
+            hi = b.hi
+        n = total
+    # Sums of values near the largest double overflow to NaN or -inf: no root, and no exception.
+    variance = m2 / n if m2 >= 0 else nan
+    return WindowFeatures(
+        of.device_id, of.metric, of.site, start, end, n, lo, hi, mean, sqrt(variance),
+        sqrt(mean * mean + variance), a.first_value, panes[-1].last_value,
+        t_c / t_m2 if t_m2 > 0 else 0.0,
+    )  # fmt: skip
