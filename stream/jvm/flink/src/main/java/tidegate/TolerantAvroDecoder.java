@@ -97,7 +97,7 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
         } catch (IOException | RuntimeException e) {
             // Avro says "not such a record" by half a dozen exceptions of its own and Java's. A reader that stopped
             // half way is not trusted with the next record.
-            readers.remove(id);
+            readers.put(id, newReader(reader.getSchema()));
             throw new Undecodable("not a record of schema " + id + ": " + e);
         }
         if (left > 0) {
@@ -127,11 +127,13 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
         if (known != null) {
             return known;
         }
-        ClassLoader loader = Thread.currentThread().getContextClassLoader();
-        GenericDatumReader<GenericRecord> fresh =
-                new GenericDatumReader<>(registry.schema(id), expected, new GenericData(loader));
+        GenericDatumReader<GenericRecord> fresh = newReader(registry.schema(id));
         readers.put(id, fresh);
         return fresh;
+    }
+
+    private GenericDatumReader<GenericRecord> newReader(Schema writer) {
+        return new GenericDatumReader<>(writer, expected, new GenericData(Thread.currentThread().getContextClassLoader()));
     }
 
     private RowData good(GenericRowData row) {

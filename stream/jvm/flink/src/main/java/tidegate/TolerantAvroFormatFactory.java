@@ -1,6 +1,5 @@
 package tidegate;
 
-import java.net.URI;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -66,10 +65,11 @@ public final class TolerantAvroFormatFactory implements DeserializationFormatFac
                 options.get(URL), options.get(SCHEMA), RegistryAvroFormatFactory.buildOptionalPropertiesMap(options));
     }
 
+    /** Refused when planned, since a registry that cannot be reached is waited for. */
     private static void checkUrl(String url) {
-        // Refused here, since a registry that cannot be reached is waited for.
-        if (!url.matches("https?://.+") || URI.create(url).getHost() == null) {
-            throw new ValidationException("Option 'url' is not a registry's address such as http://host:8080/apis/ccompat/v7: " + url);
+        if (!url.matches("https?://[^/\\s]\\S*")) {
+            throw new ValidationException(
+                    "Option 'url' is not a registry's address such as http://host:8080/apis/ccompat/v7: " + url);
         }
     }
 
