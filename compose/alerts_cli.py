@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from compose.follow import decoder, follow
+from compose.follow import decoder, ends, follow
 from compose.local.endpoints import read
 from compose.options import state_option
 from schemas.records import Alert
@@ -34,7 +34,8 @@ def tail(
     endpoints = read(state)
     decoded = decoder(Alert, endpoints.registry_url)
     topic = f"{prefix}alerts"
-    for batch in follow(endpoints.kafka_bootstrap, topic, from_start=not new, until_end=once):
+    start = ends(endpoints.kafka_bootstrap, topic) if new else None
+    for batch in follow(endpoints.kafka_bootstrap, topic, start=start, until_end=once):
         for message in batch:
             alert = decoded(message.value())
             if site is None or alert.site == site:

@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
@@ -27,7 +26,7 @@ def follow(
     bootstrap: str,
     topic: str,
     *,
-    from_start: bool = True,
+    start: dict[int, int] | None = None,
     until_end: bool = False,
     committed_only: bool = True,
     batch: int = 1000,
@@ -38,7 +37,7 @@ def follow(
     Args:
         bootstrap: the brokers.
         topic: the topic's full name.
-        from_start: begin with the oldest record, not with the next.
+        start: the first offset by partition, as of :func:`ends`; the oldest when left out.
         until_end: stop once every partition was read to its end as of now.
         committed_only: leave out records of open and aborted transactions.
         batch: the most records in one batch.
@@ -48,20 +47,11 @@ def follow(
         Unavailable: the brokers do not answer.
         Failure: the topic does not exist.
     """
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "tidegate-follow",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed" if committed_only else "read_uncommitted",
-            "log_level": 0,
-        }
-    )
+    consumer = _consumer(bootstrap, committed_only=committed_only)
     try:
-        start = OFFSET_BEGINNING if from_start else OFFSET_END
         partitions = _partitions(consumer, bootstrap, topic)
-        consumer.assign([TopicPartition(topic, partition, start) for partition in partitions])
+        first = start or dict.fromkeys(partitions, OFFSET_BEGINNING)
+        consumer.assign([TopicPartition(topic, each, first[each]) for each in partitions])
         open_ = set(partitions)
         while open_ or not until_end:
             messages = []
@@ -78,6 +68,37 @@ def follow(
         consumer.close()
 
 
+def ends(bootstrap: str, topic: str) -> dict[int, int]:
+    """Return the offset that the next record of each partition will get.
+
+    Raises:
+        Unavailable, Failure: as for :func:`follow`.
+    """
+    consumer = _consumer(bootstrap, committed_only=False)
+    try:
+        return {
+            each: consumer.get_watermark_offsets(TopicPartition(topic, each), _TIMEOUT_S)[1]
+            for each in _partitions(consumer, bootstrap, topic)
+        }
+    except KafkaException as error:
+        raise Unavailable(f"Kafka at {bootstrap} does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+def _consumer(bootstrap: str, *, committed_only: bool) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "tidegate-follow",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed" if committed_only else "read_uncommitted",
+            "log_level": 0,
+        }
+    )
+
+
 def _partitions(consumer: Consumer, bootstrap: str, topic: str) -> list[int]:
     try:
         found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
@@ -88,7 +109,7 @@ def _partitions(consumer: Consumer, bootstrap: str, topic: str) -> list[int]:
     return sorted(found.partitions)
 
 
-def decoder(kind: type[R], registry_url: str) -> Callable[[bytes], R]:
+def decoder(kind: type[R], registry_url: str) -> Callable[[bytes | None], R]:
     """Return a function from values to records that fetches each writer's schema once.
 
     Raises (when called):
@@ -98,7 +119,9 @@ def decoder(kind: type[R], registry_url: str) -> Callable[[bytes], R]:
     registry = Registry(registry_url)
     writers: dict[int, Any] = {}
 
-    def decoded(value: bytes) -> R:
+    def decoded(value: bytes | None) -> R:
+        if value is None:
+            raise ValueError("a tombstone is no record")
         schema_id, _body = unframe(value)
         if schema_id not in writers:
             writers[schema_id] = plain(registry.text(schema_id))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 import msgspec
-from stream.rules import rules_text
 
 from compose.intents import Intent, Named, intents, named, read_intent, write_intent
 from compose.lake_cli import lake_of
@@ -22,6 +21,7 @@ from stream.jobs.cluster import FlinkJob, await_running, cancel, live_job
 from stream.jobs.cluster import jobs as flink_jobs
 from stream.jobs.cluster import stop as stop_job
 from stream.jobs.settings import Cluster, Tuning
+from stream.rules import rules_text
 
 JOBS = ("lake", "alerts")
 _job = click.argument("name", type=click.Choice(JOBS))

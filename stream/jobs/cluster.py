@@ -141,3 +141,8 @@ def cause(flink_url: str, job_id: str) -> str:
     python = [line for line in lines if _PYTHON_ERROR.match(line)]
     java = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     return (python or java or lines)[-1][:500]
+
+
+def completed_checkpoints(flink_url: str, job_id: str) -> int:
+    """Return how many checkpoints of a job have completed."""
+    return int(call(flink_url, f"/jobs/{job_id}/checkpoints")["counts"]["completed"])

@@ -10,7 +10,7 @@ from pyflink.datastream.state import StateTtlConfig, ValueState, ValueStateDescr
 
 from schemas.codec import ReadingEncoder, encode
 from schemas.records import DeadLetter, Reading
-from stream.engine import Engine
+from stream.engine import Engine, decode_state, encode_state
 from stream.panes import Pane
 from stream.rules import parse_rules
 
@@ -61,26 +61,49 @@ class Decide(KeyedProcessFunction):
         )
         self._state: ValueState = runtime_context.get_state(descriptor)
 
-    def process_element(
-        self, value: Row, ctx: KeyedProcessFunction.Context
-    ) -> Iterator[tuple[str, bytes, bytes]]:
+    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Yield what the row leads to, as (sink, key, value)."""
         row = value._values  # noqa: SLF001 - the public accessors cost more than the engine
         kind = row[1]
         if kind == "PANE":
-            yield from self._decide(row)
+            yield from self._decide(row, ctx)
         elif kind == "LATE":
             reading = Reading(*row[_READING]._values[:_READING_FIELDS])  # noqa: SLF001
-            yield "late", reading.device_id.encode(), self._late.encode(reading)
+            yield Row("late", reading.device_id.encode(), self._late.encode(reading))
         else:
             now_ms = ctx.timer_service().current_processing_time()
-            letter = self._dead_letter(kind, row, now_ms)
-            key = row[0] or f"{letter.kafka_partition}-{letter.kafka_offset}"
-            yield "dead-letters", key.encode(), encode(letter, self._ids.dead_letters)
+            yield self._set_aside(row[0], self._dead_letter(kind, row, now_ms))
 
-    def _decide(self, row: Any) -> Iterator[tuple[str, bytes, bytes]]:
-        state = self._state.value()
-        raise NotImplementedError
+    def _decide(self, row: Any, ctx: KeyedProcessFunction.Context) -> list[Row]:
+        device_id, _kind, metric, site, unit = row[:_FIRST_OF_PANE]
+        pane = Pane(*row[_FIRST_OF_PANE:_READING])
+        try:
+            state = decode_state(self._state.value())
+            decision = self._engine.on_pane(state, device_id, metric, site, unit, pane)
+        # An exception that leaves here can end the TaskManager, and would again after each
+        # restart: whatever it is, this pane is set aside and everybody else goes on.
+        except Exception as error:  # noqa: BLE001
+            letter = DeadLetter(
+                origin="JOB",
+                reason="ENGINE",
+                detail=f"{type(error).__name__}: {error}"[:1000],
+                payload=msgspec.json.encode(row[:_READING]),
+                at=ctx.timer_service().current_processing_time(),
+            )
+            return [self._set_aside(device_id, letter)]
+        self._state.update(encode_state(state))
+        key = f"{device_id}|{metric}".encode()
+        windows = [
+            Row("windows", key, encode(each, self._ids.windows)) for each in decision.windows
+        ]
+        return windows + [
+            Row("alerts", each.fingerprint.encode(), encode(each, self._ids.alerts))
+            for each in decision.alerts
+        ]
+
+    def _set_aside(self, device_id: str, letter: DeadLetter) -> Row:
+        key = device_id or f"{letter.kafka_partition}-{letter.kafka_offset}"
+        return Row("dead-letters", key.encode(), encode(letter, self._ids.dead_letters))
 
     def _dead_letter(self, kind: str, row: Any, now_ms: int) -> DeadLetter:
         if kind == "UNDECODABLE":

@@ -7,7 +7,8 @@ from stream.jobs import alerts, lake
 from stream.jobs.decide import Ids
 from stream.jobs.environment import client
 from stream.jobs.settings import Cluster, Tuning
-from stream.rules import pane_sizes, parse_rules
+from stream.pane_sizes import pane_sizes
+from stream.rules import parse_rules
 
 
 def submit_lake(name: str, cluster: Cluster, tuning: Tuning) -> str:
