@@ -1,0 +1,1 @@
+"""The local stack: the servers of production on one machine, without Docker."""

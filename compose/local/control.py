@@ -1,0 +1,225 @@
+"""What the commands do to a stack: bring it up, stop it, remove what it keeps."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from compose.local import sweep
+from compose.local.children import LOG_START
+from compose.local.layout import Layout
+from compose.local.logs import tail
+from compose.local.packages import fetch_mosquitto
+from compose.local.settings import PARTS
+from compose.local.state import (
+    PartState,
+    StackState,
+    Wanted,
+    holder,
+    published,
+    read_wanted,
+    write_wanted,
+)
+from compose.local.tools import find_tools
+from schemas.failure import Failure, Unavailable
+
+_POLL_S = 0.05
+_TAIL = 15
+_UP_BOUND_S = 180.0
+_RESUME_BOUND_S = 180.0
+_DOWN_BOUND_S = 90.0
+_KILL_BOUND_S = 15.0
+
+
+def up(layout: Layout, parts: Sequence[str], say: Callable[[str], None]) -> StackState:
+    """Bring these parts up and return when they are ready; ``say`` gets lines of progress.
+
+    Parts that run already stay as they are. If this call started the supervisor and a part does
+    not come up, everything is stopped again.
+
+    Raises:
+        Unavailable: a program is missing or a part does not come up; the message says why and
+            holds the last lines of its log.
+    """
+    _make_root(layout)
+    if "mosquitto" in parts:
+        fetch_mosquitto(layout, say)
+    find_tools(layout, parts)  # before anything is started
+    supervisor = holder(layout)
+    process = None
+    others = () if supervisor is None else read_wanted(layout).parts
+    wanted = Wanted(
+        number=time.time_ns(), parts=[part for part in PARTS if part in {*others, *parts}]
+    )
+    write_wanted(layout, wanted)
+    ready = _ready(published(layout))
+    if supervisor is None:
+        process = _start_supervisor(layout)
+    else:
+        _signal(supervisor, signal.SIGHUP)
+    try:
+        state = _await_ready(layout, _Request(parts, wanted.number, process, ready), say)
+        return _await_jobs(layout, state, say)
+    except Unavailable:
+        if process is not None:
+            down(layout, lambda _: None)
+        raise
+
+
+def down(layout: Layout, say: Callable[[str], None]) -> bool:
+    """Stop the stack, and what an earlier one left; return whether there was anything to stop.
+
+    Raises:
+        Failure: something cannot be ended.
+    """
+    supervisor = holder(layout)
+    if supervisor is not None:
+        _signal(supervisor, signal.SIGTERM)
+        if not _await_end(layout, supervisor, say):
+            say(f"the supervisor does not stop in {_DOWN_BOUND_S:g} s: killing everything")
+            _signal(supervisor, signal.SIGKILL)
+    found = bool(sweep.marked(sweep.of_state(layout.root)))
+    left = sweep.end_marked(sweep.of_state(layout.root), bound_s=_KILL_BOUND_S)
+    if left:
+        raise Failure(f"processes that cannot be ended: {', '.join(map(str, left))}")
+    layout.status.unlink(missing_ok=True)
+    return supervisor is not None or found
+
+
+def reset(layout: Layout) -> None:
+    """Remove what a stopped stack keeps, but for the programs fetched for it.
+
+    Raises:
+        Failure: the stack is up.
+    """
+    if holder(layout) is not None:
+        raise Failure(f"the stack in {layout.root} is up; stop it first: tidegate local down")
+    for folder in ("data", "conf", "logs", "tmp", "jobs"):
+        shutil.rmtree(layout.root / folder, ignore_errors=True)
+    for file in (layout.status, layout.wanted, layout.ports, layout.gateway_config):
+        file.unlink(missing_ok=True)
+
+
+def _make_root(layout: Layout) -> None:
+    try:
+        layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        layout.logs.mkdir(exist_ok=True)
+    except OSError as error:
+        raise Failure(
+            f"the state folder {layout.root} cannot be used: {error.strerror}; "
+            "choose another with --state DIR or TIDEGATE__LOCAL__STATE"
+        ) from error
+
+
+def _start_supervisor(layout: Layout) -> "subprocess.Popen[bytes]":
+    environment = {name: value for name, value in os.environ.items() if name != sweep.MARK}
+    with layout.log("supervisor").open("ab") as output:
+        output.write(f"{LOG_START}supervisor ===\n".encode())
+        output.flush()
+        return subprocess.Popen(
+            [sys.executable, "-m", "compose.local.supervisor", str(layout.root)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+class _Request(NamedTuple):
+    parts: Sequence[str]
+    number: int
+    process: "subprocess.Popen[bytes] | None"
+    ready_before: set[str]
+
+
+def _await_ready(layout: Layout, request: _Request, say: Callable[[str], None]) -> StackState:
+    told = set(request.ready_before)
+    end = time.monotonic() + _UP_BOUND_S
+    while time.monotonic() < end:
+        state = published(layout)
+        if state is None:
+            _check_supervisor(layout, request.process)
+        elif state.asked >= request.number:
+            if state.refused:
+                raise Unavailable(state.refused)
+            for part in (part for part in state.parts if part.name in request.parts):
+                _tell(layout, part, told, say)
+            if _ready(state) >= set(request.parts):
+                return state
+        time.sleep(_POLL_S)
+    missing = ", ".join(part for part in request.parts if part not in _ready(published(layout)))
+    raise Unavailable(f"{missing}: not ready after {_UP_BOUND_S:g} s; see: tidegate local status")
+
+
+def _ready(state: StackState | None) -> set[str]:
+    return {part.name for part in state.parts if part.state == "ready"} if state else set()
+
+
+def _tell(layout: Layout, part: PartState, told: set[str], say: Callable[[str], None]) -> None:
+    if part.state == "failed":
+        raise Unavailable(_why_not(layout, part))
+    if part.state == "ready" and part.name not in told:
+        told.add(part.name)
+        say(f"{part.name}: ready on port {part.port} after {part.ready_s:g} s")
+
+
+def _check_supervisor(layout: Layout, process: "subprocess.Popen[bytes] | None") -> None:
+    """Raise when nobody is left who could bring the parts up."""
+    ended = process is None or process.poll() is not None
+    if ended and holder(layout) is None:
+        raise Unavailable(_with_tail(layout, "supervisor", "the supervisor ended"))
+
+
+def _await_jobs(layout: Layout, state: StackState, say: Callable[[str], None]) -> StackState:
+    """Wait until jobs of before are back: a job submitted meanwhile would run twice."""
+    if state.resuming:
+        say(f"jobs: bringing back {', '.join(state.resuming)}")
+    end = time.monotonic() + _RESUME_BOUND_S
+    current: StackState | None = state
+    while current is not None and current.resuming and time.monotonic() < end:
+        time.sleep(_POLL_S)
+        state, current = current, published(layout)
+    if state.resuming and current is not None and current.resuming:
+        say(f"jobs: {', '.join(current.resuming)} not back yet: {current.resuming_why}")
+    return current or state
+
+
+def _await_end(layout: Layout, supervisor: int, say: Callable[[str], None]) -> bool:
+    told: set[str] = set()
+    end = time.monotonic() + _DOWN_BOUND_S
+    while time.monotonic() < end:
+        state = published(layout)
+        for part in state.parts if state else ():
+            if part.state == "stopped" and part.name not in told:
+                told.add(part.name)
+                say(f"{part.name}: stopped")
+        if holder(layout) != supervisor:
+            return True
+        time.sleep(_POLL_S)
+    return False
+
+
+def _signal(pid: int, what: signal.Signals) -> None:
+    try:
+        os.kill(pid, what)
+    except ProcessLookupError:
+        return  # it ended by itself
+    except PermissionError as error:
+        raise Failure(f"the stack belongs to another user (process {pid})") from error
+
+
+def _why_not(layout: Layout, part: PartState) -> str:
+    return _with_tail(layout, part.name, f"{part.name} does not come up: it {part.why}")
+
+
+def _with_tail(layout: Layout, part: str, what: str) -> str:
+    path: Path = layout.log(part)
+    lines = tail(path, _TAIL)
+    shown = "".join(f"\n    {line}" for line in lines if not line.startswith(LOG_START))
+    return f"{what}\nlast lines of {path}:{shown or ' (empty)'}"
