@@ -1,0 +1,1 @@
+"""Stand-ins for sensors: replayed series and a seeded fleet of pumps, published over MQTT 5."""

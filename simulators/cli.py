@@ -1,0 +1,177 @@
+"""`tidegate simulate`: stand in for sensors."""
+
+import functools
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from schemas.failure import BadConfig
+from simulators.clock import iso, start_time
+from simulators.faults import KINDS, STANDARD, Sigma, kinds_for
+from simulators.fleet import Fleet, fleet_messages, pump_name, scenarios
+from simulators.message import Message, merged
+from simulators.nab import SERIES, load, nab_messages
+from simulators.options import CLOSING, START, Command, duration_option, playing_options
+from simulators.play import Playing, play
+from simulators.series import Series, closed, read_csv, series_messages, shifted, span_ms
+
+_METRIC = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@click.group()
+def simulate() -> None:
+    """Stand in for sensors: replay recorded series, run a fleet of pumps.
+
+    Messages go to the MQTT broker at QoS 1 and are sent again until they are really taken.
+    """
+
+
+@simulate.command()
+@click.argument("names", nargs=-1, metavar="[SERIES]...")
+@click.option(
+    "--data",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A CSV file of your own with the columns timestamp,value; the device gets its name.",
+)
+@click.option("--metric", default="value", show_default=True, help="Of the --data files.")
+@click.option("--unit", help="Of the --data files.")
+@click.option("--days", type=click.FloatRange(0, min_open=True), help="Cut so long after --start.")
+@CLOSING
+@playing_options
+def replay(
+    *,
+    names: tuple[str, ...],
+    files: tuple[Path, ...],
+    metric: str,
+    unit: str | None,
+    days: float | None,
+    closing_ms: int,
+    how: Playing,
+) -> None:
+    """Play CSV series in event-time order; without SERIES or --data the seven of NAB.
+
+    Each series moves by whole weeks, so that its first reading falls into the week that begins at
+    --start: weekday and hour stay what they were.
+    """
+    if _METRIC.fullmatch(metric) is None:
+        raise BadConfig(f"--metric {metric!r}: use 1 to 64 of the characters A-Z a-z 0-9 _ . -")
+    shipped = names or (() if files else tuple(SERIES))
+    series = [load(name) for name in dict.fromkeys(shipped)]
+    series += [read_csv(file, device=file.stem, metric=metric, unit=unit) for file in files]
+    _refuse_twins(series)
+
+    def generate(site: str, start_ms: int) -> Iterator[Message]:
+        placed = (closed(shifted(each, start_ms, days), closing_ms) for each in series)
+        return merged(*(series_messages(each, site) for each in placed))
+
+    play(how, generate, span_ms(series, days, closing_ms))
+
+
+def _refuse_twins(series: list[Series]) -> None:
+    devices = [each.device for each in series]
+    twins = {device for device in devices if devices.count(device) > 1}
+    if twins:
+        raise BadConfig(f"two series would be the device {min(twins)!r}; rename a file")
+
+
+def _fleet_options(command: Command) -> Command:
+    """Give a command the options of a fleet; it gets them as one `Fleet`."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *,
+        pumps: int,
+        faults: int,
+        kinds: tuple[str, ...],
+        days: float,
+        interval_ms: int,
+        seed: int,
+        closing_ms: int,
+        **rest: Any,
+    ) -> None:
+        chosen = kinds or kinds_for(faults)
+        fleet = Fleet(pumps, chosen, days, interval_ms, seed, closing_ms)
+        if interval_ms < 1 or interval_ms > days * 86_400_000:
+            raise click.UsageError("--interval must be at least 1ms and at most --days")
+        command(fleet=fleet, **rest)
+
+    decorated: Command = wrapped
+    for option in (
+        CLOSING,
+        click.option("--seed", type=int, default=7, show_default=True),
+        duration_option("--interval", "interval_ms", default="5m", show_default=True),
+        click.option(
+            "--days", type=click.FloatRange(0, min_open=True), default=30, show_default=True
+        ),
+        click.option(
+            "--fault",
+            "kinds",
+            multiple=True,
+            type=click.Choice(list(KINDS)),
+            help="Script these faults instead, one pump each; may be repeated.",
+        ),
+        click.option(
+            "--faults",
+            type=click.IntRange(0),
+            default=3,
+            show_default=True,
+            help=f"How many pumps fail, by {', '.join(STANDARD)} in turn.",
+        ),
+        click.option("--pumps", type=click.IntRange(1, 9999), default=20, show_default=True),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+@simulate.command()
+@_fleet_options
+@click.option("--with-nab", is_flag=True, help="Also the seven NAB series, on the same clock.")
+@playing_options
+def run(*, fleet: Fleet, with_nab: bool, how: Playing) -> None:
+    """Run a seeded fleet of pumps, some of which fail; see `scenarios`.
+
+    Equal options and an equal --start and --site give the same bytes.
+    """
+    scenarios(fleet)  # bad options fail here, not in the middle
+    span = fleet.span_ms
+    if with_nab:
+        series = [load(name) for name in SERIES]
+        span = max(span, span_ms(series, fleet.days, fleet.closing_ms))
+
+    def generate(site: str, start_ms: int) -> Iterator[Message]:
+        pumps = fleet_messages(site, start_ms=start_ms, fleet=fleet)
+        if not with_nab:
+            return pumps
+        closing_ms = fleet.closing_ms
+        nab = nab_messages(site, start_ms=start_ms, days=fleet.days, closing_ms=closing_ms)
+        return merged(nab, pumps)
+
+    play(how, generate, span)
+
+
+@simulate.command("scenarios")
+@_fleet_options
+@START
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON per fault.")
+def list_scenarios(*, fleet: Fleet, start: str | None, as_json: bool) -> None:
+    """List what is scripted to fail: pump, fault, when, and how far in sigma of a healthy pump."""
+    now_ms = time.time_ns() // 1_000_000
+    start_ms = start_time(start, now_ms=now_ms, span_ms=fleet.span_ms)
+    told = [fault.told(pump_name(fault.pump), start_ms) for fault in scenarios(fleet)]
+    if as_json:
+        for each in told:
+            click.echo(json.dumps(each))
+        return
+    row = "{:9} {:13} {:21} {:21} {:21} {:9} {:>12} {:>14} {:>10}"
+    click.echo(row.format("pump", "fault", "onset", "worst", "end", "", *Sigma._fields))
+    for each in told:
+        times = (iso(each[key]) for key in ("onset_ms", "worst_ms", "end_ms"))
+        sizes = (f"{size:+g} sigma" for size in each["sigma"].values())
+        click.echo(row.format(each["pump"], each["fault"], *times, each["ends"], *sizes))
