@@ -21,6 +21,7 @@ from gateway.spool import Batch, DeviceRow, Spool, SpoolFull
 # A spooled byte is about four in memory once it is a record, so the feed stays below 10 MB.
 _FEED_BYTES = 1 << 20
 _RETRY_S = 0.5
+_LEVEL_S = 0.2
 # The gateway's own messages have no epoch: no connection has to live for them.
 _NO_EPOCH = -1
 
@@ -89,6 +90,7 @@ class Spooling:
         self._devices: list[DeviceRow] = []
         self._ready = threading.Event()
         self.level = Level()
+        self._level_at_s = 0.0
         self.beat_s = time.monotonic()
 
     # For the network thread.
@@ -206,15 +208,18 @@ class Spooling:
         if mail.rewind:
             self._rewind(spool)
         self._refill(spool)
-        self._set_level(spool)
+        if self.beat_s >= self._level_at_s:
+            self._set_level(spool)
 
     def _append(self, spool: Spool) -> None:
+        if self._full:
+            self._append_what_fits(spool)
+            return
         try:
             spool.append([m for arrivals in self._pending for m in arrivals.messages])
         except SpoolFull:
             self._append_what_fits(spool)
             return
-        self._full = False
         self._committed(self._pending)
         self._pending = []
 
@@ -275,6 +280,8 @@ class Spooling:
             self._posted.notify()
 
     def _set_level(self, spool: Spool) -> None:
+        """Ask the database how full it is: not at every commit, the questions cost like one."""
+        self._level_at_s = self.beat_s + _LEVEL_S
         self.level = Level(
             spool.messages,
             spool.used_bytes(),

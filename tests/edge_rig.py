@@ -78,7 +78,8 @@ class MockKafka:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._in, self._out = self._process.stdin, self._process.stdout
         self.bootstrap = self._out.readline().strip()
 

@@ -29,14 +29,14 @@ class Store(msgspec.Struct, frozen=True):
     raw: dict[str, str | int | bool] = {}
 
 
-class Path_(msgspec.Struct, frozen=True):
+class Folder(msgspec.Struct, frozen=True):
     topic: str
     keep: bool = True
 
 
 class Settings(msgspec.Struct, frozen=True):
     store: Store
-    paths: tuple[Path_, ...] = ()
+    paths: tuple[Folder, ...] = ()
 
 
 GOOD = """
@@ -72,7 +72,7 @@ def test_a_good_file_becomes_frozen_records() -> None:
         age=DurationMs(120_000),
         raw={"linger.ms": 5},
     )
-    assert settings.paths == (Path_("a"), Path_("b", keep=False))
+    assert settings.paths == (Folder("a"), Folder("b", keep=False))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,325 @@
+"""The MQTT connection against a scripted broker: what goes over the wire, byte by byte."""
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from gateway.message import RETAINED, Arrivals
+from gateway.mqtt import Connection, Endpoint
+from gateway.net import Net
+
+CONNECT, PUBACK, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT = 1, 4, 8, 10, 14
+
+
+class Broker:
+    """Accepts connections and says exactly what a test tells it to."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self.link: socket.socket | None = None
+
+    def accept(self) -> None:
+        if self.link is not None:
+            self.link.close()
+        self._server.settimeout(5)
+        self.link = self._server.accept()[0]
+        self.link.settimeout(5)
+
+    def hang_up(self) -> None:
+        assert self.link
+        self.link.close()
+
+    def read(self) -> tuple[int, bytes]:
+        """Return the next packet's type and body."""
+        assert self.link
+        head = self._exactly(2)
+        length, shift, byte = head[1] & 0x7F, 7, head[1]
+        while byte & 0x80:
+            byte = self._exactly(1)[0]
+            length |= (byte & 0x7F) << shift
+            shift += 7
+        return head[0] >> 4, self._exactly(length)
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            more = self.link.recv(count - len(data))  # type: ignore[union-attr]
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    def connack(self, *, session: bool, reason: int = 0, v5: bool = True) -> None:
+        body = bytes((session, reason)) + (b"\x00" if v5 else b"")
+        self.link.sendall(bytes((0x20, len(body))) + body)  # type: ignore[union-attr]
+
+    def suback(self, body: bytes, reasons: bytes = b"\x01", *, v5: bool = True) -> None:
+        answer = body[:2] + (b"\x00" if v5 else b"") + reasons
+        self.link.sendall(bytes((0x90, len(answer))) + answer)  # type: ignore[union-attr]
+
+    def publish(self, mid: int, payload: bytes = b"1", *, flags: int = 2, v5: bool = True) -> None:
+        topic = b"t/a"
+        packet_id = struct.pack(">H", mid) if flags & 6 else b""
+        body = (
+            struct.pack(">H", len(topic)) + topic + packet_id + (b"\x00" if v5 else b"") + payload
+        )
+        self.link.sendall(bytes((0x30 | flags, len(body))) + body)  # type: ignore[union-attr]
+
+    def quiet(self) -> bool:
+        """Return whether nothing more comes within a moment."""
+        assert self.link
+        self.link.settimeout(0.2)
+        try:
+            return self.link.recv(1) == b""
+        except TimeoutError:
+            return True
+        finally:
+            self.link.settimeout(5)
+
+    def stop(self) -> None:
+        self._server.close()
+        if self.link:
+            self.link.close()
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    made = Broker()
+    yield made
+    made.stop()
+
+
+def endpoint(broker: Broker) -> Endpoint:
+    return Endpoint("127.0.0.1", broker.port, "gw", 30, 3600, 500, None, None, None)
+
+
+def turn_until(connection: Connection, done: Callable[[], Any]) -> list[Arrivals]:
+    """Run the connection's loop until something is so; return what arrived meanwhile."""
+    found: list[Arrivals] = []
+    until = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < until, "the connection did not get there"
+        arrivals = connection.take(0.02, synced=True)
+        found += [arrivals] if arrivals else []
+    return found
+
+
+def arrive(connection: Connection, count: int) -> list[Arrivals]:
+    found: list[Arrivals] = []
+    until = time.monotonic() + 10
+    while sum(len(a.messages) for a in found) < count:
+        assert time.monotonic() < until
+        arrivals = connection.take(0.02, synced=True)
+        found += [arrivals] if arrivals else []
+    return found
+
+
+def dial(connection: Connection, broker: Broker) -> bytes:
+    """Let a connection come in; return the CONNECT's body."""
+    connection._try_at = 0.0
+    connection.take(0.02, synced=True)
+    connection.take(0.02, synced=True)
+    broker.accept()
+    kind, body = broker.read()
+    assert kind == CONNECT
+    return body
+
+
+def connect(connection: Connection, broker: Broker, *, session: bool = False) -> bytes:
+    """Get a connection as far as it is subscribed; return the CONNECT's body."""
+    body = dial(connection, broker)
+    broker.connack(session=session)
+    if connection._first or not session:
+        turn_until(connection, lambda: connection.connected)
+        connection.take(0.02, synced=True)
+        kind, subscribe = broker.read()
+        assert kind == SUBSCRIBE
+        broker.suback(subscribe)
+    turn_until(connection, lambda: connection.subscribed)
+    return body
+
+
+def test_connect_asks_for_a_session_that_lasts(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    body = connect(connection, broker)
+    assert body[:7] == b"\x00\x04MQTT\x05"
+    assert body[7] & 0x02 == 0, "clean start must be off"
+    assert b"\x11" + struct.pack(">I", 3600) in body, "session expiry"
+    assert b"\x21" + struct.pack(">H", 500) in body, "receive maximum"
+
+
+def test_acks_go_out_in_the_order_of_receipt_and_only_when_told(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    for mid in (7, 3, 9):
+        broker.publish(mid)
+    arrivals = arrive(connection, 3)
+    assert broker.quiet()
+    for part in arrivals:
+        connection.ack(part.epoch, part.mids)
+    assert [struct.unpack(">H", broker.read()[1][:2])[0] for _ in range(3)] == [7, 3, 9]
+
+
+def test_a_stale_ack_is_never_written(broker: Broker) -> None:
+    """The broker lost its session: the same packet ids now belong to other messages."""
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    for mid in (1, 2, 3):
+        broker.publish(mid, b"old")
+    old = arrive(connection, 3)
+    broker.hang_up()
+    turn_until(connection, lambda: not connection.connected)
+    connect(connection, broker)
+    for mid in (1, 2, 3):
+        broker.publish(mid, b"new")
+    new = arrive(connection, 3)
+    for part in old:
+        connection.ack(part.epoch, part.mids)
+    connection.take(0.02, synced=True)
+    assert broker.quiet()
+    assert connection.stale_acks == 3
+    for part in new:
+        connection.ack(part.epoch, part.mids)
+    assert broker.read()[0] == PUBACK
+
+
+def test_a_commit_that_ends_after_a_reconnect_acks_nothing(broker: Broker) -> None:
+    """The same through the network loop, with the spool slower than the connection."""
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    held: list[Arrivals] = []
+
+    class SlowSpool:
+        waiting_bytes = 0
+
+        def offer(self, arrivals: Arrivals) -> None:
+            held.append(arrivals)
+
+    from gateway.spooling import Done
+
+    net = Net(connection, SlowSpool(), lambda: True)
+    connect(connection, broker)
+    broker.publish(1)
+    until = time.monotonic() + 5
+    while not held and time.monotonic() < until:
+        net._turn(0.02)
+    broker.hang_up()
+    turn_until(connection, lambda: not connection.connected)
+    connect(connection, broker)
+    net.on_done(Done(held[0].epoch, held[0].mids))
+    net._turn(0.02)
+    assert broker.quiet()
+
+
+def test_a_kept_session_is_not_subscribed_again(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    broker.hang_up()
+    turn_until(connection, lambda: not connection.connected)
+    connect(connection, broker, session=True)
+    connection.take(0.05, synced=True)
+    assert broker.quiet()
+
+
+def test_a_lost_session_is_subscribed_again(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    broker.hang_up()
+    turn_until(connection, lambda: not connection.connected)
+    assert not connection.subscribed
+    connect(connection, broker, session=False)
+
+
+def test_a_new_process_subscribes_even_in_an_old_session_and_drops_stale_filters(
+    broker: Broker,
+) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=["gone/#"])
+    dial(connection, broker)
+    broker.connack(session=True)
+    turn_until(connection, lambda: connection.connected)
+    connection.take(0.02, synced=True)
+    kind, body = broker.read()
+    assert (kind, b"gone/#" in body) == (UNSUBSCRIBE, True)
+    kind, body = broker.read()
+    assert (kind, b"t/+" in body) == (SUBSCRIBE, True)
+
+
+def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    assert dial(connection, broker)[6] == 5
+    broker.connack(session=False, reason=1, v5=False)
+    turn_until(connection, lambda: connection._version == 4)
+    broker.hang_up()
+    body = dial(connection, broker)
+    assert (body[6], body[7] & 0x02) == (4, 0)
+    broker.connack(session=False, v5=False)
+    turn_until(connection, lambda: connection.connected)
+    connection.take(0.02, synced=True)
+    broker.suback(broker.read()[1], v5=False)
+    broker.publish(5, v5=False)
+    (arrivals,) = arrive(connection, 1)
+    assert (arrivals.mids, arrivals.messages[0].payload) == ([5], b"1")
+
+
+def test_a_broker_that_hangs_up_on_mqtt_5_is_tried_with_3_1_1(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    for _ in range(2):
+        dial(connection, broker)
+        broker.hang_up()
+        turn_until(connection, lambda: connection._client.socket() is None)
+    assert connection._version == 4
+
+
+def test_a_refused_subscription_is_no_readiness(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    dial(connection, broker)
+    broker.connack(session=False)
+    turn_until(connection, lambda: connection.connected)
+    connection.take(0.02, synced=True)
+    broker.suback(broker.read()[1], b"\x87")
+    turn_until(connection, lambda: "subscription refused" in connection.cause)
+    assert not connection.subscribed
+
+
+def test_first_deliveries_marked_dup_and_qos_0_are_taken(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    broker.publish(1, flags=0x0A)
+    broker.publish(0, flags=0)
+    broker.publish(2, flags=0x03)
+    found = arrive(connection, 3)
+    messages = [m for a in found for m in a.messages]
+    assert [mid for a in found for mid in a.mids] == [1, 2]
+    assert [m.flags & RETAINED for m in messages] == [0, 0, RETAINED]
+
+
+def test_a_refused_connection_backs_off_and_says_why() -> None:
+    probe = socket.create_server(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+    probe.close()
+    connection = Connection(
+        Endpoint("127.0.0.1", port, "gw", 30, 60, 10, None, None, None), ["t"], stale=[]
+    )
+    connection.take(0.01, synced=True)
+    assert "Connection refused" in connection.cause
+    assert connection._try_at > time.monotonic()
+
+
+def test_a_wake_ends_the_wait(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    connection.wake()
+    began = time.monotonic()
+    connection.take(5.0, synced=True)
+    assert time.monotonic() - began < 1
+
+
+def test_goodbye_is_said(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    connection.close()
+    assert broker.read()[0] == DISCONNECT
