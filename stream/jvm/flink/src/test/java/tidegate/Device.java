@@ -1,0 +1,102 @@
+package tidegate;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.flink.table.api.dataview.ListView;
+import org.apache.flink.table.api.dataview.MapView;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.util.Collector;
+
+/** The pane operator with the state of one device, without a cluster. */
+final class Device {
+    private final String panes;
+    private final int latenessMs;
+    private final List<RowData> output = new ArrayList<>();
+    private final Panes operator = new Panes();
+    private Clocks clocks = new Clocks();
+    private MapView<String, MetricTime> metrics = new MapView<>();
+    private ListView<RowData> open = new ListView<>();
+
+    Device(String panes, int latenessMs) {
+        this.panes = panes;
+        this.latenessMs = latenessMs;
+        operator.setCollector(new Collector<>() {
+            @Override
+            public void collect(RowData row) {
+                output.add(row);
+            }
+
+            @Override
+            public void close() {
+                // nothing is held
+            }
+        });
+    }
+
+    /** Gives in one row and takes out what it led to. */
+    List<RowData> rows(RowData row) throws Exception {
+        output.clear();
+        operator.eval(clocks, metrics, open, row, panes, latenessMs);
+        return List.copyOf(output);
+    }
+
+    /** The same as text. */
+    List<String> accept(RowData row) throws Exception {
+        return rows(row).stream().map(Device::text).toList();
+    }
+
+    List<String> accept(Sample sample) throws Exception {
+        return accept(sample.row());
+    }
+
+    int openReadings() {
+        return open.getList().size();
+    }
+
+    /** Goes on with a copy of the state, as after a restart. */
+    void restart() throws Exception {
+        Clocks oldClocks = clocks;
+        clocks = new Clocks();
+        clocks.deviceMs = oldClocks.deviceMs;
+        clocks.gatewayMs = oldClocks.gatewayMs;
+        clocks.deviceEndMs = oldClocks.deviceEndMs;
+        clocks.gatewayEndMs = oldClocks.gatewayEndMs;
+        metrics = copy(metrics);
+        open = copy(open);
+    }
+
+    private static MapView<String, MetricTime> copy(MapView<String, MetricTime> metrics) throws Exception {
+        MapView<String, MetricTime> copy = new MapView<>();
+        for (var entry : metrics.getMap().entrySet()) {
+            MetricTime time = new MetricTime();
+            time.sources = entry.getValue().sources;
+            time.reachedMs = entry.getValue().reachedMs;
+            copy.put(entry.getKey(), time);
+        }
+        return copy;
+    }
+
+    private static ListView<RowData> copy(ListView<RowData> open) throws IOException {
+        List<RowData> rows = new ArrayList<>();
+        for (RowData row : open.getList()) {
+            rows.add(Rows.throughBytes(Columns.KEPT, row));
+        }
+        ListView<RowData> copy = new ListView<>();
+        copy.setList(rows);
+        return copy;
+    }
+
+    /** A row of the output: {@code PANE metric start end n mean bad duplicates} or {@code LATE metric value ts}. */
+    static String text(RowData row) {
+        String kind = row.getString(0).toString();
+        String metric = row.isNullAt(1) ? "null" : row.getString(1).toString();
+        if (kind.equals("PANE")) {
+            return "PANE " + metric + " " + row.getLong(4) + " " + row.getLong(5) + " n=" + row.getLong(6) + " mean="
+                    + row.getDouble(7) + " bad=" + row.getLong(20) + " duplicates=" + row.getLong(21);
+        }
+        RowData reading = row.getRow(22, 21);
+        String value = reading.isNullAt(7) ? "null" : "" + reading.getDouble(7);
+        return kind + " " + metric + " " + value + " " + (reading.isNullAt(8) ? "null" : "" + reading.getLong(8));
+    }
+}
