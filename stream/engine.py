@@ -151,12 +151,12 @@ def encode_state(state: SeriesState) -> bytes:
 
 
 def decode_state(data: bytes | None) -> SeriesState:
-    """Return what :func:`encode_state` wrote; a fresh state for None.
+    """Return what :func:`encode_state` wrote; a fresh state for none.
 
     Raises:
         ValueError: the bytes are of a version this program does not know.
     """
-    if data is None:
+    if not data:
         return SeriesState()
     if data[0] != STATE_VERSION:
         raise ValueError(f"state of version {data[0]}, expected {STATE_VERSION}")

@@ -221,10 +221,12 @@ class _Tree:
 
     def _scalar(self, node: yaml.Node, path: KeyPath) -> Any:
         try:
-            value = _Loader("").construct_object(node)  # type: ignore[no-untyped-call]
+            value = _Loader("").construct_object(node)
         except (ValueError, OverflowError, yaml.YAMLError):
             self._complain(path, f"{node.value!r} is no value of YAML's")
             return None
+        if isinstance(value, int | float) and ":" in node.value:
+            self._complain(path, f"YAML reads {node.value} as {value}; quote it, or write 90m")
         if isinstance(value, float) and not isfinite(value):
             self._complain(path, f"expected a finite number, got {node.value}")
             return 0.0

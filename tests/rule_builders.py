@@ -1,0 +1,62 @@
+"""Readings, panes and rules for tests, with everything that a test does not care about filled in."""
+
+from textwrap import dedent, indent
+from typing import Any
+
+from schemas.records import Reading
+from stream.panes import Pane, fold_points
+from stream.rule import Rules
+from stream.rules import parse_rules
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+PANE = 15 * MINUTE
+
+
+def reading(**over: Any) -> Reading:
+    """One good reading of temperature of plant.pump."""
+    ts = over.get("ts", 0)
+    usual: dict[str, Any] = {
+        "device_id": "plant.pump", "metric": "temperature", "site": "plant", "kind": "READING",
+        "unit": "degC", "gateway_id": "gw", "gateway_epoch": 1, "value": 20.0, "ts": ts,
+        "device_ts": ts, "device_boot": None, "device_seq": None, "quality": "GOOD",
+        "gateway_seq": 0, "part": 0, "repeat": 0, "received_ts": ts, "clock": "SYNCED",
+        "replayed": False,
+    }  # fmt: skip
+    return Reading(**{**usual, **over})
+
+
+def pane(index: int, *values: float, size: int = PANE, bad: int = 0) -> Pane:
+    """The pane of a number, holding values evenly spread."""
+    step = size // max(len(values), 1)
+    start = index * size
+    points = [(start + i * step, value) for i, value in enumerate(values)]
+    return fold_points(start, start + size, points, bad=bad)
+
+
+def rules(body: str, *, header: str = "version: 1") -> Rules:
+    """A rule file from the text of its list of rules."""
+    return parse_rules(f"{header}\nrules:\n{indent(dedent(body), '  ')}", "test.yaml")
+
+
+def limit(
+    severities: str,
+    *,
+    op: str = ">=",
+    window: str = "{size: 15m, slide: 15m}",
+    metric: str = "'*'",
+    min_samples: int = 1,
+) -> Rules:
+    """One limit on the mean."""
+    return rules(
+        f"""
+        - name: limit
+          match: {{metric: {metric}}}
+          window: {window}
+          min_samples: {min_samples}
+          aggregate: mean
+          compare: {{op: "{op}", to: value}}
+          severities: {severities}
+        """
+    )
