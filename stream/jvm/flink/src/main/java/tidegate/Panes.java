@@ -3,6 +3,7 @@ package tidegate;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -18,7 +19,9 @@ import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.functions.ProcessTableFunction;
 import org.apache.flink.table.types.inference.CallContext;
+import org.apache.flink.table.types.inference.StateTypeStrategy;
 import org.apache.flink.table.types.inference.TypeInference;
+import org.apache.flink.table.types.inference.TypeStrategies;
 
 /**
  * Readings in, one row per metric and pane out, closed by each device's own time.
@@ -60,9 +63,14 @@ public class Panes extends ProcessTableFunction<RowData> {
     @Override
     public TypeInference getTypeInference(DataTypeFactory types) {
         TypeInference extracted = super.getTypeInference(types);
+        // A hint can bridge the list to RowData but not what is in it, and the heap backend copies what is in it with
+        // the serializer of the type that the planner took for it.
+        LinkedHashMap<String, StateTypeStrategy> states = new LinkedHashMap<>(extracted.getStateTypeStrategies());
+        states.put("open", StateTypeStrategy.of(TypeStrategies.explicit(
+                ListView.newListViewDataType(types.createDataType(Columns.KEPT).bridgedTo(RowData.class)))));
         return TypeInference.newBuilder()
                 .staticArguments(extracted.getStaticArguments().orElseThrow())
-                .stateTypeStrategies(extracted.getStateTypeStrategies())
+                .stateTypeStrategies(states)
                 .outputTypeStrategy(call -> {
                     check(call);
                     return extracted.getOutputTypeStrategy().inferType(call);
