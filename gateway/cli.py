@@ -34,6 +34,7 @@ def run(path: Path, verbose: bool) -> None:
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    logging.getLogger("tidegate.librdkafka").setLevel(logging.INFO if verbose else logging.CRITICAL)
     daemon.run(config.read(path), config.version(path))
 
 

@@ -14,6 +14,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from gateway.delivery import Report
 
 _log = logging.getLogger("tidegate.gateway.kafka")
+# The client's own lines repeat at every attempt; what matters of them is told once, above.
+_librdkafka = logging.getLogger("tidegate.librdkafka")
 
 POISONOUS = frozenset(
     {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP}
@@ -57,21 +59,21 @@ class Link:
         self,
         config: Mapping[str, Any],
         stopping: Callable[[], bool],
-        on_reach: Callable[[bool], None],
+        on_reach: Callable[[bool, str], None],
     ) -> None:
         """Create the producer; it connects by itself.
 
         Args:
             config: librdkafka's configuration.
             stopping: asked while a full queue makes ``produce`` wait.
-            on_reach: told whether a broker is connected, once a second or so.
+            on_reach: told whether a broker is connected, and why not if that is known.
 
         Raises:
             Recoverable: librdkafka does not accept it, for example as a certificate is missing.
         """
         self._stopping = stopping
         self._on_reach = on_reach
-        callbacks = {"stats_cb": self._on_stats, "error_cb": self._on_error, "logger": _log}
+        callbacks = {"stats_cb": self._on_stats, "error_cb": self._on_error, "logger": _librdkafka}
         try:
             self._producer = Producer({**config, **callbacks})
         except KafkaException as error:
@@ -122,7 +124,7 @@ class Link:
         except KafkaException as error:
             _log.debug("probe: %s", error)
             return
-        self._on_reach(True)
+        self._on_reach(True, "")
 
     def drop(self) -> None:
         """Give up on everything that is queued; the spool still has it."""
@@ -134,9 +136,9 @@ class Link:
 
     def _on_stats(self, text: str) -> None:
         brokers = json.loads(text).get("brokers", {}).values()
-        self._on_reach(any(broker.get("state") == "UP" for broker in brokers))
+        self._on_reach(any(broker.get("state") == "UP" for broker in brokers), "")
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's public name
-            self._on_reach(False)
+            self._on_reach(False, "all are down")
         _log.info("%s", error.str())

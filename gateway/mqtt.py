@@ -11,7 +11,6 @@ Rules kept here, each of which loses messages when broken:
 """
 
 import logging
-import os
 import select
 import ssl
 import time
@@ -27,6 +26,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.message import RETAINED, UNSYNCED, Arrivals, Message
 from gateway.pacing import Trouble, backoff_s
+from gateway.wake import Wake
 
 _log = logging.getLogger("tidegate.gateway.mqtt")
 _UNSUPPORTED_VERSION = "Unsupported protocol version"
@@ -34,6 +34,7 @@ _SEND_RETAINED_IF_NEW = 1
 # Larger than any payload that can fit a dead letter; a broker drops what is larger than this.
 _MAX_PACKET_BYTES = 4 << 20
 _BURST = 2000
+_BURST_BYTES = 1 << 20
 
 
 class Endpoint(NamedTuple):
@@ -67,7 +68,7 @@ class Connection:
         self._endpoint = endpoint
         self._filters = filters
         self._stale = stale
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake = Wake()
         self._version = MQTTProtocolVersion.MQTTv5
         self._trouble = Trouble(_log, f"MQTT {endpoint.host}:{endpoint.port}")
         self._attempt = 0
@@ -76,6 +77,7 @@ class Connection:
         self._answered = False
         self._first = True
         self._inbox: list[Message] = []
+        self._inbox_bytes = 0
         self._mids: list[int] = []
         self._flags = 0
         self._now_ts = self._now_mono = 0
@@ -91,23 +93,22 @@ class Connection:
         """Return why it is not connected, as far as is known."""
         return self._trouble.cause
 
-    def take(self, wait_s: float, *, synced: bool, read: bool = True) -> Arrivals | None:
+    def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
         """Run the connection for one turn and return what came, at most ``wait_s`` later.
 
         Args:
             wait_s: how long to wait for something to happen.
             synced: whether the gateway's clock is to be trusted now.
-            read: False leaves the socket alone, so that the broker stops sending.
         """
         sock = self._client.socket()
         if sock is None:
             self._connect_when_due(wait_s)
             return None
         writers = [sock] if self._client.want_write() else []
-        readers: list[Any] = [sock, self._wake_read] if read else [self._wake_read]
+        readers: list[Any] = [sock, self._wake]
         readable, writable, _ = select.select(readers, writers, [], wait_s)
-        if self._wake_read in readable:
-            _drain(self._wake_read)
+        if self._wake in readable:
+            self._wake.clear()
         self._flags = 0 if synced else UNSYNCED
         if sock in readable:
             self._read()
@@ -127,10 +128,13 @@ class Connection:
 
     def wake(self) -> None:
         """End the present wait of ``take``; for any thread."""
-        try:
-            os.write(self._wake_write, b"\0")
-        except BlockingIOError:
-            return  # It is full of wake-ups already.
+        self._wake.set()
+
+    def restart(self) -> None:
+        """Connect anew, so that the broker sends again what was not acknowledged."""
+        self._client.disconnect()
+        self._client.loop_write()
+        self._try_at = 0.0
 
     def close(self) -> None:
         """Say goodbye, so that the broker keeps the session and publishes no will."""
@@ -167,8 +171,8 @@ class Connection:
     def _connect_when_due(self, wait_s: float) -> None:
         wait_s = min(wait_s, self._try_at - time.monotonic())
         if wait_s > 0:
-            if select.select([self._wake_read], [], [], wait_s)[0]:
-                _drain(self._wake_read)
+            if select.select([self._wake], [], [], wait_s)[0]:
+                self._wake.clear()
             return
         self._try_at = time.monotonic() + backoff_s(self._attempt)
         self._attempt += 1
@@ -195,8 +199,8 @@ class Connection:
         """Read whole bursts: paho handles one packet a call, so call until one brings nothing."""
         self._now_ts = time.time_ns() // 1_000_000
         self._now_mono = time.monotonic_ns() // 1_000_000
-        before = -1
-        while before < len(self._inbox) < _BURST:
+        before, self._inbox_bytes = -1, 0
+        while before < len(self._inbox) < _BURST and self._inbox_bytes < _BURST_BYTES:
             before = len(self._inbox)
             if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return
@@ -217,6 +221,7 @@ class Connection:
         except UnicodeDecodeError:
             topic = b"\xff"  # Not UTF-8, which no broker should let through: fits no route.
         flags = self._flags | RETAINED if message.retain else self._flags
+        self._inbox_bytes += len(message.payload)
         self._inbox.append(
             Message(topic, bytes(message.payload), self._now_ts, self._now_mono, flags)
         )
@@ -269,7 +274,7 @@ class Connection:
     ) -> None:
         if not self._answered:
             self._no_answer()
-        elif self.connected:
+        elif self.connected and reason.is_failure:
             self._trouble.seen(f"disconnected: {reason}")
         self.epoch += 1
         self.connected = self.subscribed = False
@@ -288,11 +293,6 @@ class Connection:
         self._version = version
         self._unanswered = 0
         self._client = self._new_client()
-
-
-def _drain(pipe: int) -> None:
-    while len(os.read(pipe, 4096)) == 4096:
-        continue
 
 
 def _nothing(*_args: object) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.message import Arrivals
 from gateway.spooling import Done
 
-# What may wait for the disk in memory; beyond it the socket is left alone.
+# What may wait for the disk in memory.
 _MOST_WAITING_BYTES = 16 << 20
 _TURN_S = 0.5
 _LAST_COMMIT_S = 3.0
@@ -17,7 +17,11 @@ _LAST_COMMIT_S = 3.0
 class Source(Protocol):
     """The MQTT side, as this thread uses it."""
 
-    def take(self, wait_s: float, *, synced: bool, read: bool = True) -> Arrivals | None:
+    @property
+    def epoch(self) -> int:
+        """Return the number of the present connection."""
+
+    def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
         """Run one turn; return what came."""
 
     def ack(self, epoch: int, mids: list[int]) -> None:
@@ -25,6 +29,9 @@ class Source(Protocol):
 
     def wake(self) -> None:
         """End the present wait; for any thread."""
+
+    def restart(self) -> None:
+        """Connect anew."""
 
     def close(self) -> None:
         """Say goodbye."""
@@ -45,7 +52,9 @@ class Net:
     """Moves messages from the source to the sink and acknowledgements back.
 
     A full spool needs no code here: what is not on disk is not acknowledged, so the broker stops
-    at its window, while pings go on.
+    at its window, while pings go on. Should the window not fit the memory (large payloads), what
+    is beyond it is let go, and with it, for the order's sake, the rest of the connection's
+    messages; nothing of it was acknowledged, so a new connection brings it again.
     """
 
     def __init__(self, source: Source, sink: Sink, synced: Callable[[], bool]) -> None:
@@ -54,6 +63,7 @@ class Net:
         self._synced = synced
         self._done: deque[Done] = deque()
         self._stopping = False
+        self._let_go_epoch = -1
         self.received = 0
         self.acked = 0
         self.beat_s = time.monotonic()
@@ -74,18 +84,29 @@ class Net:
             self._turn(_TURN_S)
         until = time.monotonic() + _LAST_COMMIT_S
         while self._sink.waiting_bytes and time.monotonic() < until:
-            self._turn(0.01, read=False)
+            self._turn(0.01)
         self._acknowledge()
         self._source.close()
 
-    def _turn(self, wait_s: float, *, read: bool = True) -> None:
-        read = read and self._sink.waiting_bytes < _MOST_WAITING_BYTES
-        arrivals = self._source.take(wait_s, synced=self._synced(), read=read)
-        if arrivals is not None:
-            self.received += len(arrivals.messages)
-            self._sink.offer(arrivals)
+    def _turn(self, wait_s: float) -> None:
+        arrivals = self._source.take(wait_s, synced=self._synced())
+        if arrivals is not None and not self._stopping:
+            self._pass_on(arrivals)
         self._acknowledge()
+        if self._let_go_epoch == self._source.epoch and self._has_room(0.5):
+            self._let_go_epoch = -1
+            self._source.restart()
         self.beat_s = time.monotonic()
+
+    def _pass_on(self, arrivals: Arrivals) -> None:
+        self.received += len(arrivals.messages)
+        if self._let_go_epoch == arrivals.epoch or not self._has_room(1.0):
+            self._let_go_epoch = arrivals.epoch
+            return
+        self._sink.offer(arrivals)
+
+    def _has_room(self, share: float) -> bool:
+        return self._sink.waiting_bytes < share * _MOST_WAITING_BYTES
 
     def _acknowledge(self) -> None:
         while self._done:

@@ -30,12 +30,13 @@ class Uplink:
         self._kafka = kafka
         self._stop = threading.Event()
         self._trouble = Trouble(_log, "Kafka")
+        self._away = Trouble(_log, "Kafka brokers")
         self.tally = parts.tally
 
     @property
     def cause(self) -> str:
         """Return what keeps it from delivering, empty when nothing is known to."""
-        return self._trouble.cause
+        return self._trouble.cause or self._away.cause
 
     @property
     def devices(self) -> int:
@@ -84,8 +85,12 @@ class Uplink:
         self._parts.tally.beat_s = time.monotonic()
         return self._stop.is_set()
 
-    def _reach(self, up: bool) -> None:
+    def _reach(self, up: bool, why: str) -> None:
         self._parts.tally.reachable = up
+        if up:
+            self._away.over()
+        elif why:
+            self._away.seen(why)
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -10,7 +10,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.bench.mosquitto import free_port
+from gateway.bench.registry import SmallRegistry as FakeRegistry
 from schemas.codec import decode
 from schemas.records import DeadLetter, Reading
 
+__all__ = ["FakeRegistry"]
 ROOT = Path(__file__).parent.parent
 PARTITIONS = 4
 
@@ -34,35 +35,6 @@ def wait_for(what: str, done: Callable[[], Any], seconds: float = 30.0) -> Any:
             return value
         time.sleep(0.02)
     raise AssertionError(f"not within {seconds} s: {what}")
-
-
-class FakeRegistry:
-    """The two calls the gateway makes; ids are handed out in the order of first sight."""
-
-    def __init__(self) -> None:
-        self.ids: dict[str, int] = {}
-        ids = self.ids
-
-        class Page(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                subject = self.path.split("/")[2]
-                body = json.dumps({"id": ids.setdefault(subject, len(ids) + 1)}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 class MockKafka:
@@ -138,8 +110,7 @@ def _silent() -> Any:
     import logging
 
     log = logging.getLogger("test.follower")
-    log.addHandler(logging.NullHandler())
-    log.propagate = False
+    log.setLevel(logging.CRITICAL)
     return log
 
 

@@ -9,8 +9,8 @@ from typing import Any
 class SmallRegistry:
     """Gives every subject an id, in the order of first sight, and keeps nothing else."""
 
-    def __init__(self) -> None:
-        """Serve on a free port of the loopback."""
+    def __init__(self, port: int = 0) -> None:
+        """Serve on a port of the loopback; 0 takes a free one."""
         self.ids: dict[str, int] = {}
         ids = self.ids
 
@@ -27,7 +27,7 @@ class SmallRegistry:
             def log_message(self, *args: Any) -> None:
                 """Stay quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Page)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

@@ -1,0 +1,309 @@
+"""Faults on a real gateway process: the oracle is always acknowledged ⊆ what Kafka has."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from edge_rig import FakeRegistry, MockKafka, wait_for
+
+from schemas.records import reading_key
+
+pytestmark = pytest.mark.stack
+
+TOPIC_AUTHORIZATION_FAILED, MESSAGE_TOO_LARGE, NOT_LEADER, OUT_OF_ORDER = 29, 10, 6, 45
+
+
+def seen(edge: Any) -> set[tuple[str, int]]:
+    return {(r.device_id, r.device_seq) for r in edge.follower.readings if r.kind == "READING"}
+
+
+def first_order(edge: Any) -> dict[str, list[int]]:
+    """Return each device's sequence numbers in the order of their first appearance."""
+    orders: dict[str, dict[int, None]] = {}
+    for reading in list(edge.follower.readings):
+        orders.setdefault(reading.device_id, {})[reading.device_seq] = None
+    return {device: list(seqs) for device, seqs in orders.items()}
+
+
+def test_kills_lose_nothing_and_repeat_only_equal_keys(edge: Any) -> None:
+    """I1, I3, I5: the broker keeps what the gateway did not acknowledge."""
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    chance = random.Random(5)
+    acked: set[tuple[str, int]] = set()
+    for kill in range(8):
+        batch = edge.publisher.readings(1500, start=kill * 1500)
+        acked.update(next(batch) for _ in range(200))
+        time.sleep(chance.uniform(0.05, 0.5))
+        gateway.end(signal.SIGKILL)
+        acked.update(batch)
+        gateway.start()
+    wait_for("all that was acknowledged", lambda: acked <= seen(edge), 60)
+    assert seen(edge) == acked
+    keys = {reading_key(r) for r in edge.follower.readings}
+    assert len(keys) == len(acked)
+    for device, order in first_order(edge).items():
+        assert order == sorted(order), device
+    assert edge.follower.dead == []
+
+
+def test_sequence_numbers_grow_across_restarts(edge: Any) -> None:
+    """I7"""
+    gateway = edge.gateway()
+    last = 0
+    epochs = set()
+    for start in (0, 100, 200):
+        gateway.wait_ready()
+        list(edge.publisher.readings(100, start=start, devices=1))
+        wait_for("readings", lambda count=start + 100: len(seen(edge)) >= count)
+        seqs = [r.gateway_seq for r in edge.follower.readings if r.device_seq >= start]
+        assert min(seqs) > last
+        last = max(seqs)
+        epochs |= {r.gateway_epoch for r in edge.follower.readings}
+        gateway.end(signal.SIGKILL)
+        gateway.start()
+    assert len(epochs) == 3
+
+
+def test_sigterm_under_load_ends_in_time_and_loses_nothing(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    batch = edge.publisher.readings(5000)
+    acked = {next(batch) for _ in range(500)}
+    began = time.monotonic()
+    assert gateway.end(signal.SIGTERM) == 0, gateway.logged()
+    assert time.monotonic() - began < 15
+    acked.update(batch)
+    gateway.start()
+    wait_for("the rest", lambda: acked <= seen(edge))
+    assert "Traceback" not in gateway.logged()
+
+
+def test_a_kafka_outage_loses_nothing_and_is_told(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    acked = set(edge.publisher.readings(500))
+    edge.kafka.tell("down")
+    acked |= set(edge.publisher.readings(4000, start=500))
+    wait_for("told", lambda: "kafka: no broker" in gateway.get("/readyz")[1])
+    assert gateway.metric("tidegate_buffer_messages") > 0
+    assert gateway.get("/healthz")[0] == 200
+    edge.kafka.tell("up")
+    wait_for("all", lambda: acked <= seen(edge), 60)
+    wait_for("ready again", gateway.ready)
+    assert edge.follower.dead == []
+
+
+@pytest.mark.parametrize("code", [TOPIC_AUTHORIZATION_FAILED, NOT_LEADER, OUT_OF_ORDER])
+def test_errors_that_are_not_the_records_bury_nothing(edge: Any, code: int) -> None:
+    """T5: retried by the client, or back to the cursor with a new producer."""
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    edge.kafka.tell(f"fail {code} 3")
+    acked = set(edge.publisher.readings(300))
+    wait_for("all", lambda: acked <= seen(edge), 60)
+    assert edge.follower.dead == []
+    wait_for("an empty spool", lambda: gateway.metric("tidegate_buffer_messages") == 0)
+
+
+def test_authorisation_lost_for_a_while_empties_nothing_into_dead_letters(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    edge.kafka.tell(f"fail {TOPIC_AUTHORIZATION_FAILED} 6")
+    acked = set(edge.publisher.readings(300))
+    wait_for("told", lambda: "kafka: " in gateway.get("/readyz")[1])
+    wait_for("all", lambda: acked <= seen(edge), 90)
+    assert edge.follower.dead == []
+    assert gateway.metric("tidegate_kafka_rewinds_total") >= 1
+
+
+def test_a_refused_batch_is_sent_again_and_nobody_is_buried_for_it(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    edge.kafka.tell(f"fail {MESSAGE_TOO_LARGE} 1")
+    acked = set(edge.publisher.readings(200, devices=1))
+    wait_for("all", lambda: acked <= seen(edge))
+    assert edge.follower.dead == []
+
+
+def test_poison_between_good_readings_delays_nobody(edge: Any) -> None:
+    """T9, I11"""
+    poison = {
+        b"[" * 100_000: "BAD_JSON",
+        b'{"value":NaN}': "NOT_FINITE",
+        b'{"value":1e400}': "OUT_OF_RANGE",
+        b"": "BAD_JSON",
+        b"\xff\xfe": "BAD_JSON",
+        b'{"value":"5"}': "NOT_A_NUMBER",
+        b"x" * 300_000: "TOO_LARGE",
+        b"y" * 2_000_000: "TOO_LARGE",
+    }
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    for payload in poison:
+        edge.publisher.publish("sensors/plant/bad/temp", payload)
+    edge.publisher.publish("sensors/plant/" + "d" * 70 + "/temp", b'{"value":1}')
+    acked = set(edge.publisher.readings(100))
+    wait_for("the good", lambda: acked <= seen(edge))
+    wait_for("the bad", lambda: len(edge.follower.dead) >= len(poison) + 1)
+    got = {(d.payload, d.reason) for d in edge.follower.dead if len(d.payload) < 900_000}
+    assert got == {
+        *((p, r) for p, r in poison.items() if len(p) < 900_000),
+        (b'{"value":1}', "BAD_ID"),
+    }
+    (cut,) = (d for d in edge.follower.dead if len(d.payload) >= 900_000)
+    assert "of 2000000 bytes" in cut.detail
+    assert len(edge.follower.dead) == len(poison) + 1
+    delays = [r.received_ts - r.device_ts for r in edge.follower.readings]
+    assert max(delays) < 1000
+
+
+def test_a_full_spool_keeps_the_connection_and_goes_on(edge: Any) -> None:
+    """I9, T8, W11: not acknowledged, not disconnected for more than twice the keepalive."""
+    gateway = edge.gateway('[spool]\nquota = "16MiB"')
+    gateway.wait_ready()
+    edge.kafka.tell("down")
+    filler = b'{"value":1,"ts":%d,"x":"' + b"x" * 200_000 + b'"}'
+    for i in range(150):
+        edge.publisher.publish("sensors/plant/filler/temp", filler % (1_700_000_000_000 + i))
+    wait_for("full", lambda: "spool: full" in gateway.get("/readyz")[1], 60)
+    acked = set(edge.publisher.readings(200))
+    connects = gateway.metric("tidegate_mqtt_connects_total")
+    before = gateway.metric("tidegate_mqtt_messages_acknowledged_total")
+    time.sleep(11)
+    assert gateway.metric("tidegate_mqtt_connects_total") == connects, gateway.logged()
+    assert gateway.metric("tidegate_mqtt_messages_acknowledged_total") == before
+    assert gateway.metric("tidegate_connected") == 0 or "mqtt" not in gateway.get("/readyz")[1]
+    edge.kafka.tell("up")
+    wait_for(
+        "acks again",
+        lambda: gateway.metric("tidegate_mqtt_messages_acknowledged_total") > before,
+        15,
+    )
+    wait_for("all", lambda: acked <= seen(edge), 60)
+    fillers = {r.device_ts for r in edge.follower.readings if r.device_id == "plant.filler"}
+    assert len(fillers) == 150
+    assert gateway.rss_mb() < 150
+
+
+def test_a_second_gateway_on_the_same_folder_does_not_start(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    second = subprocess.run(
+        gateway.command,
+        check=False,
+        cwd=gateway.folder,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert second.returncode == 75
+    assert "another gateway is using this data folder" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert gateway.ready()
+
+
+def test_a_bad_configuration_ends_with_78_and_the_line(edge: Any) -> None:
+    gateway = edge.gateway('[spool]\nqouta = "1GiB"')
+    assert gateway.process.wait(20) == 78
+    assert 'spool.qouta: unknown key; did you mean "quota"?' in gateway.logged()
+
+
+def test_without_a_schema_id_it_acknowledges_and_waits(edge: Any) -> None:
+    url = edge.registry.url
+    edge.registry.stop()
+    gateway = edge.gateway()
+    wait_for("told", lambda: "registry: schema id not known" in gateway.get("/readyz")[1])
+    acked = set(edge.publisher.readings(100))
+    wait_for("on disk", lambda: gateway.metric("tidegate_mqtt_messages_acknowledged_total") >= 100)
+    assert edge.follower.readings == []
+    edge.registry = FakeRegistry(int(url.rpartition(":")[2]))
+    wait_for("all", lambda: acked <= seen(edge), 60)
+
+
+def test_a_registry_that_is_down_at_the_next_start_is_not_missed(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    gateway.end()
+    edge.registry.stop()
+    gateway.start()
+    gateway.wait_ready()
+    acked = set(edge.publisher.readings(50))
+    wait_for("all", lambda: acked <= seen(edge))
+    edge.registry = FakeRegistry()
+
+
+def test_a_broker_that_restarts_is_found_again(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    acked = set(edge.publisher.readings(100))
+    wait_for("first", lambda: acked <= seen(edge))
+    edge.mosquitto.stop()
+    wait_for("told", lambda: "mqtt: not connected" in gateway.get("/readyz")[1])
+    edge.mosquitto.start()
+    gateway.wait_ready()
+    wait_for("the publisher's own connection", edge.publisher.client.is_connected)
+    acked |= set(edge.publisher.readings(100, start=100))
+    wait_for("all", lambda: acked <= seen(edge))
+
+
+def test_a_quiet_device_gets_markers_also_after_a_kill(edge: Any) -> None:
+    gateway = edge.gateway('[markers]\nmin_quiet = "2s"')
+    gateway.wait_ready()
+    ts = int(time.time() * 1000) - 100_000
+    payload = json.dumps({"temperature": 1.5, "ts": ts}).encode()
+    edge.publisher.publish("machines/plant/m1", payload)
+
+    def markers() -> list[Any]:
+        return [
+            r for r in edge.follower.readings if r.kind == "MARKER" and r.device_id == "plant.m1"
+        ]
+
+    (first, *_) = wait_for("a marker", markers)
+    assert ts + 2000 <= first.ts <= ts + 4000
+    assert first.device_ts == first.ts
+    gateway.end(signal.SIGKILL)
+    known = len(markers())
+    gateway.start()
+    wait_for("a marker after the restart", lambda: len(markers()) > known)
+    last = markers()[-1]
+    assert abs((last.ts - ts) - (last.received_ts - ts - 100_000)) < 1500
+    readings = [r for r in edge.follower.readings if r.kind == "READING"]
+    assert len({reading_key(r) for r in readings}) == 1
+
+
+def test_keys_are_partitioned_as_java_does(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    acked = set(edge.publisher.readings(400, devices=40))
+    wait_for("all", lambda: acked <= seen(edge))
+    partition_of: dict[bytes, set[int]] = {}
+    for key, partition in edge.follower.keys:
+        partition_of.setdefault(key, set()).add(partition)
+    assert all(parts == {_murmur2(key) % 4} for key, parts in partition_of.items())
+
+
+def _murmur2(data: bytes) -> int:
+    """Return Kafka's default partitioner hash (org.apache.kafka.common.utils.Utils.murmur2) & 2^31-1."""
+    mask, m = 0xFFFFFFFF, 0x5BD1E995
+    h = (0x9747B28C ^ len(data)) & mask
+    for i in range(0, len(data) - len(data) % 4, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        k = (k ^ k >> 24) * m & mask
+        h = (h * m & mask) ^ k
+    tail = data[len(data) - len(data) % 4 :]
+    if tail:
+        h = (h ^ int.from_bytes(tail, "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return (h ^ h >> 15) & 0x7FFFFFFF
+
+
+def test_the_mock_cluster_is_what_the_tests_take_it_for() -> None:
+    kafka = MockKafka()
+    kafka.tell("rtt 1")
+    assert kafka.bootstrap.startswith("127.0.0.1:")
+    kafka.stop()
