@@ -2,17 +2,22 @@
 
 import importlib.util
 import json
+import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from compose.local import probes
+from compose.local.beam import NotPatchable, loopback_jar
 from compose.local.layout import Layout
 from compose.local.parts import RUN, Part, jvm_flags, log4j_settings
 from compose.local.settings import FLINK, HEAP_MIB, LOOPBACK, TASK_MEMORY
 from compose.local.tools import Tools, find_java
 from schemas.failure import Unavailable
+
+log = logging.getLogger("tidegate.local")
 
 _JOBMANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASKMANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
@@ -63,6 +68,7 @@ def prepare(layout: Layout, tools: Tools, ports: Mapping[str, int]) -> None:
     # Its classes run the Python operators; a client that is no `flink run` does not bring them.
     jars += (home / "opt").glob("flink-python*.jar")
     _only(_lib(layout), jars)
+    _keep_on_loopback(home, _patch(layout))
     for plugin in sorted((tools.jars / "flink" / "plugins").iterdir()):
         # An empty folder here ends both processes at their start.
         if found := list(plugin.glob("*.jar")):
@@ -145,7 +151,7 @@ def _command(layout: Layout, tools: Tools, java: list[str], main: list[str]) -> 
         *_java_options(_home()).split(),
         f"-Dlog4j.configurationFile={log4j}",
         "-cp",
-        f"{_lib(layout)}/*",
+        f"{_patch(layout)}:{_lib(layout)}/*",
         main[0],
         "--configDir",
         str(conf),
@@ -154,8 +160,13 @@ def _command(layout: Layout, tools: Tools, java: list[str], main: list[str]) -> 
 
 
 def _environment(layout: Layout, tools: Tools) -> dict[str, str]:
-    scratch = str(layout.scratch)
-    return folders(layout) | {"JAVA_HOME": str(tools.java.parent.parent), "TMPDIR": scratch}
+    # A job whose client did not say which Python gets `python` as found on PATH.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return folders(layout) | {
+        "JAVA_HOME": str(tools.java.parent.parent),
+        "TMPDIR": str(layout.scratch),
+        "PATH": path,
+    }
 
 
 def _home() -> Path:
@@ -188,6 +199,19 @@ def _lib(layout: Layout) -> Path:
 
 def _plugins(layout: Layout) -> Path:
     return layout.conf / "flink-plugins"
+
+
+def _patch(layout: Layout) -> Path:
+    return layout.conf / "beam-loopback.jar"
+
+
+def _keep_on_loopback(home: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        for jar in (home / "opt").glob("flink-python*.jar"):
+            loopback_jar(jar, target)
+    except NotPatchable as reason:
+        log.warning("the servers for Python workers listen on all interfaces: %s", reason)
 
 
 def _only(folder: Path, targets: list[Path]) -> None:
