@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from typing import Any
@@ -36,9 +37,10 @@ def test_kills_lose_nothing_and_repeat_only_equal_keys(edge: Any) -> None:
     chance = random.Random(5)
     acked: set[tuple[str, int]] = set()
     for kill in range(8):
-        batch = edge.publisher.readings(1500, start=kill * 1500)
+        gateway.wait_ready()
+        batch = edge.publisher.readings(2500, start=kill * 2500)
         acked.update(next(batch) for _ in range(200))
-        time.sleep(chance.uniform(0.05, 0.5))
+        time.sleep(chance.uniform(0.0, 0.15))
         gateway.end(signal.SIGKILL)
         acked.update(batch)
         gateway.start()
@@ -49,6 +51,26 @@ def test_kills_lose_nothing_and_repeat_only_equal_keys(edge: Any) -> None:
     for device, order in first_order(edge).items():
         assert order == sorted(order), device
     assert edge.follower.dead == []
+
+
+def test_a_kill_while_the_commit_hangs_loses_nothing(edge: Any) -> None:
+    """I1: the disk is slow, here as another holds the database's write lock."""
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    first = set(edge.publisher.readings(10))
+    wait_for("an empty spool", lambda: first <= seen(edge))
+    name = "tidegate_mqtt_messages_acknowledged_total"
+    wait_for("acknowledged", lambda: gateway.metric(name) == 10)
+    blocker = sqlite3.connect(gateway.folder / "data" / "spool.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    acked = set(edge.publisher.readings(100, start=10))
+    received = "tidegate_mqtt_messages_received_total"
+    wait_for("all read", lambda: gateway.metric(received) == 110)
+    assert gateway.metric(name) == 10
+    gateway.end(signal.SIGKILL)
+    blocker.close()
+    gateway.start()
+    wait_for("all", lambda: acked <= seen(edge))
 
 
 def test_sequence_numbers_grow_across_restarts(edge: Any) -> None:
