@@ -52,8 +52,8 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         "pipeline.max-parallelism": "720",
         # Defaults flush every bundle of 1000 rows or each second and keep 1000 states at hand,
         # which thrashes: measured 3 k rows/s against 6-7 k with these.
-        "python.fn-execution.bundle.size": "20000",
-        "python.fn-execution.bundle.time": "500",
+        "python.fn-execution.bundle.size": "5000",
+        "python.fn-execution.bundle.time": "200",
         "python.state.cache-size": "100000",
     }
     if cluster.python is not None:
