@@ -129,6 +129,16 @@ def test_an_alert_that_began_before_a_window_meets_it_but_is_not_right():
     assert (scores.event_recall, scores.precision) == (1.0, 0.5)
 
 
+def test_an_alert_starts_at_the_last_row_its_window_held():
+    # The first high row is number 3000, decided on in the window that ends before row 3015.
+    alerts = run(limit("[{level: WARNING, enter: 10}]"), [series(*MINUTES)])
+    assert fired(alerts, "pump")[0] == 3015 * MINUTE
+    held = {"pump": [(3000 * MINUTE, 3014 * MINUTE)]}
+    assert rate([series(*MINUTES)], alerts, held).precision == 0.5
+    behind = {"pump": [(3015 * MINUTE, 3020 * MINUTE)]}
+    assert rate([series(*MINUTES)], alerts, behind).precision == 0.0
+
+
 def test_series_without_labels_are_left_out_of_the_scores():
     alerts = run(limit("[{level: WARNING, enter: 10}]"), [series(*MINUTES)])
     scores = rate([series(*MINUTES)], alerts, {})

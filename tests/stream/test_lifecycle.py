@@ -80,6 +80,17 @@ def test_a_jump_to_critical_fires_once_and_steps_down():
     ]  # fmt: skip
 
 
+def test_a_lower_severity_takes_over_at_once_though_its_own_delay_is_longer():
+    rules = limit("""
+            - {level: WARNING, enter: 10, for: 4h}
+            - {level: CRITICAL, enter: 20}""")
+    assert told(rules, 25, 12, 12, 9) == [
+        (0, "FIRED", "CRITICAL"),
+        (1, "DEESCALATED", "WARNING"),
+        (3, "RESOLVED", "WARNING"),
+    ]
+
+
 def test_all_records_of_an_alert_carry_one_id_and_count_up():
     found = alerts(limit(TWO), 10, 12, 12, 20, 25, 17, 17, 7, 7, 7)
     assert len({a.alert_id for a in found}) == 1

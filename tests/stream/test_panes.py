@@ -70,14 +70,19 @@ def test_a_hundredth_on_a_million_is_not_lost():
 
 
 def test_the_order_of_the_operations_is_pinned_to_the_bit():
-    pairs = [(100, 0.1), (3_300, 0.7), (3_300, 1e6), (4_700, 1e6), (59_999, -0.3)]
-    assert fold_points(0, MINUTE, pairs) == Pane(
-        0, MINUTE, 5,
-        float.fromhex("0x1.86a0066666666p+18"), float.fromhex("0x1.17658cc5808a4p+40"),
-        -0.3, 1e6, 0.1, -0.3, 100, 59_999,
-        float.fromhex("0x1.c8f41f212d773p+3"), float.fromhex("0x1.48064a39dff5ap+11"),
-        float.fromhex("-0x1.39b706d1d14e4p+24"), 2, 1e6 + 0.3, 0, 0,
-    )  # fmt: skip
+    pairs = [
+        (15595, 1.853),
+        (24245, 831.89),
+        (26026, 2.781),
+        (35453, 672.923),
+        (36096, -531.338),
+        (41007, 0.162),
+        (59560, 67.494),
+    ]
+    pane = fold_points(0, MINUTE, pairs)
+    assert (pane.mean.hex(), pane.m2.hex()) == ("0x1.2aca3d70a3d71p+7", "0x1.37680fa5accd4p+20")
+    assert (pane.t_mean.hex(), pane.t_m2.hex()) == ("0x1.0ffabbd4b30dcp+5", "0x1.2d99e77c1f72ap+10")
+    assert pane.t_c.hex() == "-0x1.9b252d46f5878p+12"
 
 
 def test_the_longest_run_of_equal_values_counts():

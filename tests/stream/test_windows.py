@@ -6,7 +6,7 @@ from math import isnan, sqrt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rule_builders import HOUR, MINUTE, PANE, limit, pane
+from rule_builders import HOUR, MINUTE, PANE, limit, pane, rules
 
 from schemas.records import WindowFeatures
 from stream.backtest import panes
@@ -16,6 +16,14 @@ from stream.panes import fold_points
 from stream.windows import Subject, WindowSpec, cut, features
 
 NEVER = "[{level: WARNING, enter: 1e300}]"
+ONE = """
+- name: limit_{0}
+  match: {{metric: "*"}}
+  window: {{size: {1}}}
+  aggregate: mean
+  compare: {{op: ">=", to: value}}
+  severities: [{{level: WARNING, enter: 1e300}}]
+"""
 OF = Subject("plant.pump", "temperature", "plant", "degC")
 
 # Gaps from seconds to half a day, so that windows are full, nearly empty, and skipped.
@@ -33,9 +41,9 @@ hops = st.sampled_from([
 
 
 def windows(points: list[tuple[int, float]], spec: str) -> tuple[list[WindowFeatures], int]:
-    rules = limit(NEVER, window=spec)
-    size = pane_ms(rules)("temperature")
-    engine, state, made, end = Engine(rules), SeriesState(), [], 0
+    loaded = limit(NEVER, window=spec)
+    size = pane_ms(loaded)("temperature")
+    engine, state, made, end = Engine(loaded), SeriesState(), [], 0
     for each in panes(points, size):
         made += engine.on_pane(state, *OF, each).windows
         end = each.pane_end
@@ -87,6 +95,23 @@ def test_their_moments_are_those_of_the_readings(points, hop):
         assert window.slope == pytest.approx(
             float(cov / t_var) if t_var else 0.0, rel=1e-6, abs=1e-9
         )
+
+
+@given(series)
+def test_rules_with_other_windows_beside_it_change_no_window(points):
+    both = rules(
+        "".join(ONE.format(i, hop) for i, hop in enumerate(["1h, slide: 15m", "3h, slide: 1h"]))
+    )
+    engine, state, made = Engine(both), SeriesState(), []
+    for each in panes(points, 15 * MINUTE):
+        made += engine.on_pane(state, *OF, each).windows
+    assert [w.window_end for w in made] == sorted(w.window_end for w in made)
+    for i, (size, slide) in enumerate([(HOUR, 15 * MINUTE), (3 * HOUR, HOUR)]):
+        alone = Engine(rules(ONE.format(i, f"{size // HOUR}h, slide: {slide // MINUTE}m")))
+        state, expected = SeriesState(), []
+        for each in panes(points, 15 * MINUTE):
+            expected += alone.on_pane(state, *OF, each).windows
+        assert [w for w in made if w.window_end - w.window_start == size] == expected
 
 
 def test_merging_keeps_a_hundredth_on_a_million():
@@ -164,10 +189,10 @@ def test_a_window_that_cannot_grow_far_enough_says_so_and_keeps_its_size():
 
 def test_growing_is_the_same_with_finer_panes():
     points = [(i * HOUR + 7 * MINUTE, float(i)) for i in range(30)]
-    rules = limit(NEVER, window="{size: 1h, slide: 15m, grow_to: 12h}", min_samples=6)
+    growing = limit(NEVER, window="{size: 1h, slide: 15m, grow_to: 12h}", min_samples=6)
     made = {}
     for size in (5 * MINUTE, 15 * MINUTE):
-        engine, state = Engine(rules), SeriesState()
+        engine, state = Engine(growing), SeriesState()
         made[size] = [
             window
             for each in panes(points, size)
