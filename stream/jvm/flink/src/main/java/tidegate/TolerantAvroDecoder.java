@@ -1,5 +1,6 @@
 package tidegate;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
@@ -98,12 +99,17 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
             // Avro says "not such a record" by half a dozen exceptions of its own and Java's. A reader that stopped
             // half way is not trusted with the next record.
             readers.put(id, newReader(reader.getSchema()));
-            throw new Undecodable("not a record of schema " + id + ": " + e);
+            throw new Undecodable("not a record of schema " + id + ": " + reason(e));
         }
         if (left > 0) {
             throw new Undecodable(left + " bytes behind the end of a record of schema " + id);
         }
         return row;
+    }
+
+    /** Avro leaves the message of most ends of input empty. */
+    private static String reason(Exception e) {
+        return e instanceof EOFException && e.getMessage() == null ? "it is cut off" : e.toString();
     }
 
     private static int schemaId(byte[] message) throws Undecodable {
