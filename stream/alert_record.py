@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from schemas.records import Alert, WindowFeatures
 from stream.detectors import Verdict
-from stream.lifecycle import Change, Life, Phase
+from stream.lifecycle import Change, Life, Phase, Severity
 from stream.rule import Rule
 from stream.windows import Subject
 
@@ -31,17 +31,12 @@ def fingerprint(rule_name: str, of: Subject) -> str:
 def record(
     rule: Rule, of: Subject, window: WindowFeatures, verdict: Verdict, life: Life, change: Change
 ) -> Alert:
-    """Return the record of a transition. All its times are event time.
+    """Return the record of a transition that ``window`` caused; all its times are event time.
 
-    Args:
-        rule: whose transition it is.
-        of: the series.
-        window: the window that caused it.
-        verdict: what was compared.
-        life: after the transition, with the alert's last record if there was one.
-        change: the transition.
+    ``life`` is that after the transition, still with the alert's last record if there was one.
     """
     severity = rule.severities[change.top]
+    prev = None if change.prev_top is None else rule.severities[change.prev_top]
     at, before = window.window_end, life.open
     starts_at = at if before is None else before.starts_at
     mark = fingerprint(rule.name, of)
@@ -80,10 +75,7 @@ def record(
         emitted_at=at,
         resolve_reason="VALUE" if change.event == "RESOLVED" else None,
         labels=rule.labels,
-        annotations={
-            key: _filled(text, of, verdict, severity.level, severity.shown_enter)
-            for key, text in rule.annotations.items()
-        },
+        annotations=_filled(rule.annotations, of, verdict, severity),
     )
 
 
@@ -108,7 +100,9 @@ def rule_changed(last: Alert, phase: Phase, at: int) -> Alert:
     )
 
 
-def _filled(text: str, of: Subject, verdict: Verdict, level: str, limit: float) -> str:
+def _filled(
+    texts: dict[str, str], of: Subject, verdict: Verdict, severity: Severity
+) -> dict[str, str]:
     known = {
         "device_id": of.device_id,
         "metric": of.metric,
@@ -116,7 +110,10 @@ def _filled(text: str, of: Subject, verdict: Verdict, level: str, limit: float) 
         "unit": of.unit or "",
         "value": f"{verdict.value:.6g}",
         "score": "" if verdict.statistic is None else f"{verdict.statistic:.3g}",
-        "level": level,
-        "limit": f"{limit:.6g}",
+        "level": severity.level,
+        "limit": f"{severity.shown_enter:.6g}",
     }
-    return PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), text)
+    return {
+        key: PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), text)
+        for key, text in texts.items()
+    }
