@@ -129,10 +129,10 @@ def settle(endpoints: Endpoints, site: str, published: int, watch: Watch, until:
         until,
     )
     last = ends(endpoints.kafka_bootstrap, READINGS)
-    for job in ("alerts", "lake"):
-        group = f"{DEFAULT_PREFIX}{job}"
+    for name in ("alerts", "lake"):
+        group = f"{DEFAULT_PREFIX}{name}"
         wait_for(
-            f"the job {job} to read all",
+            f"the job {name} to read all",
             lambda group=group: _has_read(endpoints, group, last),  # type: ignore[misc]
             watch,
             until,

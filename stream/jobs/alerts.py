@@ -87,13 +87,18 @@ def build(
     """
     group = f"{cluster.topic_prefix}alerts"
     t_env.create_temporary_table("readings", tables.readings(cluster, tuning, group))
-    t_env.create_java_temporary_system_function("panes", "tidegate.Panes")
-    t_env.create_temporary_view("decodable", t_env.sql_query(_DECODABLE))
+    create_panes(t_env)
     decide = Decide(rules, cluster.topic("readings"), ids, tuning.state_ttl_days)
     decided = _rows(t_env, panes, tuning.lateness_ms).process(decide, DECISION_TYPE)
     decided.name("decide").uid("decide")
     t_env.create_temporary_view("decided", t_env.from_data_stream(decided, _DECIDED))
     return _sinks(t_env, cluster)
+
+
+def create_panes(t_env: StreamTableEnvironment) -> None:
+    """Make the pane operator known as `panes`, and what it takes as `decodable`."""
+    t_env.create_java_temporary_system_function("panes", "tidegate.Panes")
+    t_env.create_temporary_view("decodable", t_env.sql_query(_DECODABLE))
 
 
 def _sinks(t_env: StreamTableEnvironment, cluster: Cluster) -> StatementSet:

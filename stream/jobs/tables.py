@@ -1,5 +1,7 @@
 """The tables that jobs read and write. Descriptors, not SQL text: no value needs quoting."""
 
+from collections.abc import Callable
+
 from pyflink.table import Schema, TableDescriptor
 
 from schemas.contracts import contract_text
@@ -29,10 +31,21 @@ READING_COLUMNS: dict[str, str] = {
 }
 
 
-def readings(cluster: Cluster, tuning: Tuning, group: str) -> TableDescriptor:
+def readings(
+    cluster: Cluster,
+    tuning: Tuning,
+    group: str,
+    extend: Callable[[Schema.Builder], Schema.Builder] = lambda schema: schema,
+) -> TableDescriptor:
     """Return the readings topic; an undecodable record is a row of nulls with its bytes.
 
     The first start reads from the beginning, later ones from the checkpoint.
+
+    Args:
+        cluster: where the topic is.
+        tuning: whether to stop at its end.
+        group: under whose name the offsets read are committed.
+        extend: adds columns and a watermark.
     """
     schema = Schema.new_builder()
     for name, kind in READING_COLUMNS.items():
@@ -46,7 +59,7 @@ def readings(cluster: Cluster, tuning: Tuning, group: str) -> TableDescriptor:
     )
     table = (
         TableDescriptor.for_connector("kafka")
-        .schema(schema.build())
+        .schema(extend(schema).build())
         .option("topic", cluster.topic("readings"))
         .option("properties.bootstrap.servers", cluster.kafka_bootstrap)
         .option("properties.group.id", group)
