@@ -34,6 +34,8 @@ def run(path: Path, verbose: bool) -> None:
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    # Quiet: a start, an end, and what a person must act on.
+    logging.getLogger("tidegate.daemon").setLevel(logging.INFO)
     logging.getLogger("tidegate.librdkafka").setLevel(logging.INFO if verbose else logging.CRITICAL)
     daemon.run(config.read(path), config.version(path))
 

@@ -29,7 +29,7 @@ from schemas.config import read_secret
 from schemas.failure import BadConfig, Failure, RetryLater, Unavailable
 from schemas.registry import Registry, SchemaIds
 
-_log = logging.getLogger("tidegate.gateway")
+_log = logging.getLogger("tidegate.daemon")
 _REGISTRY_TIMEOUT_S = 2.0
 # A device silent for longer than this is not followed any more after a restart.
 _REMEMBERED_MS = 30 * 86_400_000
@@ -64,7 +64,7 @@ def run(config: Config, config_version: str) -> None:
     server = _serve(config, running)
     for thread in threads:
         thread.start(crashes, wake)
-    _log.warning("gateway %s started, admin at %s", config.gateway.id, config.admin.listen or "-")
+    _log.info("gateway %s started, admin at %s", config.gateway.id, config.admin.listen or "-")
     wake.wait()
     if not crashes:
         _end(threads)
@@ -75,7 +75,7 @@ def run(config: Config, config_version: str) -> None:
         name, error = crashes[0]
         raise Failure(f"the {name} thread failed: {type(error).__name__}: {error}") from error
     level = running.spooling.level
-    _log.warning("gateway %s stopped, %d messages in the spool", config.gateway.id, level.messages)
+    _log.info("gateway %s stopped, %d messages in the spool", config.gateway.id, level.messages)
 
 
 class _Thread:
@@ -112,7 +112,7 @@ def _end(threads: list[_Thread]) -> None:
     begun = time.monotonic()
     for thread in threads:
         thread.end()
-    _log.info("stopped in %.1f s", time.monotonic() - begun)
+    _log.debug("stopped in %.1f s", time.monotonic() - begun)
 
 
 def _build(config: Config, version: str, folder: Path) -> tuple[Running, list[_Thread]]:

@@ -38,7 +38,7 @@ _BURST_BYTES = 1 << 20
 
 
 class Endpoint(NamedTuple):
-    """Where and how to connect; ``tls`` makes the context anew for each connection."""
+    """Where and how to connect; ``tls`` makes the context."""
 
     host: str
     port: int

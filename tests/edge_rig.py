@@ -246,3 +246,10 @@ class Publisher:
     def stop(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+
+
+def seen(edge: Any) -> set[tuple[str, int]]:
+    """Return device and sequence number of every reading that Kafka has."""
+    return {
+        (r.device_id, r.device_seq) for r in list(edge.follower.readings) if r.kind == "READING"
+    }

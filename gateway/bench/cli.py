@@ -11,9 +11,11 @@ import click
 @click.option("--readings", default=200_000, show_default=True, help="How many to queue and drain.")
 @click.option("--rate", default=5000.0, show_default=True, help="Steady messages a second.")
 @click.option("--seconds", default=20.0, show_default=True, help="How long the steady load lasts.")
-@click.option("--mqtt", help="A broker's URL; else a mosquitto is started.")
-@click.option("--kafka", help="Bootstrap servers; else librdkafka's mock cluster is started.")
-@click.option("--registry", help="A registry's URL; else a stand-in is started.")
+@click.option("--mqtt", default="", help="A broker's URL; else a mosquitto is started.")
+@click.option(
+    "--kafka", default="", help="Bootstrap servers; else librdkafka's mock cluster is started."
+)
+@click.option("--registry", default="", help="A registry's URL; else a stand-in is started.")
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -24,17 +26,18 @@ def edge(
     readings: int,
     rate: float,
     seconds: float,
-    mqtt: str | None,
-    kafka: str | None,
-    registry: str | None,
+    mqtt: str,
+    kafka: str,
+    registry: str,
     folder: Path | None,
     as_json: bool,
 ) -> None:
     """Measure CPU, throughput, latency, memory and bytes from MQTT to Kafka."""
     from gateway.bench.run import Options, measure  # noqa: PLC0415
+    from gateway.bench.servers import Ends  # noqa: PLC0415
 
     where = folder or Path(tempfile.gettempdir())
-    figures = measure(Options(readings, rate, seconds, mqtt, kafka, registry, where))
+    figures = measure(Options(readings, rate, seconds, Ends(mqtt, kafka, registry), where))
     if as_json:
         click.echo(json.dumps(figures))
         return

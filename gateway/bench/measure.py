@@ -55,7 +55,8 @@ class Arrivals:
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         """Start reading; returns once the present end of every partition is known."""
-        self.records: list[Arrival] = []
+        # Decoded at the end only: while it measures, the machine is the gateway's.
+        self._raw: list[tuple[float, bytes]] = []
         self._bootstrap = bootstrap
         self._topic = topic
         self._stop = Event()
@@ -68,7 +69,13 @@ class Arrivals:
         """Stop and return what came."""
         self._stop.set()
         self._thread.join(30)
-        return self.records
+        return [
+            Arrival(decode(Reading, value).device_seq or 0, appended, value)
+            for appended, value in self._raw
+        ]
+
+    def __len__(self) -> int:
+        return len(self._raw)
 
     def _run(self) -> None:
         consumer = Consumer(
@@ -90,9 +97,8 @@ class Arrivals:
             if message.error():
                 continue
             kind, stamp = message.timestamp()
-            reading = decode(Reading, message.value())
             appended = float(stamp) if kind == TIMESTAMP_LOG_APPEND_TIME else now_ms
-            self.records.append(Arrival(reading.device_seq or 0, appended, message.value()))
+            self._raw.append((appended, message.value()))
 
 
 def bytes_on_the_wire(

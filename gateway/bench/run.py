@@ -4,13 +4,10 @@ A gateway makes its session and goes; readings queue up in the broker; a gateway
 drains them to Kafka. Everything is counted at the far end.
 """
 
-import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -25,52 +22,20 @@ from gateway.bench.measure import (
     keyed,
     usage,
 )
-from gateway.bench.mosquitto import Mosquitto, free_port
-from gateway.bench.registry import SmallRegistry
-from schemas.failure import Failure, Unavailable
+from gateway.bench.servers import BYTES_TOPIC, PREFIX, Ends, Gateway, mock_kafka, servers
+from schemas.failure import Failure
 
-_PREFIX = "tidegate."
 _SAMPLE = 20_000
-# One partition, and never on a Kafka that others use: both forms fill the same batches.
-_BYTES_TOPIC = "bench.bytes"
-_CONFIG = """\
-[gateway]
-id = "bench"
-data_dir = "{folder}/data"
-[mqtt]
-url = "{mqtt}"
-client_id = "tidegate-bench-{run}"
-[kafka]
-bootstrap_servers = "{kafka}"
-topic_prefix = "{prefix}"
-[registry]
-url = "{registry}"
-[admin]
-listen = "127.0.0.1:{admin}"
-[[routes]]
-topic = "sensors/{{site}}/{{device}}/{{metric}}"
-payload = "json"
-"""
 
 
 class Options(NamedTuple):
-    """What to measure, and against what; None starts a part of our own."""
+    """What to measure; servers of our own where one is empty; the folder of the spool."""
 
     readings: int
     rate: float
     seconds: float
-    mqtt: str | None
-    kafka: str | None
-    registry: str | None
+    given: Ends
     folder: Path
-
-
-class Ends(NamedTuple):
-    """The servers in use."""
-
-    mqtt: str
-    kafka: str
-    registry: str
 
 
 class Phase(NamedTuple):
@@ -94,9 +59,9 @@ def measure(options: Options) -> dict[str, object]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder)))
         # The broker drops its privileges and must still reach its own folder below.
         folder.chmod(0o755)
-        mock = _mock_kafka(stack)
-        ends = _ends(options, folder, mock, stack)
-        gateway = _Gateway(ends, folder)
+        mock = mock_kafka(stack)
+        ends = servers(folder, mock, options.given, stack)
+        gateway = Gateway(ends, folder)
         stack.callback(gateway.kill)
         gateway.start()
         idle = usage(gateway.pid)
@@ -112,93 +77,6 @@ def measure(options: Options) -> dict[str, object]:
         }
 
 
-def _ends(options: Options, folder: Path, mock: str, stack: ExitStack) -> Ends:
-    mqtt, registry = options.mqtt, options.registry
-    if mqtt is None:
-        broker = Mosquitto(folder / "mosquitto")
-        stack.callback(broker.stop)
-        mqtt = broker.url
-    if registry is None:
-        small = SmallRegistry()
-        stack.callback(small.stop)
-        registry = small.url
-    return Ends(mqtt, options.kafka or mock, registry)
-
-
-def _mock_kafka(stack: ExitStack) -> str:
-    topics = [f"{_PREFIX}readings:4", f"{_PREFIX}dead-letters:1", f"{_BYTES_TOPIC}:1"]
-    mock = stack.enter_context(
-        subprocess.Popen(
-            [sys.executable, "-m", "gateway.bench.mock_kafka", *topics],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-    )
-    assert mock.stdin is not None
-    assert mock.stdout is not None
-    stack.callback(mock.stdin.close)
-    return mock.stdout.readline().strip()
-
-
-class _Gateway:
-    """A real gateway process, started and stopped."""
-
-    def __init__(self, ends: Ends, folder: Path) -> None:
-        self._admin = free_port()
-        self._config = folder / "gateway.toml"
-        self._config.write_text(
-            _CONFIG.format(
-                folder=folder, run=os.getpid(), prefix=_PREFIX, admin=self._admin, **ends._asdict()
-            ),
-            "utf-8",
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "compose.cli", "gateway", "run", "-c", str(self._config)]
-        self._process = subprocess.Popen(command)
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            if self._process.poll() is not None:
-                raise Failure(f"the gateway ended with {self._process.returncode}")
-            if self._get("/readyz") is not None:
-                return
-            time.sleep(0.02)
-        raise Unavailable("the gateway is not ready within 30 s")
-
-    def metric(self, name: str) -> float:
-        for line in (self._get("/metrics") or "").splitlines():
-            if line.startswith(f"{name} "):
-                return float(line.split()[1])
-        return 0.0
-
-    def stop(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        if self._process.wait(20):
-            raise Failure(f"the gateway ended with {self._process.returncode}")
-
-    def kill(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    def _get(self, path: str) -> str | None:
-        try:
-            url = f"http://127.0.0.1:{self._admin}{path}"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return str(answer.read().decode())
-        except OSError:
-            return None
-
-
 def _publish(mqtt: str, count: int, rate: float) -> None:
     url = urlsplit(mqtt)
     command = [sys.executable, "-m", "gateway.bench.publish"]
@@ -207,8 +85,8 @@ def _publish(mqtt: str, count: int, rate: float) -> None:
         raise Failure("the publisher failed")
 
 
-def _drain(gateway: _Gateway, ends: Ends, count: int) -> Phase:
-    arrivals = Arrivals(ends.kafka, f"{_PREFIX}readings")
+def _drain(gateway: Gateway, ends: Ends, count: int) -> Phase:
+    arrivals = Arrivals(ends.kafka, f"{PREFIX}readings")
     flushes = device_flushes()
     gateway.start()
     begun = time.monotonic()
@@ -220,8 +98,8 @@ def _drain(gateway: _Gateway, ends: Ends, count: int) -> Phase:
     return Phase(seconds, Usage(0.0, 0.0), after, commits, flushes, _all(arrivals, count))
 
 
-def _steady(gateway: _Gateway, ends: Ends, options: Options) -> Phase:
-    arrivals = Arrivals(ends.kafka, f"{_PREFIX}readings")
+def _steady(gateway: Gateway, ends: Ends, options: Options) -> Phase:
+    arrivals = Arrivals(ends.kafka, f"{PREFIX}readings")
     count = int(options.rate * options.seconds)
     flushes, before = device_flushes(), usage(gateway.pid)
     done = gateway.metric("tidegate_gateway_messages_delivered_total")
@@ -236,7 +114,7 @@ def _steady(gateway: _Gateway, ends: Ends, options: Options) -> Phase:
     return Phase(seconds, before, after, commits, flushes, _all(arrivals, count))
 
 
-def _wait_delivered(gateway: _Gateway, count: float, seconds: float) -> None:
+def _wait_delivered(gateway: Gateway, count: float, seconds: float) -> None:
     until = time.monotonic() + seconds
     while gateway.metric("tidegate_gateway_messages_delivered_total") < count:
         if time.monotonic() > until:
@@ -247,7 +125,7 @@ def _wait_delivered(gateway: _Gateway, count: float, seconds: float) -> None:
 def _all(arrivals: Arrivals, count: int) -> list[Arrival]:
     """Give the consumer time to catch up with what Kafka has acknowledged."""
     until = time.monotonic() + 10
-    while len(arrivals.records) < count and time.monotonic() < until:
+    while len(arrivals) < count and time.monotonic() < until:
         time.sleep(0.05)
     return arrivals.stop()
 
@@ -298,7 +176,7 @@ def _bytes_figures(kafka: str, arrivals: list[Arrival]) -> dict[str, object]:
         return {}
     avro, plain = keyed(values, as_json=False), keyed(values, as_json=True)
     sizes = {
-        (name, compression): bytes_on_the_wire(kafka, _BYTES_TOPIC, records, compression)
+        (name, compression): bytes_on_the_wire(kafka, BYTES_TOPIC, records, compression)
         for name, records in (("avro", avro), ("json", plain))
         for compression in ("zstd", "none")
     }

@@ -7,84 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from edge_fakes import Broker
 
 from gateway.message import RETAINED, Arrivals
 from gateway.mqtt import Connection, Endpoint
 from gateway.net import Net
 
 CONNECT, PUBACK, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT = 1, 4, 8, 10, 14
-
-
-class Broker:
-    """Accepts connections and says exactly what a test tells it to."""
-
-    def __init__(self) -> None:
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self.link: socket.socket | None = None
-
-    def accept(self) -> None:
-        if self.link is not None:
-            self.link.close()
-        self._server.settimeout(5)
-        self.link = self._server.accept()[0]
-        self.link.settimeout(5)
-
-    def hang_up(self) -> None:
-        assert self.link
-        self.link.close()
-
-    def read(self) -> tuple[int, bytes]:
-        """Return the next packet's type and body."""
-        assert self.link
-        head = self._exactly(2)
-        length, shift, byte = head[1] & 0x7F, 7, head[1]
-        while byte & 0x80:
-            byte = self._exactly(1)[0]
-            length |= (byte & 0x7F) << shift
-            shift += 7
-        return head[0] >> 4, self._exactly(length)
-
-    def _exactly(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            more = self.link.recv(count - len(data))  # type: ignore[union-attr]
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def connack(self, *, session: bool, reason: int = 0, v5: bool = True) -> None:
-        body = bytes((session, reason)) + (b"\x00" if v5 else b"")
-        self.link.sendall(bytes((0x20, len(body))) + body)  # type: ignore[union-attr]
-
-    def suback(self, body: bytes, reasons: bytes = b"\x01", *, v5: bool = True) -> None:
-        answer = body[:2] + (b"\x00" if v5 else b"") + reasons
-        self.link.sendall(bytes((0x90, len(answer))) + answer)  # type: ignore[union-attr]
-
-    def publish(self, mid: int, payload: bytes = b"1", *, flags: int = 2, v5: bool = True) -> None:
-        topic = b"t/a"
-        packet_id = struct.pack(">H", mid) if flags & 6 else b""
-        body = (
-            struct.pack(">H", len(topic)) + topic + packet_id + (b"\x00" if v5 else b"") + payload
-        )
-        self.link.sendall(bytes((0x30 | flags, len(body))) + body)  # type: ignore[union-attr]
-
-    def quiet(self) -> bool:
-        """Return whether nothing more comes within a moment."""
-        assert self.link
-        self.link.settimeout(0.2)
-        try:
-            return self.link.recv(1) == b""
-        except TimeoutError:
-            return True
-        finally:
-            self.link.settimeout(5)
-
-    def stop(self) -> None:
-        self._server.close()
-        if self.link:
-            self.link.close()
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka import KafkaError
+from edge_fakes import FakeFeed, FakeLink, Report, Sent
 
 from gateway.decode import Decoder, Limits
 from gateway.kafka import Recoverable
@@ -14,7 +13,7 @@ from gateway.message import INTERNAL, Message, Stored
 from gateway.quiet import Policy, QuietDevices
 from gateway.routes import compile_route
 from gateway.session import Identity, Parts, Session, Tally, moment
-from gateway.spool import Batch, DeviceRow
+from gateway.spool import Batch
 from gateway.wire import Topics, Wire
 from schemas.codec import decode
 from schemas.records import DeadLetter, Reading
@@ -27,90 +26,6 @@ ROUTES = [
 POLICY = Policy(120_000, 10**9, 100)
 TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
 FORBIDDEN = KafkaError.TOPIC_AUTHORIZATION_FAILED
-
-
-class Sent(NamedTuple):
-    """A record as Kafka would see it."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    report: Callable[[Any, Any], None]
-
-
-class Report:
-    """What librdkafka hands to a delivery callback."""
-
-    def __init__(self, sent: Sent) -> None:
-        self._sent = sent
-
-    def topic(self) -> str:
-        return self._sent.topic
-
-    def key(self) -> bytes:
-        return self._sent.key
-
-    def value(self) -> bytes:
-        return self._sent.value
-
-
-class FakeLink:
-    """Delivers what is queued as one batch per poll; `judge` says with which error, if any."""
-
-    def __init__(self) -> None:
-        self.queue: list[Sent] = []
-        self.delivered: list[Sent] = []
-        self.rounds: list[int] = []
-        self.judge: Callable[[list[Sent]], int | None] = lambda _batch: None
-        self.holding = False
-        self.refuses: Callable[[str, bytes], bool] = lambda _topic, _value: False
-
-    @property
-    def queued(self) -> int:
-        return len(self.queue)
-
-    def produce(self, topic: str, key: bytes, value: bytes, report: Any) -> bool:
-        if self.refuses(topic, value):
-            return False
-        self.queue.append(Sent(topic, key, value, report))
-        return True
-
-    def poll(self, _wait_s: float) -> None:
-        if self.holding or not self.queue:
-            return
-        batch, self.queue = self.queue, []
-        self.rounds.append(len(batch))
-        code = self.judge(batch)
-        for sent in batch:
-            if code is None:
-                self.delivered.append(sent)
-            sent.report(None if code is None else KafkaError(code), Report(sent))
-
-    def probe(self, _topic: str) -> None:
-        pass
-
-
-class FakeFeed:
-    """A spool of a list of batches."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-        self.discarded: list[int] = []
-        self.devices: list[DeviceRow] = []
-        self.own: list[Message] = []
-
-    def take(self, _wait_s: float) -> Batch | None:
-        return self.batches.pop(0) if self.batches else None
-
-    def drained(self) -> bool:
-        return not self.batches
-
-    def discard(self, upto: int, devices: Any = ()) -> None:
-        self.discarded.append(upto)
-        self.devices += devices
-
-    def append_own(self, messages: list[Message]) -> None:
-        self.own += messages
 
 
 class NoCheck:

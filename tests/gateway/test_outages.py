@@ -1,0 +1,131 @@
+"""Kafka, the registry or the broker away, or the spool full: nothing lost, and it is told why."""
+
+import time
+from typing import Any
+
+import pytest
+from edge_rig import FakeRegistry, MockKafka, seen, wait_for
+
+pytestmark = pytest.mark.stack
+
+TOPIC_AUTHORIZATION_FAILED, MESSAGE_TOO_LARGE, NOT_LEADER, OUT_OF_ORDER = 29, 10, 6, 45
+
+
+def test_a_kafka_outage_loses_nothing_and_is_told(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    acked = set(edge.publisher.readings(500))
+    edge.kafka.tell("down")
+    acked |= set(edge.publisher.readings(4000, start=500))
+    wait_for("told", lambda: "kafka: no broker" in gateway.get("/readyz")[1])
+    assert gateway.metric("tidegate_buffer_messages") > 0
+    assert gateway.get("/healthz")[0] == 200
+    edge.kafka.tell("up")
+    wait_for("all", lambda: acked <= seen(edge), 60)
+    wait_for("ready again", gateway.ready)
+    assert edge.follower.dead == []
+
+
+@pytest.mark.parametrize("code", [TOPIC_AUTHORIZATION_FAILED, NOT_LEADER, OUT_OF_ORDER])
+def test_errors_that_are_not_the_records_bury_nothing(edge: Any, code: int) -> None:
+    """T5: retried by the client, or back to the cursor with a new producer."""
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    edge.kafka.tell(f"fail {code} 3")
+    acked = set(edge.publisher.readings(300))
+    wait_for("all", lambda: acked <= seen(edge), 60)
+    assert edge.follower.dead == []
+    wait_for("an empty spool", lambda: gateway.metric("tidegate_buffer_messages") == 0)
+
+
+def test_authorisation_lost_for_a_while_empties_nothing_into_dead_letters(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    edge.kafka.tell(f"fail {TOPIC_AUTHORIZATION_FAILED} 6")
+    acked = set(edge.publisher.readings(300))
+    wait_for("told", lambda: "kafka: " in gateway.get("/readyz")[1])
+    wait_for("all", lambda: acked <= seen(edge), 90)
+    assert edge.follower.dead == []
+    assert gateway.metric("tidegate_kafka_rewinds_total") >= 1
+
+
+def test_a_refused_batch_is_sent_again_and_nobody_is_buried_for_it(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    edge.kafka.tell(f"fail {MESSAGE_TOO_LARGE} 1")
+    acked = set(edge.publisher.readings(200, devices=1))
+    wait_for("all", lambda: acked <= seen(edge))
+    assert edge.follower.dead == []
+
+
+def test_a_full_spool_keeps_the_connection_and_goes_on(edge: Any) -> None:
+    """I9, T8, W11: not acknowledged, not disconnected for more than twice the keepalive."""
+    gateway = edge.gateway('[spool]\nquota = "16MiB"')
+    gateway.wait_ready()
+    edge.kafka.tell("down")
+    filler = b'{"value":1,"ts":%d,"x":"' + b"x" * 200_000 + b'"}'
+    for i in range(150):
+        edge.publisher.publish("sensors/plant/filler/temp", filler % (1_700_000_000_000 + i))
+    wait_for("full", lambda: "spool: full" in gateway.get("/readyz")[1], 60)
+    acked = set(edge.publisher.readings(200))
+    connects = gateway.metric("tidegate_mqtt_connects_total")
+    before = gateway.metric("tidegate_mqtt_messages_acknowledged_total")
+    time.sleep(11)
+    assert gateway.metric("tidegate_mqtt_connects_total") == connects, gateway.logged()
+    assert gateway.metric("tidegate_mqtt_messages_acknowledged_total") == before
+    assert gateway.metric("tidegate_connected") == 0 or "mqtt" not in gateway.get("/readyz")[1]
+    edge.kafka.tell("up")
+    wait_for(
+        "acks again",
+        lambda: gateway.metric("tidegate_mqtt_messages_acknowledged_total") > before,
+        15,
+    )
+    wait_for("all", lambda: acked <= seen(edge), 60)
+    fillers = {r.device_ts for r in edge.follower.readings if r.device_id == "plant.filler"}
+    assert len(fillers) == 150
+    assert gateway.rss_mb() < 150
+
+
+def test_without_a_schema_id_it_acknowledges_and_waits(edge: Any) -> None:
+    url = edge.registry.url
+    edge.registry.stop()
+    gateway = edge.gateway()
+    wait_for("told", lambda: "registry: schema id not known" in gateway.get("/readyz")[1])
+    acked = set(edge.publisher.readings(100))
+    wait_for("on disk", lambda: gateway.metric("tidegate_mqtt_messages_acknowledged_total") >= 100)
+    assert edge.follower.readings == []
+    edge.registry = FakeRegistry(int(url.rpartition(":")[2]))
+    wait_for("all", lambda: acked <= seen(edge), 60)
+
+
+def test_a_registry_that_is_down_at_the_next_start_is_not_missed(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    gateway.end()
+    edge.registry.stop()
+    gateway.start()
+    gateway.wait_ready()
+    acked = set(edge.publisher.readings(50))
+    wait_for("all", lambda: acked <= seen(edge))
+    edge.registry = FakeRegistry()
+
+
+def test_a_broker_that_restarts_is_found_again(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    acked = set(edge.publisher.readings(100))
+    wait_for("first", lambda: acked <= seen(edge))
+    edge.mosquitto.stop()
+    wait_for("told", lambda: "mqtt: not connected" in gateway.get("/readyz")[1])
+    edge.mosquitto.start()
+    gateway.wait_ready()
+    wait_for("the publisher's own connection", edge.publisher.client.is_connected)
+    acked |= set(edge.publisher.readings(100, start=100))
+    wait_for("all", lambda: acked <= seen(edge))
+
+
+def test_the_mock_cluster_is_what_the_tests_take_it_for() -> None:
+    kafka = MockKafka()
+    kafka.tell("rtt 1")
+    assert kafka.bootstrap.startswith("127.0.0.1:")
+    kafka.stop()
