@@ -51,7 +51,7 @@ def record(
         state=change.state,
         prev_state=change.prev_state,
         severity=severity.level,
-        prev_severity=None if change.prev_top is None else rule.severities[change.prev_top].level,
+        prev_severity=prev.level if prev else None,
         asset_id=of.device_id,
         device_id=of.device_id,
         site=of.site,
