@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from math import floor
 from typing import NamedTuple, TypedDict
 
 from schemas.failure import BadConfig
@@ -38,18 +39,23 @@ class FaultKind(NamedTuple):
     """Unsteadiness of the offset, a fraction of it."""
     falls_silent: bool = False
     """At its worst it sends nothing any more, instead of being repaired."""
+    on_the_hour: float | None = None
+    """The hour's fraction at which it sets in; None = at any time."""
 
 
 KINDS: dict[str, FaultKind] = {
     "bearing_wear": FaultKind(6, 24, 1, ramp_h=96, hold_h=48, power=2, flutter=0.05),
     "cavitation": FaultKind(4, 15, -3, ramp_h=12, hold_h=60, power=1, flutter=0.12),
     "clog": FaultKind(7, 14, -5, ramp_h=36, hold_h=60, power=1, flutter=0.05),
-    "dies": FaultKind(6, 24, 1, ramp_h=96, hold_h=0, power=2, flutter=0.05, falls_silent=True),
+    # So quick that a rule over an hour hangs on the last minutes before the silence.
+    "dies": FaultKind(
+        6, 24, 1, ramp_h=2, hold_h=0, power=1, flutter=0.05, falls_silent=True, on_the_hour=0.2
+    ),
 }
 STANDARD = ("bearing_wear", "cavitation", "clog")
 """What ``--faults N`` takes, in turn."""
-# Ramps and holds are written for a month and shrink with a run shorter than this.
-_FULL_LENGTH_DAYS = 14
+# Onsets lie in the middle of the run, and a fault that would take longer than this is quicker.
+_FIRST_ONSET, _ONSETS, _LONGEST = 0.35, 0.3, 0.3
 
 
 class Told(TypedDict):
@@ -117,15 +123,16 @@ def scripted(*, seed: int, pumps: int, names: tuple[str, ...], days: float) -> t
         raise BadConfig(f"{len(names)} faults need as many pumps, and there are {pumps}")
     rng = random.Random(f"{seed}:faults")
     chosen = rng.sample(range(pumps), len(names))
-    shrink = min(1.0, days / _FULL_LENGTH_DAYS)
+    hours = days * 24
     faults = []
     for slot, (pump, name) in enumerate(zip(chosen, names, strict=True)):
         kind = KINDS[name]
-        share = 0.35 + 0.3 * (slot + rng.random()) / len(names)
-        onset = share * days * 24
+        onset = hours * (_FIRST_ONSET + _ONSETS * (slot + rng.random()) / len(names))
+        if kind.on_the_hour is not None:
+            onset = floor(onset) + kind.on_the_hour
+        shrink = min(1.0, _LONGEST * hours / (kind.ramp_h + kind.hold_h))
         worst = onset + kind.ramp_h * shrink
-        end = min(worst + kind.hold_h * shrink, days * 24)
-        faults.append(Fault(pump, name, onset, worst, end))
+        faults.append(Fault(pump, name, onset, worst, worst + kind.hold_h * shrink))
     return tuple(faults)
 
 

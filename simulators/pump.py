@@ -14,11 +14,11 @@ from typing import NamedTuple
 from simulators.clock import DAY_MS, HOUR_MS
 from simulators.faults import HEALTHY, Fault
 
-_NOISE_H = 0.1
+_NOISE_H = 0.06
 """Correlation time of the AR(1) noise: an hour's mean is steady, single samples are not."""
 _WARMING_H = 4.0
 """Time constant of the casing."""
-_REST_C = 46.0
+_REST_C = 48.0
 """Where a stopped casing would end: the liquid keeps it warm."""
 _DAY_H = 24
 
@@ -65,7 +65,7 @@ def traits(seed: int, pump: int) -> Traits:
 
 @lru_cache(maxsize=256)
 def stops(seed: str, day: int) -> tuple[tuple[float, float], ...]:
-    """Return a pump's one or two stops on a day since the epoch, (from, to) in hours UTC.
+    """Return a pump's one or two stops on a day of the run, (from, to) in hours UTC.
 
     They last 15 to 30 minutes, in working hours.
     """
@@ -76,12 +76,12 @@ def stops(seed: str, day: int) -> tuple[tuple[float, float], ...]:
     return tuple((begin, begin + rng.uniform(0.25, 0.5)) for begin in begins)
 
 
-def hours_running(of: Traits, at_ms: int) -> float | None:
+def hours_running(of: Traits, at_ms: int, start_ms: int) -> float | None:
     """Return for how many hours of this day the pump has run since a start; None if stopped."""
     day, rest = divmod(at_ms, DAY_MS)
     hour = rest / HOUR_MS
     ran_h: float = _DAY_H
-    for begin, end in stops(of.seed, day):
+    for begin, end in stops(of.seed, day - start_ms // DAY_MS):
         if begin <= hour < end:
             return None
         if hour >= end:
@@ -119,7 +119,7 @@ def samples(
         heat, shake, draw, flutter = next(noise)
         if fault is not None:
             worn *= 1 + fault.kind.flutter * flutter
-        ran_h = hours_running(of, at_ms)
+        ran_h = hours_running(of, at_ms, start_ms)
         drift = sin(2 * pi * at_h / (24 * of.drift_days) + of.drift_phase)
         warm = _warm(of, at_ms, drift, fault, worn) if ran_h is not None else _REST_C
         casing += follow * (warm - casing)
@@ -147,7 +147,7 @@ def _noise(rng: random.Random, phi: float) -> Iterator[tuple[float, float, float
 
 def _warm(of: Traits, at_ms: int, drift: float, fault: Fault | None, worn: float) -> float:
     """Return the temperature towards which a running casing goes, °C."""
-    warm = of.warm_c + 6 * (load(at_ms) - 1) + 0.6 * drift
+    warm = of.warm_c + 5 * (load(at_ms) - 1) + 0.5 * drift
     return warm if fault is None else warm + worn * fault.kind.temperature * HEALTHY.temperature
 
 

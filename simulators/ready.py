@@ -17,7 +17,7 @@ def wait_ready(
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Return once a GET of ``url`` answers 200.
+    """Return once a GET of ``url`` answers with success.
 
     Args:
         url: the gateway's, ``http://127.0.0.1:9464/readyz``.
@@ -44,11 +44,11 @@ def wait_ready(
 def _answer(url: str) -> str:
     """Return why it is not ready, empty if it is."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return "" if answer.status == 200 else f"it answers {answer.status}"
+        urllib.request.urlopen(url, timeout=2).close()
     except urllib.error.HTTPError as error:
         with error:
             said = error.read(200).decode("utf-8", "replace").strip()
         return f"it answers {error.code} {said}".rstrip()
     except (OSError, ValueError) as error:
         return str(getattr(error, "reason", error))
+    return ""

@@ -1,3 +1,5 @@
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -34,6 +36,16 @@ def test_the_monday_before_is_a_monday_midnight_within_the_week(at: int):
     assert 0 <= at - monday_before(at) < WEEK_MS
 
 
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_new_york")
 def test_times_without_an_offset_are_utc_also_in_the_hour_that_summer_time_skips():
     assert iso(parse_time("2014-03-09 02:30:00")) == "2014-03-09T02:30:00Z"
     assert parse_time("2014-03-09T02:30:00Z") == parse_time("2014-03-09 04:30:00+02:00")

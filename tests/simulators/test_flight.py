@@ -55,7 +55,7 @@ def test_after_a_refusal_nothing_goes_out_until_the_rest_is_answered_and_then_on
 
 def test_a_lost_connection_puts_everything_back_in_order():
     flight = flying(3, 1, 2)
-    flight.answered(4, NO_SUBSCRIBERS)
+    flight.answered(2, NO_SUBSCRIBERS)
     flight.lost("broken pipe")
     again = [flight.next_again() for _ in range(4)]
     assert [each and each.order for each in again] == [1, 2, 3, None]

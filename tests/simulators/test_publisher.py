@@ -1,6 +1,6 @@
-import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from schemas.failure import BadConfig, Unavailable
 from simulators.fleet import Fleet, fleet_messages
 from simulators.ledger import read_ledger
-from simulators.link import Broker, parse_url
+from simulators.link import Broker, Link, parse_url
 from simulators.message import Message
 from simulators.publisher import Clock, Published, paced, publish
 
@@ -165,17 +165,6 @@ def test_a_broker_killed_mid_run_costs_nothing_that_was_acknowledged(
 
 
 @pytest.mark.stack
-def test_a_window_smaller_than_the_run_is_kept(
-    mosquitto, subscribe: Callable[[], object], tmp_path: Path
-):
-    subscribe()
-    ledger = tmp_path / "ledger.ndjson"
-    most = 0
-
-    def watch(_: Published) -> None:
-        nonlocal most
-        lines = [json.loads(line)["acked"] for line in ledger.read_text().splitlines()]
-        most = max(most, lines.count(False))
-
-    publish(day(), mosquitto.url, ledger=ledger, on_progress=watch)
-    assert most <= 1000
+def test_the_window_is_what_the_broker_allows(mosquitto):
+    with closing(Link(parse_url(mosquitto.url), lambda _mid, _reason: None)) as link:
+        assert link.window == 1000
