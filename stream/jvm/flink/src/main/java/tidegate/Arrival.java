@@ -57,9 +57,12 @@ record Arrival(RowData row) {
         return ts() > Math.min(received(), kafkaTime()) + AHEAD_MS;
     }
 
-    /** What the clock of this row's time source may be set to. */
+    /**
+     * What the clock of this row's time source may be set to: min(ts, received_ts + 1 min, Kafka's time), of which the
+     * second is no news for a row that is not {@link #isFuture}.
+     */
     long clockMs() {
-        return Math.min(ts(), Math.min(received() + AHEAD_MS, kafkaTime()));
+        return Math.min(ts(), kafkaTime());
     }
 
     Source source() {

@@ -95,6 +95,16 @@ class TolerantAvroDecoderTest {
     }
 
     @Test
+    void aNegativeLengthOfAColumnNobodyReadsLeadsNowhere() throws Exception {
+        OpenDecoder some = OpenDecoder.of(registry.url(), "`value` DOUBLE");
+        // device_id is skipped; its length is -1, which would step back over itself
+        byte[] message = Wire.encode(ID, Wire.reading(1));
+        message[5] = 1;
+        RowData row = some.read(message);
+        assertTrue(some.reason(row).contains("a length of -1"), some.reason(row));
+    }
+
+    @Test
     void noChangeOfAnyByteStopsTheJob() throws Exception {
         Random random = new Random(4);
         byte[] good = Wire.encode(ID, Wire.reading(3));
