@@ -18,11 +18,11 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.bench.mosquitto import free_port
-from gateway.bench.registry import SmallRegistry as FakeRegistry
+from gateway.bench.registry import SmallRegistry
 from schemas.codec import decode
 from schemas.records import DeadLetter, Reading
 
-__all__ = ["FakeRegistry"]
+FakeRegistry = SmallRegistry
 ROOT = Path(__file__).parent.parent
 PARTITIONS = 4
 
