@@ -30,6 +30,7 @@ from schemas.failure import Failure, Unavailable
 
 _POLL_S = 0.05
 _TAIL = 15
+_NUDGE_S = 1.0
 _UP_BOUND_S = 180.0
 _RESUME_BOUND_S = 180.0
 _DOWN_BOUND_S = 90.0
@@ -51,22 +52,18 @@ def up(layout: Layout, parts: Sequence[str], say: Callable[[str], None]) -> Stac
         fetch_mosquitto(layout, say)
     find_tools(layout, parts)  # before anything is started
     supervisor = holder(layout)
-    process = None
     others = () if supervisor is None else read_wanted(layout).parts
     wanted = Wanted(
         number=time.time_ns(), parts=[part for part in PARTS if part in {*others, *parts}]
     )
     write_wanted(layout, wanted)
     ready = _ready(published(layout))
-    if supervisor is None:
-        process = _start_supervisor(layout)
-    else:
-        _signal(supervisor, signal.SIGHUP)
+    started = _start_supervisor(layout) if supervisor is None else None
     try:
-        state = _await_ready(layout, _Request(parts, wanted.number, process, ready), say)
+        state = _await_ready(layout, _Request(parts, wanted.number, started, ready), say)
         return _await_jobs(layout, state, say)
     except Unavailable:
-        if process is not None:
+        if started is not None:
             down(layout, lambda _: None)
         raise
 
@@ -116,36 +113,49 @@ def _make_root(layout: Layout) -> None:
         ) from error
 
 
-def _start_supervisor(layout: Layout) -> "subprocess.Popen[bytes]":
+def _start_supervisor(layout: Layout) -> int:
+    """Start the supervisor and return its process id.
+
+    A shell that ends at once puts it in the background, so that it is nobody's child: whoever
+    calls this may live on without ever collecting it.
+    """
     environment = {name: value for name, value in os.environ.items() if name != sweep.MARK}
     with layout.log("supervisor").open("ab") as output:
         output.write(f"{LOG_START}supervisor ===\n".encode())
         output.flush()
-        return subprocess.Popen(
-            [sys.executable, "-m", "compose.local.supervisor", str(layout.root)],
+        command = [sys.executable, "-m", "compose.local.supervisor", str(layout.root)]
+        shell = subprocess.run(
+            ["/bin/sh", "-c", 'exec 3>&1 >&2; "$@" 3>&- & echo $! >&3', "sh", *command],
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            stderr=output,
             start_new_session=True,
+            check=True,
         )
+    return int(shell.stdout)
 
 
 class _Request(NamedTuple):
     parts: Sequence[str]
     number: int
-    process: "subprocess.Popen[bytes] | None"
+    started: int | None
     ready_before: set[str]
 
 
 def _await_ready(layout: Layout, request: _Request, say: Callable[[str], None]) -> StackState:
     told = set(request.ready_before)
     end = time.monotonic() + _UP_BOUND_S
+    nudge = 0.0
     while time.monotonic() < end:
         state = published(layout)
         if state is None:
-            _check_supervisor(layout, request.process)
-        elif state.asked >= request.number:
+            _check_supervisor(layout, request.started)
+        elif state.asked < request.number:
+            if time.monotonic() >= nudge:
+                nudge = time.monotonic() + _NUDGE_S
+                _signal(state.pid, signal.SIGHUP)
+        else:
             if state.refused:
                 raise Unavailable(state.refused)
             for part in (part for part in state.parts if part.name in request.parts):
@@ -169,10 +179,9 @@ def _tell(layout: Layout, part: PartState, told: set[str], say: Callable[[str], 
         say(f"{part.name}: ready on port {part.port} after {part.ready_s:g} s")
 
 
-def _check_supervisor(layout: Layout, process: "subprocess.Popen[bytes] | None") -> None:
+def _check_supervisor(layout: Layout, started: int | None) -> None:
     """Raise when nobody is left who could bring the parts up."""
-    ended = process is None or process.poll() is not None
-    if ended and holder(layout) is None:
+    if (started is None or not sweep.alive(started)) and holder(layout) is None:
         raise Unavailable(_with_tail(layout, "supervisor", "the supervisor ended"))
 
 

@@ -33,7 +33,7 @@ def environment(pid: int) -> dict[str, str]:
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in entries}
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
     """Say whether a process still runs; one that only waits to be collected does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -53,7 +53,7 @@ def marked(matches: Callable[[str], bool]) -> list[int]:
     return [
         pid
         for pid in _processes()
-        if (mark := environment(pid).get(MARK)) is not None and matches(mark) and _alive(pid)
+        if (mark := environment(pid).get(MARK)) is not None and matches(mark) and alive(pid)
     ]
 
 
