@@ -1,5 +1,6 @@
 """A mosquitto of our own, for the benchmark and the tests."""
 
+import getpass
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ from schemas.failure import Unavailable
 
 _CONFIG = """\
 listener {port} 127.0.0.1
+user {user}
 allow_anonymous true
 persistence true
 persistence_location {folder}/
@@ -51,11 +53,16 @@ class Mosquitto:
         self._program = program
         self.port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
-        # Started as root it would change to its own user, who may not write here.
-        folder.chmod(0o777)
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
-            _CONFIG.format(port=self.port, folder=folder, inflight=inflight), "utf-8"
+            _CONFIG.format(
+                # Started as root it would change to a user who may not write here.
+                port=self.port,
+                user=getpass.getuser(),
+                folder=folder,
+                inflight=inflight,
+            ),
+            "utf-8",
         )
         self.start()
 

@@ -57,8 +57,6 @@ def measure(options: Options) -> dict[str, object]:
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder)))
-        # The broker drops its privileges and must still reach its own folder below.
-        folder.chmod(0o755)
         mock = mock_kafka(stack)
         ends = servers(folder, mock, options.given, stack)
         gateway = Gateway(ends, folder)

@@ -13,7 +13,7 @@ from gateway.message import RETAINED, Arrivals
 from gateway.mqtt import Connection, Endpoint
 from gateway.net import Net
 
-CONNECT, PUBACK, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT = 1, 4, 8, 10, 14
+CONNECT, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 4, 8, 10, 12, 14
 
 
 @pytest.fixture
@@ -252,3 +252,20 @@ def test_goodbye_is_said(broker: Broker) -> None:
     connect(connection, broker)
     connection.close()
     assert broker.read()[0] == DISCONNECT
+
+
+def test_a_half_open_connection_is_given_up_after_two_keepalives(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = [0.0]
+    monkeypatch.setattr("paho.mqtt.client.time_func", lambda: time.monotonic() + ahead[0])
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    ahead[0] = 31.0
+    connection.take(0.02, synced=True)
+    connection.take(0.02, synced=True)
+    assert broker.read()[0] == PINGREQ
+    assert connection.connected
+    ahead[0] = 62.0
+    connection.take(0.02, synced=True)
+    assert not connection.connected

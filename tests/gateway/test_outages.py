@@ -26,6 +26,21 @@ def test_a_kafka_outage_loses_nothing_and_is_told(edge: Any) -> None:
     assert edge.follower.dead == []
 
 
+def test_sigterm_while_kafka_is_away_ends_in_time(edge: Any) -> None:
+    gateway = edge.gateway()
+    gateway.wait_ready()
+    edge.kafka.tell("down")
+    acked = set(edge.publisher.readings(500))
+    name = "tidegate_mqtt_messages_acknowledged_total"
+    wait_for("acknowledged", lambda: gateway.metric(name) == 500)
+    began = time.monotonic()
+    assert gateway.end() == 0, gateway.logged()
+    assert time.monotonic() - began < 15
+    edge.kafka.tell("up")
+    gateway.start()
+    wait_for("all", lambda: acked <= seen(edge))
+
+
 @pytest.mark.parametrize("code", [TOPIC_AUTHORIZATION_FAILED, NOT_LEADER, OUT_OF_ORDER])
 def test_errors_that_are_not_the_records_bury_nothing(edge: Any, code: int) -> None:
     """T5: retried by the client, or back to the cursor with a new producer."""

@@ -1,0 +1,114 @@
+"""MQTT over TLS with client certificates, against a real mosquitto."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from edge_rig import wait_for
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from gateway.bench.mosquitto import Mosquitto, binary
+from gateway.mqtt import Connection, Endpoint
+from gateway.sections import MqttSection, broker, mqtt_tls
+
+pytestmark = pytest.mark.stack
+
+
+def openssl(folder: Path, *words: str) -> None:
+    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+
+def certificate(folder: Path, name: str, subject: str, extension: str) -> None:
+    (folder / "ext").write_text(extension)
+    openssl(
+        folder,
+        *f"req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj {subject}".split(),
+    )
+    openssl(
+        folder,
+        *f"x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2".split(),
+        *f"-extfile ext -out {name}.crt".split(),
+    )
+
+
+class TlsMosquitto(Mosquitto):
+    """A broker that asks for a client certificate."""
+
+    def start(self) -> None:
+        folder = self._config.parent
+        extra = [f"cafile {folder}/ca.crt", f"certfile {folder}/server.crt"]
+        extra += [f"keyfile {folder}/server.key", "require_certificate true"]
+        head, rest = self._config.read_text().split("\n", 1)
+        self._config.write_text("\n".join([head, *extra, rest]))
+        super().start()
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    if binary() is None or shutil.which("openssl") is None:
+        pytest.skip("no mosquitto or no openssl")
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=ca"
+    openssl(tmp_path, *words.split())
+    certificate(tmp_path, "server", "/CN=localhost", "subjectAltName=DNS:localhost")
+    certificate(tmp_path, "client", "/CN=gw", "extendedKeyUsage=clientAuth")
+    for key in tmp_path.glob("*.key"):
+        key.chmod(0o644)
+    return tmp_path
+
+
+def connection(folder: Path, server: Mosquitto, host: str, *, cert: bool = True) -> Connection:
+    section = MqttSection(
+        url=f"mqtts://{host}:{server.port}",
+        ca_file=str(folder / "ca.crt"),
+        cert_file=str(folder / "client.crt") if cert else "",
+        key_file=str(folder / "client.key") if cert else "",
+    )
+    address = broker(section)
+    tls = mqtt_tls(section)
+    return Connection(Endpoint(*address, "gw", 30, 60, 100, None, None, tls), ["t/#"], stale=[])
+
+
+def test_a_burst_arrives_whole_over_tls(certificates: Path) -> None:
+    server = TlsMosquitto(certificates)
+    link = connection(certificates, server, "localhost")
+    wait_for("subscribed", lambda: link.take(0.05, synced=True) or link.subscribed)
+    publisher = Client(CallbackAPIVersion.VERSION2)
+    publisher.tls_set(
+        str(certificates / "ca.crt"),
+        str(certificates / "client.crt"),
+        str(certificates / "client.key"),
+    )
+    publisher.connect("localhost", server.port)
+    publisher.loop_start()
+    sent = [publisher.publish("t/a", b"%d" % i + b"." * (i * 37 % 5000), qos=1) for i in range(500)]
+    got: list[bytes] = []
+
+    def arrived() -> bool:
+        arrivals = link.take(0.05, synced=True)
+        if arrivals:
+            got.extend(m.payload for m in arrivals.messages)
+            link.ack(arrivals.epoch, arrivals.mids)
+        return len(got) == 500
+
+    wait_for("all 500", arrived)
+    assert [int(p.split(b".")[0]) for p in got] == list(range(500))
+    assert all(info.is_published() for info in sent)
+    publisher.disconnect()
+    publisher.loop_stop()
+    link.close()
+    server.stop()
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_wrong_name_or_no_certificate_does_not_connect(certificates: Path) -> None:
+    server = TlsMosquitto(certificates)
+    wrong = connection(certificates, server, "127.0.0.1")
+    wrong.take(0.05, synced=True)
+    assert "certificate" in wrong.cause
+    bare = connection(certificates, server, "localhost", cert=False)
+    wait_for("a refusal", lambda: bare.take(0.05, synced=True) or bare.cause)
+    assert not bare.connected
+    server.stop()
