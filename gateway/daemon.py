@@ -15,6 +15,7 @@ from typing import IO, NamedTuple
 from gateway import admin, metrics, sections
 from gateway.clock import SystemClock
 from gateway.decode import Decoder, Limits
+from gateway.message import Done
 from gateway.metrics import Running
 from gateway.mqtt import Connection, Endpoint
 from gateway.net import Net
@@ -22,7 +23,7 @@ from gateway.quiet import Policy, QuietDevices
 from gateway.sections import Config
 from gateway.session import Identity, Parts, Tally
 from gateway.spool import Spool
-from gateway.spooling import Done, Spooling
+from gateway.spooling import Spooling
 from gateway.uplink import Uplink
 from gateway.wire import Binding, Topics
 from schemas.config import read_secret

@@ -40,3 +40,22 @@ class Stored(NamedTuple):
     epoch: int
     """The gateway's random number of the process that spooled it."""
     message: Message
+
+
+class Done(NamedTuple):
+    """Messages that are on disk now and may be acknowledged on the connection of that epoch."""
+
+    epoch: int
+    mids: list[int]
+
+
+class Level(NamedTuple):
+    """How full the spool is; times in ms."""
+
+    messages: int = 0
+    used_bytes: int = 0
+    oldest_ts: int | None = None
+    full: bool = False
+    commits: int = 0
+    damaged: int = 0
+    set_aside: int = 0

@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.message import Arrivals
-from gateway.spooling import Done
+from gateway.message import Arrivals, Done
 
 # What may wait for the disk in memory.
 _MOST_WAITING_BYTES = 16 << 20

@@ -9,40 +9,23 @@ Nobody else touches the database, so reading for the uplink happens here too.
     uplink ──discard, rewind, own messages──▶ [ mail ]
 """
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-from gateway.message import Arrivals, Message
+from gateway.message import Arrivals, Done, Level, Message
+from gateway.pacing import Trouble
 from gateway.spool import Batch, DeviceRow, Spool, SpoolFull
 
+_log = logging.getLogger("tidegate.gateway.spool")
 # A spooled byte is about four in memory once it is a record, so the feed stays below 10 MB.
 _FEED_BYTES = 1 << 20
 _RETRY_S = 0.5
 _LEVEL_S = 0.2
 # The gateway's own messages have no epoch: no connection has to live for them.
 _NO_EPOCH = -1
-
-
-class Done(NamedTuple):
-    """Messages that are on disk now and may be acknowledged on the connection of that epoch."""
-
-    epoch: int
-    mids: list[int]
-
-
-class Level(NamedTuple):
-    """How full the spool is; times in ms."""
-
-    messages: int = 0
-    used_bytes: int = 0
-    oldest_ts: int | None = None
-    full: bool = False
-    commits: int = 0
-    damaged: int = 0
-    set_aside: int = 0
 
 
 class _Mail:
@@ -86,6 +69,7 @@ class Spooling:
         self._pending: list[Arrivals] = []
         self._pending_bytes = 0
         self._full = False
+        self._trouble = Trouble(_log, "spool")
         self._commits = 0
         self._devices: list[DeviceRow] = []
         self._ready = threading.Event()
@@ -164,6 +148,8 @@ class Spooling:
             SpoolCorrupt, sqlite3.Error: the process must end; nothing was acknowledged for it.
         """
         spool = self._open()
+        if spool.set_aside:
+            _log.error("the spool could not be read and was set aside: possible loss")
         self._devices = spool.devices(self._devices_heard_after)
         self._fed_upto = spool.cursor
         self._set_level(spool)
@@ -237,6 +223,10 @@ class Spooling:
                 break
             fitted += 1
         self._full = fitted < len(keep)
+        if self._full:
+            self._trouble.seen("full; nothing is acknowledged until Kafka has taken some")
+        else:
+            self._trouble.over()
         self._committed(keep[:fitted])
         self._pending = keep[fitted:]
 
@@ -267,6 +257,9 @@ class Spooling:
         if not self._more_on_disk or self._feed_bytes >= _FEED_BYTES:
             return
         batches = spool.read(self._fed_upto, _FEED_BYTES)
+        for batch in batches:
+            if batch.damage is not None:
+                _log.error("row %d kept as a file: %s", batch.row_id, batch.damage)
         self._more_on_disk = bool(batches)
         if batches:
             self._fed_upto = batches[-1].row_id

@@ -79,7 +79,12 @@ class Arrivals:
 
     def _run(self) -> None:
         consumer = Consumer(
-            {"bootstrap.servers": self._bootstrap, "group.id": f"bench-{time.time_ns()}"}
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": f"bench-{time.time_ns()}",
+                # The mock cluster keeps no append time: there the time of receipt stands for it.
+                "fetch.wait.max.ms": 5,
+            }
         )
         partitions = consumer.list_topics(self._topic, timeout=20).topics[self._topic].partitions
         parts = [TopicPartition(self._topic, number) for number in partitions]

@@ -69,6 +69,7 @@ def measure(options: Options) -> dict[str, object]:
         steady = _steady(gateway, ends, options)
         gateway.stop()
         return {
+            "kafka": "given" if options.given.kafka else "mock",
             **_drain_figures(drain, idle, options.readings),
             **_steady_figures(steady, int(options.rate * options.seconds), options.rate),
             **_bytes_figures(mock, drain.arrivals),

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from gateway import admin
+from gateway.message import Level
 from gateway.metrics import NAMES, registry
 from gateway.session import Tally
-from gateway.spooling import Level
 
 
 def running(**over: Any) -> Any:

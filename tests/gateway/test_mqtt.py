@@ -128,7 +128,7 @@ def test_a_commit_that_ends_after_a_reconnect_acks_nothing(broker: Broker) -> No
         def offer(self, arrivals: Arrivals) -> None:
             held.append(arrivals)
 
-    from gateway.spooling import Done
+    from gateway.message import Done
 
     net = Net(connection, SlowSpool(), lambda: True)
     connect(connection, broker)

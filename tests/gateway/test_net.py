@@ -2,9 +2,8 @@
 
 import threading
 
-from gateway.message import Arrivals, Message
+from gateway.message import Arrivals, Done, Message
 from gateway.net import Net
-from gateway.spooling import Done
 
 MB = 1 << 20
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from edge_rig import wait_for
 
-from gateway.message import Arrivals, Message
+from gateway.message import Arrivals, Done, Message
 from gateway.spool import Batch, DeviceRow, Spool, SpoolFull
-from gateway.spooling import Done, Spooling
+from gateway.spooling import Spooling
 
 MB = 1 << 20
 
