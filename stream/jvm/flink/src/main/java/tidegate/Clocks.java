@@ -10,7 +10,7 @@ package tidegate;
 public class Clocks {
     public Long deviceMs;
     public Long gatewayMs;
-    /** The earliest end of a pane that waits for the device's clock; it closes when the lateness has passed as well. */
+    /** The earliest end of a pane held back by the device's clock; it closes when the lateness has passed as well. */
     public Long deviceEndMs;
     public Long gatewayEndMs;
 

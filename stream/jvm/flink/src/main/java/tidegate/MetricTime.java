@@ -26,9 +26,10 @@ public class MetricTime {
         return joined;
     }
 
-    /** Of the clocks this metric needs, one that has not yet come to {@code dueMs}: the one to wait for. */
-    Source behind(Clocks clocks, long dueMs) {
-        boolean device = (sources & Source.DEVICE.bit) != 0 && clocks.now(Source.DEVICE) < dueMs;
+    /** The clock that holds this metric's open panes back: the slowest it goes by. */
+    Source slowest(Clocks clocks) {
+        boolean both = sources == (Source.DEVICE.bit | Source.GATEWAY.bit);
+        boolean device = both ? clocks.now(Source.DEVICE) <= clocks.now(Source.GATEWAY) : sources == Source.DEVICE.bit;
         return device ? Source.DEVICE : Source.GATEWAY;
     }
 }

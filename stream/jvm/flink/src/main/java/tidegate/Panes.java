@@ -147,7 +147,7 @@ public class Panes extends ProcessTableFunction<RowData> {
             collect(Output.turnedAway("LATE", arrival));
         } else {
             open.add(arrival.reading().kept());
-            clocks.waitFor(metric.behind(clocks, endMs + latenessMs), endMs);
+            clocks.waitFor(metric.slowest(clocks), endMs);
         }
     }
 
@@ -170,7 +170,7 @@ public class Panes extends ProcessTableFunction<RowData> {
                 due.computeIfAbsent(new Open(endMs, reading.metric()), pane -> new ArrayList<>()).add(reading);
             } else {
                 rest.add(kept);
-                clocks.waitFor(metric.behind(clocks, endMs + latenessMs), endMs);
+                clocks.waitFor(metric.slowest(clocks), endMs);
             }
         }
         if (due.isEmpty()) {

@@ -16,7 +16,8 @@ final class Device {
     private final Panes operator = new Panes();
     private Clocks clocks = new Clocks();
     private MapView<String, MetricTime> metrics = new MapView<>();
-    private ListView<RowData> open = new ListView<>();
+    private ListView<RowData> open = new Counted();
+    private int looks;
 
     Device(String panes, int latenessMs) {
         this.panes = panes;
@@ -54,6 +55,19 @@ final class Device {
         return open.getList().size();
     }
 
+    /** How often all open readings were read. */
+    int looks() {
+        return looks;
+    }
+
+    private final class Counted extends ListView<RowData> {
+        @Override
+        public Iterable<RowData> get() {
+            looks++;
+            return getList();
+        }
+    }
+
     /** Goes on with a copy of the state, as after a restart. */
     void restart() throws Exception {
         Clocks oldClocks = clocks;
@@ -77,12 +91,12 @@ final class Device {
         return copy;
     }
 
-    private static ListView<RowData> copy(ListView<RowData> open) throws IOException {
+    private ListView<RowData> copy(ListView<RowData> open) throws IOException {
         List<RowData> rows = new ArrayList<>();
         for (RowData row : open.getList()) {
             rows.add(Rows.throughBytes(Columns.KEPT, row));
         }
-        ListView<RowData> copy = new ListView<>();
+        ListView<RowData> copy = new Counted();
         copy.setList(rows);
         return copy;
     }

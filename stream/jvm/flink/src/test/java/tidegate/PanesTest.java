@@ -93,6 +93,24 @@ class PanesTest {
     }
 
     @Test
+    void openReadingsAreLookedAtWhenAPaneMayCloseAndNotWithEveryReading() throws Exception {
+        for (int i = 0; i < 6000; i++) {
+            device.accept(SAMPLE.metric("m" + i % 2).at(100L * i));
+        }
+        assertEquals(59, device.looks(), "once for each end of panes in 10 minutes");
+    }
+
+    @Test
+    void aSourceThatLagsIsWaitedForWithoutLooking() throws Exception {
+        device.accept(SAMPLE.untimed().at(0));
+        for (int i = 0; i < 6000; i++) {
+            device.accept(SAMPLE.at(100L * i));
+        }
+        assertEquals(6000 + 1, device.openReadings());
+        assertTrue(device.looks() < 2, () -> device.looks() + " looks");
+    }
+
+    @Test
     void aTimeFarAheadIsTurnedAwayAndClosesNothing() throws Exception {
         device.accept(SAMPLE.at(1000));
         Sample ahead = SAMPLE.at(70_000).received(9_999);
