@@ -54,8 +54,9 @@ def up(only: list[str] | None, state: Path) -> None:
     layout = Layout.of(state)
     began = time.monotonic()
     current = control.up(layout, only or list(PARTS), _say)
-    ready = sum(part.state == "ready" for part in current.parts)
-    _say(f"up: {ready} parts ready after {time.monotonic() - began:.1f} s, state in {layout.root}")
+    ready = ", ".join(part.name for part in current.parts if part.state == "ready")
+    _say(f"up after {time.monotonic() - began:.1f} s: {ready}")
+    _say(f"state in {layout.root}")
     _say(f"console {current.endpoints['console_url']}  Flink {current.endpoints['flink_url']}")
 
 

@@ -63,6 +63,7 @@ def jvm_flags(layout: Layout, heap_mib: int, *, start_heap_mib: int = 64) -> lis
         f"-Xmx{heap_mib}m",
         "-XX:+ExitOnOutOfMemoryError",
         f"-Djava.io.tmpdir={layout.scratch}",
+        "-XX:-UsePerfData",  # else it writes to /tmp
         "-Djava.net.preferIPv4Stack=true",
     ]
 
@@ -136,6 +137,10 @@ def s3(layout: Layout, tools: Tools, ports: Mapping[str, int]) -> Part:
         "ip": LOOPBACK,
         "ip.bind": LOOPBACK,
         "bucket": BUCKET,
+        # Else they are in /tmp, where another user's of the same name stop the server. Relative,
+        # for a socket's path has 107 bytes at most.
+        "s3.localSocket": "s3.sock",
+        "filer.localSocket": "filer.sock",
         "s3.port": ports["s3"],
         "master.port": ports["s3_master"],
         "volume.port": ports["s3_volume"],

@@ -1,6 +1,7 @@
 """Ports: the usual ones, unless something else listens there; the same again at the next start."""
 
 import json
+import os
 import random
 import socket
 from collections.abc import Iterator, Mapping
@@ -76,12 +77,25 @@ def pick(last: Mapping[str, int], reservations: Reservations, rng: random.Random
 def _pick(name: str, last: int | None, reservations: Reservations, rng: random.Random) -> int:
     for port in _candidates(name, last, rng):
         companions = [port + GRPC_OFFSET] if name in WITH_GRPC else []
-        if reservations.take([port, *companions]):
+        if not any(map(_wedged, companions)) and reservations.take([port, *companions]):
             return port
     raise Unavailable(
         f"no free port on {LOOPBACK} for {name}: "
         f"tried {USUAL_PORTS[name]} and {_SUBSTITUTES.start}-{_SUBSTITUTES.stop - 1}"
     )
+
+
+def _wedged(port: int, folder: Path = Path("/tmp")) -> bool:  # noqa: S108 - SeaweedFS's choice
+    """Say whether SeaweedFS would hang on this gRPC port.
+
+    It keeps a socket for each beside the port, in /tmp whatever TMPDIR says, and waits for ever at
+    one that another user left there.
+    """
+    try:
+        owners = {path.lstat().st_uid for path in folder.glob(f"seaweedfs-*-{port}.sock")}
+    except OSError:  # one went away meanwhile
+        return _wedged(port, folder)
+    return os.geteuid() != 0 and bool(owners - {os.geteuid()})
 
 
 def _candidates(name: str, last: int | None, rng: random.Random) -> Iterator[int]:

@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import socket
 from contextlib import closing
@@ -7,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compose.local.ports import Reservations, free, pick, read_ports, write_ports
+from compose.local.ports import Reservations, _wedged, free, pick, read_ports, write_ports
 from compose.local.settings import GRPC_OFFSET, LOOPBACK, USUAL_PORTS, WITH_GRPC
 
 
@@ -96,3 +97,14 @@ def test_a_damaged_file_gives_only_usable_ports(tmp_path_factory, content: bytes
     for name, port in read_ports(path).items():
         assert name in USUAL_PORTS
         assert 1024 <= port <= 65_535 - GRPC_OFFSET
+
+
+def test_a_socket_that_another_user_left_makes_a_port_unusable(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "seaweedfs-master-grpc-19333.sock").touch()
+    owner = os.geteuid()
+    assert not _wedged(19333, tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert _wedged(19333, tmp_path)
+    assert not _wedged(19334, tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)  # may remove it
+    assert not _wedged(19333, tmp_path)
