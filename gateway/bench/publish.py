@@ -1,8 +1,9 @@
 """A fast MQTT publisher in a process of its own, so that it takes no time from what is measured.
 
-``python -m gateway.bench.publish HOST PORT COUNT RATE`` publishes COUNT readings at QoS 1, RATE a
-second (0: as fast as they are acknowledged), and prints how many the broker acknowledged. Each
-reading is a JSON object of about 100 bytes; its ``seq`` is the time of publication in µs.
+``python -m gateway.bench.publish HOST PORT ROOT COUNT RATE`` publishes COUNT readings below the
+topic ROOT at QoS 1, RATE a second (0: as fast as they are acknowledged), and prints how many the
+broker acknowledged. Each reading is a JSON object of about 100 bytes; its ``seq`` is the time of
+publication in µs.
 """
 
 import socket
@@ -29,7 +30,7 @@ def _connect(host: str, port: int) -> socket.socket:
     return link
 
 
-def _packet(index: int, stamp_us: int) -> bytes:
+def _packet(root: str, index: int, stamp_us: int) -> bytes:
     """Return one PUBLISH; the value is a slow wave with noise, as a real sensor's would be."""
     device = index % _DEVICES
     value = 20 + (index * 7919 % 1000) / 100 + device / 10
@@ -37,7 +38,7 @@ def _packet(index: int, stamp_us: int) -> bytes:
         f'{{"value":{value:.2f},"ts":{stamp_us // 1000},"unit":"degC","seq":{stamp_us},'
         f'"boot":"b1","quality":"GOOD"}}'
     ).encode()
-    topic = f"sensors/bench/device-{device:03d}/temperature".encode()
+    topic = f"{root}/bench/device-{device:03d}/temperature".encode()
     body = b"".join(
         (struct.pack(">H", len(topic)), topic, struct.pack(">H", index % 65535 + 1), payload)
     )
@@ -45,7 +46,7 @@ def _packet(index: int, stamp_us: int) -> bytes:
     return bytes((_PUBLISH_QOS1, (length & 0x7F) | 0x80, length >> 7)) + body
 
 
-def publish(host: str, port: int, count: int, rate: float) -> int:
+def publish(host: str, port: int, root: str, count: int, rate: float) -> int:
     """Publish and return how many were acknowledged."""
     link = _connect(host, port)
     sent = acked_bytes = 0
@@ -58,7 +59,7 @@ def publish(host: str, port: int, count: int, rate: float) -> int:
         packets = []
         while sent < allowed:
             last_us = max(time.time_ns() // 1000, last_us + 1)
-            packets.append(_packet(sent, last_us))
+            packets.append(_packet(root, sent, last_us))
             sent += 1
             if len(packets) >= _WINDOW // 4:
                 break
@@ -77,4 +78,4 @@ def publish(host: str, port: int, count: int, rate: float) -> int:
 
 
 if __name__ == "__main__":
-    print(publish(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+    print(publish(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5])))

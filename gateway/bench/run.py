@@ -22,7 +22,7 @@ from gateway.bench.measure import (
     keyed,
     usage,
 )
-from gateway.bench.servers import BYTES_TOPIC, PREFIX, Ends, Gateway, mock_kafka, servers
+from gateway.bench.servers import BYTES_TOPIC, PREFIX, ROOT, Ends, Gateway, mock_kafka, servers
 from schemas.failure import Failure
 
 _SAMPLE = 20_000
@@ -79,7 +79,7 @@ def measure(options: Options) -> dict[str, object]:
 def _publish(mqtt: str, count: int, rate: float) -> None:
     url = urlsplit(mqtt)
     command = [sys.executable, "-m", "gateway.bench.publish"]
-    where = [str(url.hostname), str(url.port or 1883), str(count), str(rate)]
+    where = [str(url.hostname), str(url.port or 1883), ROOT, str(count), str(rate)]
     if subprocess.run([*command, *where], stdout=subprocess.DEVNULL, check=False).returncode:
         raise Failure("the publisher failed")
 

@@ -19,6 +19,7 @@ from gateway.bench.registry import SmallRegistry
 from schemas.failure import Failure, Unavailable
 
 # Topics and a session of its own: the servers may be in use by others.
+ROOT = f"tidegate-bench/{os.getpid()}"
 PREFIX = f"tidegate-bench-{os.getpid()}."
 _PARTITIONS = 4
 # One partition, and never on a Kafka that others use: both forms fill the same batches.
@@ -39,7 +40,7 @@ url = "{registry}"
 [admin]
 listen = "127.0.0.1:{admin}"
 [[routes]]
-topic = "sensors/{{site}}/{{device}}/{{metric}}"
+topic = "{root}/{{site}}/{{device}}/{{metric}}"
 payload = "json"
 """
 
@@ -116,7 +117,12 @@ class Gateway:
         self._config = folder / "gateway.toml"
         self._config.write_text(
             _CONFIG.format(
-                folder=folder, run=os.getpid(), prefix=PREFIX, admin=self._admin, **ends._asdict()
+                folder=folder,
+                run=os.getpid(),
+                prefix=PREFIX,
+                admin=self._admin,
+                root=ROOT,
+                **ends._asdict(),
             ),
             "utf-8",
         )

@@ -42,7 +42,7 @@ def crashed(blob: bytes, how: int, at: int, bit: int) -> bytes:
             return blob[:at] + bytes((blob[at] ^ (1 << bit),)) + blob[at + 1 :]
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(batches, st.integers(0, 4), st.integers(0, 1 << 20), st.integers(0, 7))
 def test_damage_never_makes_a_record(batch: list[Message], how: int, at: int, bit: int) -> None:
     blob = crashed(seal(7, 99, batch), how, at, bit)

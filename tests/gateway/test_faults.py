@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -146,6 +147,18 @@ def test_a_second_gateway_on_the_same_folder_does_not_start(edge: Any) -> None:
     assert "another gateway is using this data folder" in second.stderr
     assert "Traceback" not in second.stderr
     assert gateway.ready()
+
+
+def test_a_taken_admin_address_ends_with_69_and_says_so(edge: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        gateway = edge.gateway()
+        gateway.end(signal.SIGKILL)
+        text = gateway.config.read_text()
+        gateway.config.write_text(text.replace(f":{gateway.admin}", f":{port}"))
+        gateway.start()
+        assert gateway.process.wait(20) == 69
+    assert f"[admin] listen 127.0.0.1:{port}: Address already in use" in gateway.logged()
 
 
 def test_a_bad_configuration_ends_with_78_and_the_line(edge: Any) -> None:
