@@ -53,7 +53,11 @@ def up(only: list[str] | None, state: Path) -> None:
     """Bring the stack up and return when all of it is ready."""
     layout = Layout.of(state)
     began = time.monotonic()
-    current = control.up(layout, only or list(PARTS), _say)
+    try:
+        current = control.up(layout, only or list(PARTS), _say)
+    except KeyboardInterrupt:
+        _say("the stack goes on starting in the background; stop it with: tidegate local down")
+        raise
     ready = ", ".join(part.name for part in current.parts if part.state == "ready")
     _say(f"up after {time.monotonic() - began:.1f} s: {ready}")
     _say(f"state in {layout.root}")
@@ -131,10 +135,12 @@ def logs(part: str | None, count: int, state: Path, *, following: bool) -> None:
         return
     if not layout.log(part).exists() and not following:
         raise Unavailable(f"{part} has no log in {layout.logs}: it was never started there")
-    for line in (
-        follow(layout.log(part), count=count) if following else tail(layout.log(part), count)
-    ):
-        click.echo(line)
+    lines = follow(layout.log(part), count=count) if following else tail(layout.log(part), count)
+    try:
+        for line in lines:
+            click.echo(line)
+    except KeyboardInterrupt:  # how one stops following
+        raise click.exceptions.Exit(130) from None
 
 
 def _print_all(layout: Layout, count: int) -> None:

@@ -26,12 +26,13 @@ from compose.local.state import (
     write_wanted,
 )
 from compose.local.tools import find_tools
-from schemas.failure import Failure, Unavailable
+from schemas.failure import BadConfig, Failure, Unavailable
 
 _POLL_S = 0.05
 _TAIL = 15
 _NUDGE_S = 1.0
-_UP_BOUND_S = 180.0
+_SEPARATORS = frozenset(":,|\n")
+_UP_BOUND_S = 240.0
 _RESUME_BOUND_S = 180.0
 _DOWN_BOUND_S = 90.0
 _KILL_BOUND_S = 15.0
@@ -94,7 +95,7 @@ def reset(layout: Layout) -> None:
     Raises:
         Failure: the stack is up.
     """
-    if holder(layout) is not None:
+    if holder(layout) is not None or sweep.marked(sweep.of_state(layout.root)):
         raise Failure(f"the stack in {layout.root} is up; stop it first: tidegate local down")
     for folder in ("data", "conf", "logs", "tmp", "jobs"):
         shutil.rmtree(layout.root / folder, ignore_errors=True)
@@ -103,13 +104,19 @@ def reset(layout: Layout) -> None:
 
 
 def _make_root(layout: Layout) -> None:
+    another = "choose another with --state DIR or TIDEGATE__LOCAL__STATE"
+    if wrong := sorted(_SEPARATORS & set(str(layout.root))):
+        raise BadConfig(
+            f"the state folder {layout.root} has {' and '.join(map(repr, wrong))} in its path, "
+            f"which class paths and lists of folders cannot hold; {another}"
+        )
     try:
         layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         layout.logs.mkdir(exist_ok=True)
+        layout.lock.touch()
     except OSError as error:
         raise Failure(
-            f"the state folder {layout.root} cannot be used: {error.strerror}; "
-            "choose another with --state DIR or TIDEGATE__LOCAL__STATE"
+            f"the state folder {layout.root} cannot be used: {error.strerror}; {another}"
         ) from error
 
 

@@ -46,7 +46,8 @@ class Part:
     cwd: Path
     probe: Callable[[str], str | None]
     env: Mapping[str, str] = field(default_factory=dict)
-    start_bound_s: float = 60.0
+    # Ten times what it takes: for those that hang, not for a busy machine.
+    start_bound_s: float = 120.0
     stop_bound_s: float = 10.0
 
 
@@ -124,7 +125,7 @@ def mosquitto(layout: Layout, tools: Tools, ports: Mapping[str, int]) -> Part:
         cwd=data,
         env={} if libraries is None else {"LD_LIBRARY_PATH": str(libraries)},
         probe=lambda _: probes.mosquitto(ports["mqtt"]),
-        start_bound_s=20.0,
+        start_bound_s=30.0,
     )
 
 

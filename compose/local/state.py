@@ -95,7 +95,8 @@ def read_wanted(layout: Layout) -> Wanted:
 def take_lock(layout: Layout) -> IO[str] | None:
     """Return the lock, held until the file is closed or the process ends; None if another has it.
 
-    It is not inherited by children, so it says exactly whether the supervisor lives.
+    It is not inherited by children, so it says exactly whether the supervisor lives. The holder
+    must not open the file again, ``holder`` included: closing it would give the lock back.
     """
     lock = layout.lock.open("a")
     try:

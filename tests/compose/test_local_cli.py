@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,10 +8,10 @@ from click.testing import CliRunner
 from stack_fixture import one_part
 
 from compose.cli import cli
-from compose.local import control
+from compose.local import control, sweep
 from compose.local.layout import Layout
 from compose.local.state import PartState, StackState, publish
-from schemas.failure import Failure, Unavailable
+from schemas.failure import BadConfig, Failure, Unavailable
 
 
 def run(*words: str, state: Path, answer: str | None = None):
@@ -123,3 +125,26 @@ def test_a_part_that_failed_is_told_with_the_end_of_its_log(
         str(error.value)
         == f"kafka does not come up: it exited with code 1\nlast lines of {layout.log('kafka')}:\n    no room"
     )
+
+
+@pytest.mark.parametrize("name", ["a:b", "a,b", "a|b", "a\nb"])
+def test_a_path_that_class_paths_cannot_hold_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadConfig, match="class paths"):
+        control.up(Layout(tmp_path / name), ["mosquitto"], lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stack_whose_processes_outlived_it_is_not_reset(tmp_path: Path) -> None:
+    env = {sweep.MARK: sweep.mark_of(tmp_path, "old")}
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); input()"],
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as left:
+        left.stdout.readline()
+        with pytest.raises(Failure, match="stop it first"):
+            control.reset(Layout(tmp_path))
+        assert control.down(Layout(tmp_path), lambda _: None)
+        assert left.wait(10) == -9
+    control.reset(Layout(tmp_path))
