@@ -50,10 +50,11 @@ class Outcome:
 class InFlight:
     """A batch on its way; ``report`` is the delivery callback of all its records."""
 
-    __slots__ = ("_outcome", "complete", "open", "records", "row_id")
+    __slots__ = ("_outcome", "complete", "open", "records", "row_id", "size")
 
     def __init__(self, batch: Batch, outcome: Outcome) -> None:
         self.row_id = batch.row_id
+        self.size = batch.size
         self.records = batch.records
         self.open = 0
         """Records produced and not yet accounted for."""
@@ -78,6 +79,8 @@ class Window:
 
     def __init__(self) -> None:
         self._items: deque[InFlight] = deque()
+        self.bytes = 0
+        """Spooled bytes of all of them: what they hold in memory, whatever became of it."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -85,10 +88,12 @@ class Window:
     def add(self, item: InFlight) -> None:
         """Put a batch behind the others."""
         self._items.append(item)
+        self.bytes += item.size
 
     def delivered(self) -> list[InFlight]:
         """Remove and return the longest prefix whose every record is accounted for."""
         done: list[InFlight] = []
         while self._items and self._items[0].complete and self._items[0].open == 0:
             done.append(self._items.popleft())
+            self.bytes -= done[-1].size
         return done

@@ -24,6 +24,7 @@ REPLAYED_MS = 30_000
 _ROOM = 900_000
 _SMALL_ROOM = 65_536
 _MOST_IN_FLIGHT = 10_000
+_MOST_BYTES = 8 << 20
 _DISCARD_EVERY_S = 0.1
 _TICK_S = 0.5
 _PROBE_EVERY_S = 5.0
@@ -129,7 +130,7 @@ class Session:
         self._discard(now_s=float("inf"))
 
     def _turn(self) -> None:
-        if self._resend.busy or self._outcome.rejected or self._link.queued > _MOST_IN_FLIGHT:
+        if self._resend.busy or self._outcome.rejected or self._has_enough():
             self._link.poll(0.01)
         else:
             # With reports outstanding the wait is short: they are served between batches.
@@ -143,6 +144,9 @@ class Session:
         if now_s >= self._tick_at:
             self._tick_at = now_s + _TICK_S
             self._tick(now_s)
+
+    def _has_enough(self) -> bool:
+        return self._link.queued > _MOST_IN_FLIGHT or self._window.bytes > _MOST_BYTES
 
     def _send(self, batch: Batch) -> None:
         item = InFlight(batch, self._outcome)

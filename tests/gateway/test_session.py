@@ -1,96 +1,16 @@
 """The uplink's error policy, with a scripted Kafka: invalid, rejected, recoverable, anything else."""
 
-import json
-import time
-
 import pytest
 from confluent_kafka import KafkaError
-from edge_fakes import FakeFeed, FakeLink, Report, Sent
+from edge_fakes import Report, Sent
+from edge_session import Rig, settle, value
 
-from gateway.decode import Decoder, Limits
 from gateway.kafka import Recoverable
-from gateway.message import INTERNAL, Message, Stored
-from gateway.quiet import Policy, QuietDevices
-from gateway.routes import compile_route
-from gateway.session import Identity, Parts, Session, Tally, moment
-from gateway.spool import Batch
-from gateway.wire import Topics, Wire
 from schemas.codec import decode
-from schemas.records import DeadLetter, Reading
+from schemas.records import Reading
 
-TOPICS = Topics("r", "d")
-ROUTES = [
-    compile_route("{site}/{device}/{metric}", "json"),
-    compile_route("m/{site}/{device}/x", "metrics"),
-]
-POLICY = Policy(120_000, 10**9, 100)
 TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
 FORBIDDEN = KafkaError.TOPIC_AUTHORIZATION_FAILED
-
-
-class NoCheck:
-    """Schema ids that hold for ever."""
-
-    def check(self, _wire: Wire) -> None:
-        pass
-
-
-class Rig:
-    """A session over fakes."""
-
-    def __init__(self, policy: Policy = POLICY) -> None:
-        self.link = FakeLink()
-        self.feed = FakeFeed()
-        self.tally = Tally()
-        self.quiet = QuietDevices(policy)
-        self.over = 0
-        parts = Parts(
-            self.feed,  # type: ignore[arg-type]
-            NoCheck(),  # type: ignore[arg-type]
-            TOPICS,
-            Identity("gw", 7, "v"),
-            Decoder("gw", ROUTES, Limits(1000, 1e300)),
-            self.quiet,
-            lambda: True,
-            self.tally,
-        )
-        self.session = Session(parts, Wire(1, 2), self.link, lambda: False, self._over)  # type: ignore[arg-type]
-
-    def _over(self) -> None:
-        self.over += 1
-
-    def put(
-        self, row: int, payloads: list[bytes], topic: bytes = b"s/d/t", age_ms: int = 0
-    ) -> None:
-        now = moment()
-        records = [
-            Stored(row * 4096 + i, 7, Message(topic, p, now.ts - age_ms, now.mono - age_ms, 0))
-            for i, p in enumerate(payloads)
-        ]
-        self.feed.batches.append(Batch(row, 1, records, None))
-
-    def turns(self, count: int = 60) -> None:
-        for _ in range(count):
-            self.session._turn()
-
-    @property
-    def readings(self) -> list[Reading]:
-        return [decode(Reading, s.value) for s in self.link.delivered if s.topic == "r"]
-
-    @property
-    def dead(self) -> list[DeadLetter]:
-        return [decode(DeadLetter, s.value) for s in self.link.delivered if s.topic == "d"]
-
-
-def value(number: int) -> bytes:
-    return json.dumps({"value": number, "seq": number}).encode()
-
-
-def settle(rig: Rig, row: int) -> None:
-    until = time.monotonic() + 5
-    while rig.feed.discarded[-1:] != [row] and time.monotonic() < until:
-        rig.session._turn()
-    assert rig.feed.discarded[-1:] == [row]
 
 
 def test_what_is_delivered_is_discarded_and_nothing_before() -> None:
@@ -233,6 +153,17 @@ def test_a_large_dead_letter_that_is_refused_is_cut() -> None:
     assert len(rig.readings) == 1
 
 
+def test_large_payloads_in_flight_are_bounded_by_their_bytes() -> None:
+    rig = Rig()
+    rig.link.holding = True
+    for row in range(1, 41):
+        rig.put(row, [value(row)], size=1 << 20)
+    rig.turns(50)
+    assert 8 <= len(rig.link.queue) <= 10
+    rig.link.holding = False
+    settle(rig, 40)
+
+
 def test_a_message_of_several_metrics_is_done_when_all_its_readings_are() -> None:
     rig = Rig()
     rig.put(1, [b'{"a":1,"b":2,"c":3}'], topic=b"m/s/d/x")
@@ -246,49 +177,6 @@ def test_a_message_of_several_metrics_is_done_when_all_its_readings_are() -> Non
     assert rig.feed.discarded == []
     sent[2].report(None, Report(sent[2]))
     settle(rig, 1)
-
-
-def test_backlog_is_flagged_as_replayed() -> None:
-    rig = Rig()
-    rig.put(1, [value(1)], age_ms=31_000)
-    rig.put(2, [value(2)])
-    settle(rig, 2)
-    assert [r.replayed for r in rig.readings] == [True, False]
-
-
-def test_a_quiet_device_gets_a_marker_behind_everything_spooled() -> None:
-    rig = Rig(Policy(1000, 10**9, 100))
-    rig.put(1, [json.dumps({"value": 1, "ts": 5_000}).encode()], age_ms=3000)
-    settle(rig, 1)
-    rig.session._tick_at = 0.0
-    rig.session._turn()
-    (own,) = rig.feed.own
-    assert own.flags & INTERNAL
-    body = json.loads(own.payload)
-    assert body[:3] == ["s.d", "s", True]
-    assert 5_000 + 3000 <= body[3] < 5_000 + 8000
-
-
-def test_no_marker_is_made_while_the_spool_has_more() -> None:
-    rig = Rig(Policy(1000, 10**9, 100))
-    rig.feed.drained = lambda: False  # type: ignore[method-assign]
-    rig.put(1, [value(1)], age_ms=3000)
-    settle(rig, 1)
-    rig.session._tick_at = 0.0
-    rig.session._turn()
-    assert rig.feed.own == []
-
-
-def test_a_marker_is_sent_and_moves_no_device_clock_at_the_gateway() -> None:
-    rig = Rig()
-    now = moment()
-    body = json.dumps(["s.d", "s", True, 123]).encode()
-    record = Stored(4096, 7, Message(b"$tidegate/marker", body, now.ts, now.mono, INTERNAL))
-    rig.feed.batches.append(Batch(1, 1, [record], None))
-    settle(rig, 1)
-    (marker,) = rig.readings
-    assert (marker.kind, marker.ts, marker.device_id) == ("MARKER", 123, "s.d")
-    assert len(rig.quiet) == 0
 
 
 def test_the_end_waits_for_reports_that_are_due() -> None:

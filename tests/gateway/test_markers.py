@@ -1,0 +1,53 @@
+"""Markers and backlog flags, as the uplink makes them."""
+
+import json
+
+from edge_session import Rig, settle, value
+
+from gateway.message import INTERNAL, Message, Stored
+from gateway.quiet import Policy
+from gateway.session import moment
+from gateway.spool import Batch
+
+
+def test_backlog_is_flagged_as_replayed() -> None:
+    rig = Rig()
+    rig.put(1, [value(1)], age_ms=31_000)
+    rig.put(2, [value(2)])
+    settle(rig, 2)
+    assert [r.replayed for r in rig.readings] == [True, False]
+
+
+def test_a_quiet_device_gets_a_marker_behind_everything_spooled() -> None:
+    rig = Rig(Policy(1000, 10**9, 100))
+    rig.put(1, [json.dumps({"value": 1, "ts": 5_000}).encode()], age_ms=3000)
+    settle(rig, 1)
+    rig.session._tick_at = 0.0
+    rig.session._turn()
+    (own,) = rig.feed.own
+    assert own.flags & INTERNAL
+    body = json.loads(own.payload)
+    assert body[:3] == ["s.d", "s", True]
+    assert 5_000 + 3000 <= body[3] < 5_000 + 8000
+
+
+def test_no_marker_is_made_while_the_spool_has_more() -> None:
+    rig = Rig(Policy(1000, 10**9, 100))
+    rig.feed.drained = lambda: False  # type: ignore[method-assign]
+    rig.put(1, [value(1)], age_ms=3000)
+    settle(rig, 1)
+    rig.session._tick_at = 0.0
+    rig.session._turn()
+    assert rig.feed.own == []
+
+
+def test_a_marker_is_sent_and_moves_no_device_clock_at_the_gateway() -> None:
+    rig = Rig()
+    now = moment()
+    body = json.dumps(["s.d", "s", True, 123]).encode()
+    record = Stored(4096, 7, Message(b"$tidegate/marker", body, now.ts, now.mono, INTERNAL))
+    rig.feed.batches.append(Batch(1, 1, [record], None))
+    settle(rig, 1)
+    (marker,) = rig.readings
+    assert (marker.kind, marker.ts, marker.device_id) == ("MARKER", 123, "s.d")
+    assert len(rig.quiet) == 0
