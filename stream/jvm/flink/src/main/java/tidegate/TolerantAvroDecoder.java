@@ -96,9 +96,8 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
             row = (GenericRowData) toRow.convert(reader.read(null, bytes));
             left = bytes.left();
         } catch (IOException | RuntimeException e) {
-            // Avro says "not such a record" by half a dozen exceptions of its own and Java's. A reader that stopped
-            // half way is not trusted with the next record.
-            readers.put(id, newReader(reader.getSchema()));
+            // Avro says "not such a record" by half a dozen exceptions of its own and Java's. Neither decoder nor reader
+            // remember where they stopped: both begin anew with each record.
             throw new Undecodable("not a record of schema " + id + ": " + reason(e));
         }
         if (left > 0) {
@@ -133,13 +132,11 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
         if (known != null) {
             return known;
         }
-        GenericDatumReader<GenericRecord> fresh = newReader(registry.schema(id));
+        ClassLoader loader = Thread.currentThread().getContextClassLoader();
+        GenericDatumReader<GenericRecord> fresh =
+                new GenericDatumReader<>(registry.schema(id), expected, new GenericData(loader));
         readers.put(id, fresh);
         return fresh;
-    }
-
-    private GenericDatumReader<GenericRecord> newReader(Schema writer) {
-        return new GenericDatumReader<>(writer, expected, new GenericData(Thread.currentThread().getContextClassLoader()));
     }
 
     private RowData good(GenericRowData row) {
