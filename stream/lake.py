@@ -162,7 +162,8 @@ def compact(
             total.files_read + (len(old) if rewritten else 0),
             total.rows_read + read,
             total.rows_kept + kept,
-            total.files_deleted + _delete_replaced(lake, folder, now - grace_s if grace_s else math.inf),
+            total.files_deleted
+            + _delete_replaced(lake, folder, now - grace_s if grace_s else math.inf),
         )
     return total
 
