@@ -99,10 +99,10 @@ class Session:
         wire: Wire,
         link: Link,
         stopping: Callable[[], bool],
-        on_first_delivery: Callable[[], None],
+        on_well: Callable[[], None],
     ) -> None:
         self._p = parts
-        self._on_first_delivery = on_first_delivery
+        self._on_well = on_well
         self._wire = wire
         self._link = link
         self._stopping = stopping
@@ -198,7 +198,7 @@ class Session:
         for item in self._window.delivered():
             if not self.has_delivered:
                 self.has_delivered = True
-                self._on_first_delivery()
+                self._on_well()
             self._discard_upto = item.row_id
             self._p.tally.delivered += len(item.records)
             if item.records and item.records[0].epoch == self._p.identity.epoch:
@@ -265,6 +265,8 @@ class Session:
             self._probe_at = time.monotonic() + _PROBE_EVERY_S
         self._p.binding.check(self._wire)
         if self._p.feed.drained():
+            if not len(self._window):
+                self._on_well()
             found = due(self._p.quiet, moment(), _MOST_MARKERS, synced=self._p.synced())
             if found:
                 tally.markers += len(found)

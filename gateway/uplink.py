@@ -20,6 +20,7 @@ from gateway.pacing import Trouble, backoff_s
 from gateway.session import Parts, Session, moment
 
 _log = logging.getLogger("tidegate.gateway.uplink")
+_MOST_PAUSE_S = 10.0
 
 
 class Uplink:
@@ -58,7 +59,7 @@ class Uplink:
             if cause:
                 attempt = 0 if delivered else attempt + 1
                 self._trouble.seen(cause)
-                self._pause(backoff_s(attempt))
+                self._pause(backoff_s(attempt, most_s=_MOST_PAUSE_S))
 
     def _session(self) -> tuple[bool, str]:
         """Run one producer's life; return whether it delivered anything and why it ended."""

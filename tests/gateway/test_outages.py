@@ -113,6 +113,15 @@ def test_without_a_schema_id_it_acknowledges_and_waits(edge: Any) -> None:
     wait_for("all", lambda: acked <= seen(edge), 60)
 
 
+def test_a_registry_that_comes_late_makes_it_ready_without_any_message(edge: Any) -> None:
+    port = int(edge.registry.url.rpartition(":")[2])
+    edge.registry.stop()
+    gateway = edge.gateway()
+    wait_for("told", lambda: "registry: schema id not known" in gateway.get("/readyz")[1])
+    edge.registry = FakeRegistry(port)
+    gateway.wait_ready()
+
+
 def test_a_registry_that_is_down_at_the_next_start_is_not_missed(edge: Any) -> None:
     gateway = edge.gateway()
     gateway.wait_ready()

@@ -23,7 +23,7 @@ def test_what_is_delivered_is_discarded_and_nothing_before() -> None:
     settle(rig, 3)
     assert [(r.value, r.gateway_seq) for r in rig.readings] == [(1, 3 * 4096), (2, 3 * 4096 + 1)]
     assert {s.key for s in rig.link.delivered} == {b"s.d"}
-    assert (rig.tally.delivered, rig.over) == (2, 1)
+    assert (rig.tally.delivered, rig.over > 0) == (2, True)
     assert [d.device_id for d in rig.feed.devices] == ["s.d"]
 
 
