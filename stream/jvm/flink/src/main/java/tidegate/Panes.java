@@ -42,6 +42,12 @@ import org.apache.flink.table.types.inference.TypeStrategies;
 @DataTypeHint(value = Columns.OUTPUT, bridgedTo = RowData.class)
 public class Panes extends ProcessTableFunction<RowData> {
     private static final long serialVersionUID = 1L;
+    /**
+     * Without this a job-wide {@code table.exec.state.ttl} would drop open readings, and without that Flink 2.3.0 still
+     * stamps and checks every entry against a limit of 292 million years.
+     */
+    private static final String FOR_EVER = "0 s";
+
     private static final int PANES_ARGUMENT = 1;
     private static final int LATENESS_ARGUMENT = 2;
 
@@ -97,9 +103,9 @@ public class Panes extends ProcessTableFunction<RowData> {
      * @param latenessMs how long a pane stays open beyond its end, on the clock of its metric
      */
     public void eval(
-            @StateHint Clocks clocks,
-            @StateHint MapView<String, MetricTime> metrics,
-            @StateHint(type = @DataTypeHint(value = "ARRAY<" + Columns.KEPT + ">")) ListView<RowData> open,
+            @StateHint(ttl = FOR_EVER) Clocks clocks,
+            @StateHint(ttl = FOR_EVER) MapView<String, MetricTime> metrics,
+            @StateHint(ttl = FOR_EVER, type = @DataTypeHint("ARRAY<" + Columns.KEPT + ">")) ListView<RowData> open,
             @ArgumentHint(
                             value = ArgumentTrait.SET_SEMANTIC_TABLE,
                             type = @DataTypeHint(value = Columns.INPUT, bridgedTo = RowData.class))
