@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compose.local import ports
 from compose.local.ports import Reservations, _wedged, free, pick, read_ports, write_ports
 from compose.local.settings import GRPC_OFFSET, LOOPBACK, USUAL_PORTS, WITH_GRPC
 
@@ -38,14 +39,26 @@ def test_a_port_with_a_listener_is_not_free() -> None:
 def test_a_taken_port_is_replaced_by_a_free_one() -> None:
     with closing(listener()) as server:
         taken = server.getsockname()[1]
-        ports = picked({"mqtt": taken})
-    assert ports["mqtt"] != taken
+        assert picked({"mqtt": taken})["mqtt"] != taken
+
+
+def unusual() -> int:
+    """A free port that no name usually has, and whose gRPC port is free too."""
+    return next(
+        port for port in range(20_000, 30_000, 7) if free(port) and free(port + GRPC_OFFSET)
+    )
 
 
 def test_the_ports_of_the_last_start_come_again() -> None:
-    first = picked({})
-    second = picked({**first, "mqtt": first["mqtt"]})
-    assert first == second
+    port = unusual()
+    assert picked({"mqtt": port})["mqtt"] == port
+
+
+def test_a_port_that_would_hang_seaweed_is_not_used(monkeypatch) -> None:
+    port = unusual()
+    assert picked({"s3": port})["s3"] == port
+    monkeypatch.setattr(ports, "_wedged", lambda grpc: grpc == port + GRPC_OFFSET)
+    assert picked({"s3": port})["s3"] != port
 
 
 def test_a_port_whose_grpc_port_is_taken_is_not_used() -> None:
