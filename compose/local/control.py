@@ -31,6 +31,7 @@ from schemas.failure import BadConfig, Failure, Unavailable
 _POLL_S = 0.05
 _TAIL = 15
 _NUDGE_S = 1.0
+_FOLDERS = ("data", "conf", "logs", "tmp", "jobs")
 _SEPARATORS = frozenset(":,|\n")
 _UP_BOUND_S = 240.0
 _RESUME_BOUND_S = 180.0
@@ -52,6 +53,7 @@ def up(layout: Layout, parts: Sequence[str], say: Callable[[str], None]) -> Stac
     if "mosquitto" in parts:
         fetch_mosquitto(layout, say)
     find_tools(layout, parts)  # before anything is started
+    _await_stopping(layout)
     supervisor = holder(layout)
     others = () if supervisor is None else read_wanted(layout).parts
     wanted = Wanted(
@@ -93,11 +95,12 @@ def reset(layout: Layout) -> None:
     """Remove what a stopped stack keeps, but for the programs fetched for it.
 
     Raises:
-        Failure: the stack is up.
+        Failure: the stack is up, or the folder is none of a stack.
     """
+    _check_ours(layout)
     if holder(layout) is not None or sweep.marked(sweep.of_state(layout.root)):
         raise Failure(f"the stack in {layout.root} is up; stop it first: tidegate local down")
-    for folder in ("data", "conf", "logs", "tmp", "jobs"):
+    for folder in _FOLDERS:
         shutil.rmtree(layout.root / folder, ignore_errors=True)
     for file in (layout.status, layout.wanted, layout.ports, layout.gateway_config):
         file.unlink(missing_ok=True)
@@ -111,6 +114,7 @@ def _make_root(layout: Layout) -> None:
             f"which class paths and lists of folders cannot hold; {another}"
         )
     try:
+        _check_ours(layout)
         layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         layout.logs.mkdir(exist_ok=True)
         layout.lock.touch()
@@ -118,6 +122,16 @@ def _make_root(layout: Layout) -> None:
         raise Failure(
             f"the state folder {layout.root} cannot be used: {error.strerror}; {another}"
         ) from error
+
+
+def _check_ours(layout: Layout) -> None:
+    """Refuse a folder with `data` or `logs` of somebody else's: `reset` would remove them."""
+    theirs = [name for name in _FOLDERS if (layout.root / name).exists()]
+    if theirs and not layout.lock.exists():
+        raise BadConfig(
+            f"{layout.root} has {', '.join(theirs)} in it but is no state folder of a local stack; "
+            "name a new or empty folder"
+        )
 
 
 def _start_supervisor(layout: Layout) -> int:
@@ -148,6 +162,13 @@ class _Request(NamedTuple):
     number: int
     started: int | None
     ready_before: set[str]
+
+
+def _await_stopping(layout: Layout) -> None:
+    """Let a supervisor that is stopping come to its end: it answers no more."""
+    end = time.monotonic() + _DOWN_BOUND_S
+    while (state := published(layout)) is not None and state.stopping and time.monotonic() < end:
+        time.sleep(_POLL_S)
 
 
 def _await_ready(layout: Layout, request: _Request, say: Callable[[str], None]) -> StackState:

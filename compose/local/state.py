@@ -56,6 +56,7 @@ class StackState(msgspec.Struct, frozen=True, kw_only=True):
     resuming_why: str = ""
     asked: int = 0
     refused: str = ""
+    stopping: bool = False
 
     def part(self, name: str) -> PartState | None:
         """Return the part of that name."""

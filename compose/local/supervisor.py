@@ -66,6 +66,7 @@ class Stack:
     shown: StackState | None = None
     asked: int = 0
     refused: str = ""
+    stopping: bool = False
 
     @property
     def mark(self) -> str:
@@ -127,6 +128,7 @@ class Stack:
             resuming_why=self.resumption.why,
             asked=self.asked,
             refused=self.refused,
+            stopping=self.stopping,
         )
         if state != self.shown:
             self.shown = state
@@ -134,8 +136,10 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything in reverse order of start."""
+        self.stopping = True
         self.resumption.stop()
         self.resumption.names = []
+        self.show()
         for name in reversed(PARTS):
             if name in self.children:
                 self.children[name].stop()

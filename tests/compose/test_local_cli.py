@@ -79,10 +79,11 @@ def test_a_reset_asks_and_keeps_what_was_fetched(tmp_path: Path) -> None:
     for folder in (layout.data("kafka"), layout.tools, layout.logs, tmp_path / "jobs"):
         folder.mkdir(parents=True)
     layout.ports.write_text("{}")
+    layout.lock.touch()
     assert run("reset", state=tmp_path, answer="n\n").exit_code == 1
     assert layout.data("kafka").exists()
     assert run("reset", state=tmp_path, answer="y\n").exit_code == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["tools"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "tools"]
 
 
 def test_logs_of_all_parts_name_the_part(tmp_path: Path) -> None:
@@ -148,3 +149,12 @@ def test_a_stack_whose_processes_outlived_it_is_not_reset(tmp_path: Path) -> Non
         assert control.down(Layout(tmp_path), lambda _: None)
         assert left.wait(10) == -9
     control.reset(Layout(tmp_path))
+
+
+def test_a_folder_with_data_of_somebody_elses_is_neither_used_nor_reset(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for words in (["up"], ["reset", "--yes"]):
+        done = run(*words, state=tmp_path)
+        assert isinstance(done.exception, BadConfig)
+        assert "has data in it but is no state folder" in str(done.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
