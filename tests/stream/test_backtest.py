@@ -268,7 +268,7 @@ def test_check_tells_what_rules_cost():
     assert (
         "pump_vibration: vibration_rms; window 3600 s every 900 s; at most 4 panes" in done.stdout
     )
-    assert "vibration_rms=900000,*=300000" in done.stdout
+    assert "vibration_rms=900000,*=3600000" in done.stdout
 
 
 def test_check_refuses_wrong_rules_as_a_bad_configuration(tmp_path):

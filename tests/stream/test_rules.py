@@ -203,12 +203,12 @@ def both(first: str, second: str) -> str:
 @pytest.mark.parametrize(
     ("first", "second", "sizes"),
     [
-        ("a|{size: 1h, slide: 15m}", "b|{size: 1m, slide: 5s}", "a=900000,b=5000,*=300000"),
+        ("a|{size: 1h, slide: 15m}", "b|{size: 1m, slide: 5s}", "a=900000,b=5000,*=3600000"),
         ("a|{size: 1h, slide: 15m}", "'*'|{size: 10m, slide: 5m}", "a=300000,*=300000"),
-        ("a|{size: 1h, slide: 20m}", "a|{size: 30m, slide: 30m}", "a=300000,*=300000"),
+        ("a|{size: 1h, slide: 20m}", "a|{size: 30m, slide: 30m}", "a=300000,*=3600000"),
         ("a|{size: 2d, slide: 1d}", "'v_*'|{size: 3m, slide: 3m}", "a=86400000,*=60000"),
         ("a|{size: 1d, slide: 1d}", "'[a]'|{size: 3m, slide: 3m}", "a=60000,*=60000"),
-        ("a|{size: 7s, slide: 7s}", "b|{size: 2h, slide: 2h}", "a=1000,b=3600000,*=300000"),
+        ("a|{size: 7s, slide: 7s}", "b|{size: 2h, slide: 2h}", "a=1000,b=3600000,*=3600000"),
     ],
 )
 def test_a_metric_s_pane_divides_the_slides_of_all_rules_that_may_match_it(first, second, sizes):
