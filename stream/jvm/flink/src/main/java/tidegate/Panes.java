@@ -1,5 +1,6 @@
 package tidegate;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -42,12 +43,6 @@ import org.apache.flink.table.types.inference.TypeStrategies;
 @DataTypeHint(value = Columns.OUTPUT, bridgedTo = RowData.class)
 public class Panes extends ProcessTableFunction<RowData> {
     private static final long serialVersionUID = 1L;
-    /**
-     * Without this a job-wide {@code table.exec.state.ttl} would drop open readings, and without that Flink 2.3.0 still
-     * stamps and checks every entry against a limit of 292 million years.
-     */
-    private static final String FOR_EVER = "0 s";
-
     private static final int PANES_ARGUMENT = 1;
     private static final int LATENESS_ARGUMENT = 2;
 
@@ -65,23 +60,35 @@ public class Panes extends ProcessTableFunction<RowData> {
         }
     }
 
-    /** Checks the constants of the call when the query is planned. */
+    /** What the annotations say, but for the state; and the call's constants are checked when a query is planned. */
     @Override
     public TypeInference getTypeInference(DataTypeFactory types) {
         TypeInference extracted = super.getTypeInference(types);
-        // A hint can bridge the list to RowData but not what is in it, and the heap backend copies what is in it with
-        // the serializer of the type that the planner took for it.
-        LinkedHashMap<String, StateTypeStrategy> states = new LinkedHashMap<>(extracted.getStateTypeStrategies());
-        states.put("open", StateTypeStrategy.of(TypeStrategies.explicit(
-                ListView.newListViewDataType(types.createDataType(Columns.KEPT).bridgedTo(RowData.class)))));
         return TypeInference.newBuilder()
                 .staticArguments(extracted.getStaticArguments().orElseThrow())
-                .stateTypeStrategies(states)
+                .stateTypeStrategies(states(extracted.getStateTypeStrategies(), types))
                 .outputTypeStrategy(call -> {
                     check(call);
                     return extracted.getOutputTypeStrategy().inferType(call);
                 })
                 .build();
+    }
+
+    /**
+     * State is kept for ever: otherwise a job-wide {@code table.exec.state.ttl} would drop open readings, and without one
+     * Flink 2.3.0 still stamps and checks every entry against a limit of 292 million years.
+     */
+    private static LinkedHashMap<String, StateTypeStrategy> states(
+            Map<String, StateTypeStrategy> extracted, DataTypeFactory types) {
+        LinkedHashMap<String, StateTypeStrategy> states = new LinkedHashMap<>();
+        extracted.forEach((name, type) -> states.put(name, StateTypeStrategy.of(type, Duration.ZERO)));
+        // A hint can bridge the list to RowData but not what is in it, and the heap backend copies what is in it with
+        // the serializer of the type that the planner took for it.
+        states.put("open", StateTypeStrategy.of(
+                TypeStrategies.explicit(
+                        ListView.newListViewDataType(types.createDataType(Columns.KEPT).bridgedTo(RowData.class))),
+                Duration.ZERO));
+        return states;
     }
 
     private static void check(CallContext call) {
@@ -103,9 +110,9 @@ public class Panes extends ProcessTableFunction<RowData> {
      * @param latenessMs how long a pane stays open beyond its end, on the clock of its metric
      */
     public void eval(
-            @StateHint(ttl = FOR_EVER) Clocks clocks,
-            @StateHint(ttl = FOR_EVER) MapView<String, MetricTime> metrics,
-            @StateHint(ttl = FOR_EVER, type = @DataTypeHint("ARRAY<" + Columns.KEPT + ">")) ListView<RowData> open,
+            @StateHint Clocks clocks,
+            @StateHint MapView<String, MetricTime> metrics,
+            @StateHint(type = @DataTypeHint("ARRAY<" + Columns.KEPT + ">")) ListView<RowData> open,
             @ArgumentHint(
                             value = ArgumentTrait.SET_SEMANTIC_TABLE,
                             type = @DataTypeHint(value = Columns.INPUT, bridgedTo = RowData.class))

@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
@@ -20,10 +22,15 @@ import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
+import org.apache.flink.table.api.internal.TableEnvironmentInternal;
+import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.conversion.DataStructureConverter;
 import org.apache.flink.table.data.conversion.DataStructureConverters;
+import org.apache.flink.table.runtime.typeutils.ExternalSerializer;
 import org.apache.flink.table.runtime.typeutils.ExternalTypeInfo;
+import org.apache.flink.table.types.CollectionDataType;
 import org.apache.flink.table.types.DataType;
+import org.apache.flink.table.types.inference.StateTypeStrategy;
 import org.apache.flink.table.types.utils.TypeConversions;
 import org.apache.flink.types.Row;
 import org.junit.jupiter.api.Test;
@@ -60,6 +67,23 @@ class PanesJobTest {
     void wrongConstantsAreRefusedWhenThePlanIsMade() {
         assertRefused("temperature=1000", "5000", "a size for '*', all other metrics, is missing");
         assertRefused(PANES, "-1", "Argument 'latenessMs' of tidegate.Panes must be a plain number");
+    }
+
+    @Test
+    void aJobWideStateTtlDoesNotReachTheOpenReadings() {
+        states().forEach((state, type) -> assertEquals(Optional.of(Duration.ZERO), type.getTimeToLive(null), state));
+    }
+
+    @Test
+    void flinkCanCopyAnOpenReadingWhileItWritesACheckpoint() {
+        DataType list = states().get("open").inferType(null).orElseThrow().getChildren().get(0);
+        RowData kept = new Sample().reading().kept();
+        assertEquals(kept, ExternalSerializer.of(((CollectionDataType) list).getElementDataType()).copy(kept));
+    }
+
+    private Map<String, StateTypeStrategy> states() {
+        TableEnvironmentInternal tables = (TableEnvironmentInternal) StreamTableEnvironment.create(cluster("hashmap"));
+        return new Panes().getTypeInference(tables.getCatalogManager().getDataTypeFactory()).getStateTypeStrategies();
     }
 
     private void assertRefused(String panes, String latenessMs, String why) {
