@@ -141,7 +141,7 @@ def eventually_records(
     topic: str,
     kind: type[R],
     enough: Callable[[list[R]], Any],
-    seconds: float = 90.0,
+    seconds: float = 180.0,
 ) -> list[R]:
     """Poll a topic until there is enough on it."""
     found: list[R] = []
@@ -150,7 +150,10 @@ def eventually_records(
         found[:] = records(endpoints, topic, kind)
         return enough(found)
 
-    eventually(f"enough on {topic}, there are {len(found)}", look, seconds)
+    try:
+        eventually(f"enough on {topic}", look, seconds)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; there are {len(found)}, the last {found[-3:]}") from error
     return found
 
 
