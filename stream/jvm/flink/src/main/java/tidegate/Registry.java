@@ -75,7 +75,8 @@ final class Registry {
     }
 
     private void waitForRegistry(int id, Exception trouble, long pauseMs) throws IOException {
-        LOG.warn("The schema registry {} does not give schema {}, asking again in {} ms: {}", url, id, pauseMs, trouble.toString());
+        LOG.warn(
+                "The schema registry {} does not give schema {}, asking again in {} ms: {}", url, id, pauseMs, trouble.toString());
         try {
             Thread.sleep(pauseMs);
         } catch (InterruptedException e) {
