@@ -1,5 +1,6 @@
 """Reading a topic as a person or a check does: all partitions, no group, nothing committed."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from schemas.registry import Registry
 
 R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter, Device, RuleSet)
 _TIMEOUT_S = 10.0
+_PAUSE_S = 0.1
 
 
 def follow(
@@ -77,13 +79,24 @@ def ends(bootstrap: str, topic: str) -> dict[int, int]:
     consumer = _consumer(bootstrap, committed_only=False)
     try:
         return {
-            each: consumer.get_watermark_offsets(TopicPartition(topic, each), _TIMEOUT_S)[1]
+            each: _end(consumer, bootstrap, TopicPartition(topic, each))
             for each in _partitions(consumer, bootstrap, topic)
         }
-    except KafkaException as error:
-        raise Unavailable(f"Kafka at {bootstrap} does not answer: {error.args[0].str()}") from error
     finally:
         consumer.close()
+
+
+def _end(consumer: Consumer, bootstrap: str, partition: TopicPartition) -> int:
+    until = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(partition, _TIMEOUT_S)[1])
+        except KafkaException as error:
+            # A new topic's partitions have no leader for a moment.
+            if time.monotonic() > until:
+                why = error.args[0].str()
+                raise Unavailable(f"Kafka at {bootstrap} does not answer: {why}") from error
+            time.sleep(_PAUSE_S)
 
 
 def _consumer(bootstrap: str, *, committed_only: bool) -> Consumer:
