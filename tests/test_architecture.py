@@ -18,7 +18,13 @@ ALLOWED = {
     "compose": {"schemas", "gateway", "stream", "simulators"},
 }
 HEAVY = ("pyflink", "pandas", "pyarrow", "numpy", "duckdb", "apache_beam")
-EDGE_MODULES = ("compose.cli", "gateway.cli", "simulators.cli", "compose.topics", "compose.schemas_cli")
+EDGE_MODULES = (
+    "compose.cli",
+    "gateway.cli",
+    "simulators.cli",
+    "compose.topics",
+    "compose.schemas_cli",
+)
 
 
 def imports(path: Path) -> set[str]:
@@ -73,7 +79,10 @@ def test_no_edge_command_loads_a_heavy_module(module: str) -> None:
     assert not loaded(f"import sys, {module}; print(*sys.modules)") & set(HEAVY)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["gateway", "--help"], ["gateway", "run", "--help"], ["simulate", "--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["gateway", "--help"], ["gateway", "run", "--help"], ["simulate", "--help"]],
+)
 def test_no_edge_help_loads_a_heavy_module(words: list[str]) -> None:
     script = (
         "import atexit, sys; atexit.register(lambda: print(*sys.modules)); "

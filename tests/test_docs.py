@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "gateway", "stream", "simulators", "compose")
 
 
-def commands(group: click.Command, words: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
+def commands(
+    group: click.Command, words: tuple[str, ...] = ()
+) -> dict[tuple[str, ...], click.Command]:
     found = {words: group}
     if isinstance(group, click.Group):
         context = click.Context(group)
@@ -33,16 +35,19 @@ def test_every_command_says_what_it_does(words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_in_the_readme(name: str) -> None:
-    assert f"tidegate {name}" in (ROOT / "README.md").read_text() or f"./run {name}" in (
-        ROOT / "README.md"
-    ).read_text()
+    assert (
+        f"tidegate {name}" in (ROOT / "README.md").read_text()
+        or f"./run {name}" in (ROOT / "README.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(
     "page", [ROOT / "README.md", *(ROOT / package / "README.md" for package in PACKAGES)], ids=str
 )
 def test_commands_that_a_page_shows_exist(page: Path) -> None:
-    shown = re.findall(r"(?:\./run|tidegate) ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)", page.read_text())
+    shown = re.findall(
+        r"(?:\./run|tidegate) ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)", page.read_text()
+    )
     code = [words.split() for words in shown]
     for words in code:
         if words[0] not in COMMANDS:
@@ -52,25 +57,36 @@ def test_commands_that_a_page_shows_exist(page: Path) -> None:
             assert (words[0], words[1]) in ALL, f"{page}: {' '.join(words)}"
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *(ROOT / p / "README.md" for p in PACKAGES)], ids=str)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *(ROOT / p / "README.md" for p in PACKAGES)], ids=str
+)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page}: {target}"
 
 
 def test_the_changelog_has_this_version() -> None:
-    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version is not None
     assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_no_file_names_a_registrys_host_or_a_path_of_a_machine() -> None:
-    hosts = "|".join(
-        ["repo1?[.]m" "aven", "py" "pi[.]org", "python" "hosted", "registry[.]npm" "js", "deb[.]deb" "ian"]
-    )
+    registries = [
+        ("repo1?", "maven"),
+        ("pypi", "org"),
+        ("files", "pythonhosted"),
+        ("registry", "npmjs"),
+        ("deb", "debian"),
+    ]
+    hosts = "|".join("[.]".join(pair) for pair in registries)
     for path in ROOT.rglob("*"):
         relative = path.relative_to(ROOT).parts
-        if not path.is_file() or relative[0] in (".venv", ".git", ".tidegate") or "target" in relative:
+        if (
+            not path.is_file()
+            or relative[0] in (".venv", ".git", ".tidegate")
+            or "target" in relative
+        ):
             continue
         if path.suffix in (".py", ".java", ".toml", ".yaml", ".xml", ".md", ".lock", ".sh", ""):
             text = path.read_text(errors="ignore")
