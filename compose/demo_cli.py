@@ -118,8 +118,9 @@ def _play(run: _Run) -> tuple[Ledger, Verdict]:
         command(
             "jobs",
             "submit",
-            "lake",
+            # In this order the first alert need not wait for the lake's start.
             "alerts",
+            "lake",
             "--rules=demo",
             f"--checkpoint-interval={_CHECKPOINTS}",
             f"--state={run.state}",

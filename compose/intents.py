@@ -1,6 +1,9 @@
 """What was asked of the cluster, on disk: a JobManager without HA forgets its jobs when it dies."""
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +36,20 @@ class Named(NamedTuple):
 def named(job: str, prefix: str) -> Named:
     """Return the name of a job on topics of this prefix; the default prefix goes unsaid."""
     return Named(job if prefix == DEFAULT_PREFIX else f"{prefix.rstrip('.')}-{job}")
+
+
+@contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """Wait for whoever else is submitting to this stack, and keep others out meanwhile.
+
+    The supervisor brings jobs back on its own; without this a person's submit beside it could
+    start the same job twice.
+    """
+    folder = state / "jobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "submit.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def read_intent(state: Path, name: str) -> Intent | None:

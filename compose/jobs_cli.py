@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from compose.intents import Intent, Named, intents, named, read_intent, write_intent
+from compose.intents import Intent, Named, alone, intents, named, read_intent, write_intent
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints, read
 from compose.local.flink import flink_env
@@ -79,33 +79,32 @@ def submit(
     os.environ.update(flink_env(state))
     from stream.jobs.submit import submit_alerts, submit_lake  # noqa: PLC0415 - starts PyFlink
 
-    cluster = cluster_of(endpoints, prefix)
     starts: dict[str, Callable[[str, Cluster, Tuning], str]] = {
         "lake": submit_lake,
         "alerts": lambda name, cluster, tuning: submit_alerts(name, cluster, tuning, text),
     }
+    options = [
+        f"--rules={Path(rules).resolve() if Path(rules).is_file() else rules}",
+        f"--prefix={prefix}",
+        f"--parallelism={parallelism}",
+        f"--checkpoint-interval={checkpoint_interval}ms",
+        f"--lateness={lateness}ms",
+    ]
     for job in names:
         who = named(job, prefix)
-        running = live_job(endpoints.flink_url, who.flink)
-        if running is not None:
-            click.echo(f"{who.name}: runs already as {running.job_id}")
-            continue
-        tuning = Tuning(
-            parallelism=parallelism,
-            checkpoint_interval_ms=checkpoint_interval,
-            lateness_ms=lateness,
-            restore_from=_snapshot(state, endpoints, who, restore),
-        )
-        job_id = starts[job](who.name, cluster, tuning)
-        argv = [
-            job,
-            f"--rules={Path(rules).resolve() if Path(rules).is_file() else rules}",
-            f"--prefix={prefix}",
-            f"--parallelism={parallelism}",
-            f"--checkpoint-interval={checkpoint_interval}ms",
-            f"--lateness={lateness}ms",
-        ]
-        _remember(state, who, argv, job_id)
+        with alone(state):
+            running = live_job(endpoints.flink_url, who.flink)
+            if running is not None:
+                click.echo(f"{who.name}: runs already as {running.job_id}")
+                continue
+            tuning = Tuning(
+                parallelism=parallelism,
+                checkpoint_interval_ms=checkpoint_interval,
+                lateness_ms=lateness,
+                restore_from=_snapshot(state, endpoints, who, restore),
+            )
+            job_id = starts[job](who.name, cluster_of(endpoints, prefix), tuning)
+            _remember(state, who, [job, *options], job_id)
         await_running(endpoints.flink_url, job_id)
         since = f", from {tuning.restore_from}" if tuning.restore_from else ""
         click.echo(f"{who.name}: runs as {job_id}{since}")

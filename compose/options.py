@@ -25,11 +25,18 @@ class Duration(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+def _named(_context: click.Context, _option: click.Parameter, state: Path) -> Path:
+    if str(state) == ".":
+        raise click.BadParameter("name a folder of the stack's own, such as .tidegate/local")
+    return state
+
+
 state_option = click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
     default=DEFAULT_STATE,
     envvar="TIDEGATE__LOCAL__STATE",
     show_default=True,
+    callback=_named,
     help="Folder of the local stack.",
 )
