@@ -1,6 +1,7 @@
 """`tidegate demo`: the whole path on this machine, watched from end to end."""
 
 import json
+import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
