@@ -34,6 +34,8 @@ __all__ = [
     "load",
     "parse",
     "read_secret",
+    "read_table",
+    "told",
 ]
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -103,12 +105,12 @@ def parse(
         raise ConfigError([_syntax(name, str(error))]) from error
     origins = _apply(env, kind, table)
     complaints: list[Complaint] = []
-    config = _struct(kind, table, (), complaints)
+    config = read_table(kind, table, (), complaints)
     if config is not None and not complaints and check is not None:
         complaints.extend(check(config))
     if complaints or config is None:
         lines = key_lines(text)
-        raise ConfigError([_told(c, name, lines, origins) for c in complaints])
+        raise ConfigError([told(c, name, lines, origins) for c in complaints])
     return config
 
 
@@ -170,9 +172,13 @@ def _from_text(text: str, leaf: Any) -> object:
         return text
 
 
-def _struct(
+def read_table(
     kind: type[T], table: Mapping[str, Any], path: KeyPath, complaints: list[Complaint]
 ) -> T | None:
+    """Return the table as ``kind``; None, and complaints added, when it is wrong.
+
+    ``path`` is the table's own place in the file.
+    """
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     before = len(complaints)
     complaints.extend(
@@ -192,7 +198,7 @@ def _struct(
 def _value(kind: Any, value: Any, path: KeyPath, complaints: list[Complaint]) -> Any:
     if _is_struct(kind):
         if isinstance(value, Mapping):
-            return _struct(kind, value, path, complaints)
+            return read_table(kind, value, path, complaints)
         complaints.append(Complaint(path, f"expected a table, got {value!r}"))
         return None
     elements = get_args(kind)
@@ -250,9 +256,10 @@ def _syntax(name: str, message: str) -> str:
     return f"{where}: not TOML: {message}"
 
 
-def _told(
+def told(
     complaint: Complaint, name: str, lines: Mapping[KeyPath, int], origins: Mapping[KeyPath, str]
 ) -> str:
+    """Return a complaint with its place: the file's name and line, or the variable it is from."""
     origin = origins.get(complaint.key)
     where = f"environment {origin}" if origin else _place(complaint.key, name, lines)
     return f"{where}: {_spelled(complaint.key)}: {complaint.message}"

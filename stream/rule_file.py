@@ -11,9 +11,7 @@ import msgspec
 import yaml
 
 from schemas.amounts import DurationMs
-from schemas.config import Complaint, ConfigError
-from schemas.config import _struct as read_table
-from schemas.config import _told as told
+from schemas.config import Complaint, ConfigError, read_table, told
 from schemas.records import Category
 from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath

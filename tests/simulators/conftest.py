@@ -12,14 +12,9 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
-from hypothesis import settings
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-
-# A busy machine is no defect.
-settings.register_profile("no deadline", deadline=None, max_examples=60)
-settings.load_profile("no deadline")
 
 
 def until(true: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
