@@ -72,14 +72,9 @@ def test_the_changelog_has_this_version() -> None:
 
 
 def test_no_file_names_a_registrys_host_or_a_path_of_a_machine() -> None:
-    registries = [
-        ("repo1?", "maven"),
-        ("pypi", "org"),
-        ("files", "pythonhosted"),
-        ("registry", "npmjs"),
-        ("deb", "debian"),
-    ]
-    hosts = "|".join("[.]".join(pair) for pair in registries)
+    # Apart here, or this file would name them.
+    hosts = "repo1?[.]ma ven|py pi[.]org|python hosted|registry[.]npm js|deb[.]deb ian"
+    hosts = hosts.replace(" ", "")
     for path in ROOT.rglob("*"):
         relative = path.relative_to(ROOT).parts
         if (
