@@ -8,9 +8,8 @@ import msgspec
 
 from compose.follow import decoder, ends, follow
 from compose.local.endpoints import read
-from compose.options import state_option
+from compose.options import prefix_option, state_option
 from schemas.records import Alert
-from schemas.topics import DEFAULT_PREFIX
 
 _COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "blue"}
 
@@ -22,7 +21,7 @@ def alerts() -> None:
 
 @alerts.command()
 @click.option("--site", help="Only this site.")
-@click.option("--prefix", default=DEFAULT_PREFIX, show_default=True, help="Of every topic.")
+@prefix_option
 @click.option("--new", is_flag=True, help="Only alerts from now on.")
 @click.option("--once", is_flag=True, help="Stop at the topic's end.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")

@@ -13,7 +13,7 @@ from compose.intents import Intent, Named, alone, intents, named, read_intent, w
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints, read
 from compose.local.flink import flink_env
-from compose.options import Duration, state_option
+from compose.options import Duration, prefix_option, state_option
 from schemas.failure import BadConfig, Failure
 from schemas.topics import DEFAULT_PREFIX
 from stream.jobs.checkpoints import SAVEPOINTS, newest
@@ -25,9 +25,6 @@ from stream.rules import rules_text
 
 JOBS = ("lake", "alerts")
 _job = click.argument("name", type=click.Choice(JOBS))
-_prefix = click.option(
-    "--prefix", default=DEFAULT_PREFIX, show_default=True, help="Of every topic."
-)
 
 
 @click.group()
@@ -38,7 +35,7 @@ def jobs() -> None:
 @jobs.command()
 @click.argument("names", nargs=-1, required=True, type=click.Choice(JOBS))
 @click.option("--rules", default="generic", show_default=True, help="A rule file or a pack's name.")
-@_prefix
+@prefix_option
 @click.option("--parallelism", type=click.IntRange(1, 720), default=2, show_default=True)
 @click.option(
     "--checkpoint-interval",
@@ -121,7 +118,7 @@ def list_(state: Path, *, as_json: bool) -> None:
         return
     for job in found:
         click.echo(f"{job.state:12} {job.job_id}  {job.name}")
-    missing = {f"tidegate-{intent.name}" for intent in intents(state) if intent.wanted} - {
+    missing = {Named(intent.name).flink for intent in intents(state) if intent.wanted} - {
         job.name for job in found if job.live
     }
     for name in sorted(missing):
@@ -130,26 +127,26 @@ def list_(state: Path, *, as_json: bool) -> None:
 
 @jobs.command()
 @_job
-@_prefix
+@prefix_option
 @state_option
 def stop(name: str, prefix: str, state: Path) -> None:
     """Stop a job with a savepoint; the next submit goes on from it."""
     who, running = _running(state, name, prefix)
     endpoints = read(state)
-    _want(state, who, wanted=False)
+    _no_longer_wanted(state, who)
     uri = stop_job(endpoints.flink_url, running.job_id, f"{endpoints.lake_uri}/{SAVEPOINTS}")
-    _want(state, who, wanted=False, savepoint=uri)
+    _no_longer_wanted(state, who, uri)
     click.echo(f"{who.name}: stopped, savepoint {uri}")
 
 
 @jobs.command("cancel")
 @_job
-@_prefix
+@prefix_option
 @state_option
 def cancel_(name: str, prefix: str, state: Path) -> None:
     """Cancel a job; the next submit goes on from its last checkpoint."""
     who, running = _running(state, name, prefix)
-    _want(state, who, wanted=False)
+    _no_longer_wanted(state, who)
     cancel(read(state).flink_url, running.job_id)
     click.echo(f"{who.name}: cancelled")
 
@@ -203,11 +200,11 @@ def _remember(state: Path, who: Named, argv: list[str], job_id: str) -> None:
     )
 
 
-def _want(state: Path, who: Named, *, wanted: bool, savepoint: str | None = None) -> None:
+def _no_longer_wanted(state: Path, who: Named, savepoint: str | None = None) -> None:
     intent = read_intent(state, who.name)
     if intent is not None:
         more = [] if savepoint is None else [savepoint]
         changed = msgspec.structs.replace(
-            intent, wanted=wanted, savepoints=[*intent.savepoints, *more]
+            intent, wanted=False, savepoints=[*intent.savepoints, *more]
         )
         write_intent(state, changed)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from schemas.amounts import duration
+from schemas.topics import DEFAULT_PREFIX
 
 DEFAULT_STATE = Path(".tidegate/local")
 
@@ -23,6 +24,11 @@ class Duration(click.ParamType[int]):
             return int(duration(str(value)))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+prefix_option = click.option(
+    "--prefix", default=DEFAULT_PREFIX, show_default=True, help="Of every topic."
+)
 
 
 def _named(_context: click.Context, _option: click.Parameter, state: Path) -> Path:

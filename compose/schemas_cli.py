@@ -2,6 +2,7 @@
 
 import click
 
+from compose.options import prefix_option
 from schemas.contracts import CONTRACTS, contract_text
 from schemas.failure import Failure
 from schemas.registry import Registry, RegistryRefused
@@ -14,9 +15,6 @@ _registry = click.option(
     show_default=True,
     help="Base URL of the Confluent API.",
 )
-_prefix = click.option(
-    "--prefix", default=DEFAULT_PREFIX, show_default=True, help="Of every topic."
-)
 
 
 @click.group()
@@ -26,7 +24,7 @@ def schemas() -> None:
 
 @schemas.command()
 @_registry
-@_prefix
+@prefix_option
 def register(url: str, prefix: str) -> None:
     """Register every topic's contract and have the registry refuse incompatible ones."""
     for name, schema_id in register_contracts(url, prefix).items():
@@ -35,7 +33,7 @@ def register(url: str, prefix: str) -> None:
 
 @schemas.command()
 @_registry
-@_prefix
+@prefix_option
 def check(url: str, prefix: str) -> None:
     """Ask the registry whether the contracts may follow what is registered."""
     bad = []

@@ -11,22 +11,16 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
 )
 
+from compose.options import prefix_option
 from schemas.failure import Failure, Unavailable
 from schemas.topics import DEFAULT_PREFIX, TOPICS, Topic
 
 _TIMEOUT_S = 10.0
 
 
-def bootstrap_option(command: Any) -> Any:
-    """Add the options that name the broker and the topics' prefix."""
-    for option in (
-        click.option("--prefix", default=DEFAULT_PREFIX, show_default=True, help="Of every topic."),
-        click.option(
-            "--bootstrap", default="127.0.0.1:9092", show_default=True, metavar="HOST:PORT"
-        ),
-    ):
-        command = option(command)
-    return command
+_bootstrap = click.option(
+    "--bootstrap", default="127.0.0.1:9092", show_default=True, metavar="HOST:PORT"
+)
 
 
 @click.group()
@@ -35,7 +29,8 @@ def topics() -> None:
 
 
 @topics.command()
-@bootstrap_option
+@_bootstrap
+@prefix_option
 @click.option("--partitions", type=click.IntRange(1, 10_000), default=4, show_default=True)
 @click.option("--replication", type=click.IntRange(1, 10), default=1, show_default=True)
 def apply(bootstrap: str, prefix: str, partitions: int, replication: int) -> None:
@@ -45,7 +40,8 @@ def apply(bootstrap: str, prefix: str, partitions: int, replication: int) -> Non
 
 
 @topics.command()
-@bootstrap_option
+@_bootstrap
+@prefix_option
 @click.option("--json", "as_json", is_flag=True)
 def show(bootstrap: str, prefix: str, *, as_json: bool) -> None:
     """Show the topics with their partitions."""
