@@ -20,6 +20,7 @@ from compose.local.state import (
     PartState,
     StackState,
     Wanted,
+    asking,
     holder,
     published,
     read_wanted,
@@ -33,6 +34,7 @@ _TAIL = 15
 _NUDGE_S = 1.0
 _FOLDERS = ("data", "conf", "logs", "tmp", "jobs")
 _SEPARATORS = frozenset(":,|\n")
+_START_BOUND_S = 30.0
 _UP_BOUND_S = 240.0
 _RESUME_BOUND_S = 180.0
 _DOWN_BOUND_S = 90.0
@@ -50,23 +52,13 @@ def up(layout: Layout, parts: Sequence[str], say: Callable[[str], None]) -> Stac
             holds the last lines of its log.
     """
     _make_root(layout)
-    if "mosquitto" in parts:
-        fetch_mosquitto(layout, say)
-    find_tools(layout, parts)  # before anything is started
-    _await_stopping(layout)
-    supervisor = holder(layout)
-    others = () if supervisor is None else read_wanted(layout).parts
-    wanted = Wanted(
-        number=time.time_ns(), parts=[part for part in PARTS if part in {*others, *parts}]
-    )
-    write_wanted(layout, wanted)
-    ready = _ready(published(layout))
-    started = _start_supervisor(layout) if supervisor is None else None
+    with asking(layout):
+        request = _ask(layout, parts, say)
     try:
-        state = _await_ready(layout, _Request(parts, wanted.number, started, ready), say)
+        state = _await_ready(layout, request, say)
         return _await_jobs(layout, state, say)
     except Unavailable:
-        if started is not None:
+        if request.started is not None:
             down(layout, lambda _: None)
         raise
 
@@ -134,6 +126,44 @@ def _check_ours(layout: Layout) -> None:
         )
 
 
+class _Request(NamedTuple):
+    parts: Sequence[str]
+    number: int
+    started: int | None
+    ready_before: set[str]
+
+
+def _ask(layout: Layout, parts: Sequence[str], say: Callable[[str], None]) -> _Request:
+    """Leave the request, and start a supervisor where there is none; one caller at a time.
+
+    A second caller finds the first one's supervisor, or its lock on the way: else either would
+    overwrite what the other asked for and wait for an answer that never comes.
+    """
+    if "mosquitto" in parts:
+        fetch_mosquitto(layout, say)
+    find_tools(layout, parts)  # before anything is started
+    _await_stopping(layout)
+    supervisor = holder(layout)
+    last, state = read_wanted(layout), published(layout)
+    others = () if supervisor is None else last.parts
+    number = max(last.number, state.asked if state else 0) + 1
+    wanted = Wanted(number=number, parts=[part for part in PARTS if part in {*others, *parts}])
+    write_wanted(layout, wanted)
+    ready = _ready(state)
+    if supervisor is not None:
+        return _Request(parts, wanted.number, None, ready)
+    started = _start_supervisor(layout)
+    _await_lock(layout, started)
+    return _Request(parts, wanted.number, started, ready)
+
+
+def _await_lock(layout: Layout, started: int) -> None:
+    """Let a new supervisor take its lock or end: until then the next caller would start another."""
+    end = time.monotonic() + _START_BOUND_S
+    while holder(layout) is None and sweep.alive(started) and time.monotonic() < end:
+        time.sleep(_POLL_S)
+
+
 def _start_supervisor(layout: Layout) -> int:
     """Start the supervisor and return its process id.
 
@@ -155,13 +185,6 @@ def _start_supervisor(layout: Layout) -> int:
             check=True,
         )
     return int(shell.stdout)
-
-
-class _Request(NamedTuple):
-    parts: Sequence[str]
-    number: int
-    started: int | None
-    ready_before: set[str]
 
 
 def _await_stopping(layout: Layout) -> None:

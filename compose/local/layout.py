@@ -31,6 +31,11 @@ class Layout:
         return self.root / "wanted.json"
 
     @property
+    def requests(self) -> Path:
+        """Return the file whose lock is held while the list of wanted parts changes."""
+        return self.root / "requests"
+
+    @property
     def ports(self) -> Path:
         """Return the ports of the last start, kept so that they stay the same."""
         return self.root / "ports.json"

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
@@ -80,8 +82,16 @@ def published(layout: Layout) -> StackState | None:
     return state if state.pid == pid else None  # else it is its predecessor's
 
 
+@contextmanager
+def asking(layout: Layout) -> Iterator[None]:
+    """Be the only one who reads the last request and writes the next; waits for one who is."""
+    with layout.requests.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def write_wanted(layout: Layout, wanted: Wanted) -> None:
-    """Leave a request for the supervisor."""
+    """Leave a request for the supervisor; only while ``asking``."""
     _replace(layout.wanted, msgspec.json.encode(wanted))
 
 

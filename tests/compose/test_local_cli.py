@@ -10,7 +10,7 @@ from stack_fixture import one_part
 from compose.cli import cli
 from compose.local import control, sweep
 from compose.local.layout import Layout
-from compose.local.state import PartState, StackState, publish
+from compose.local.state import PartState, StackState, publish, read_wanted
 from schemas.failure import BadConfig, Failure, Unavailable
 
 
@@ -112,13 +112,16 @@ def test_a_part_that_failed_is_told_with_the_end_of_its_log(
     layout.logs.mkdir()
     layout.log("kafka").write_text("=== tidegate starts java ===\nno room\n")
     part = PartState(name="kafka", state="failed", port=1, why="exited with code 1")
-    publish(
-        layout,
-        StackState(
-            pid=supervisor.pid, run="r", started_ms=0, endpoints={}, parts=[part], asked=2**63 - 1
-        ),
-    )
-    monkeypatch.setattr(control, "_signal", lambda pid, what: None)
+
+    def answer(*_: object) -> None:
+        asked = read_wanted(layout).number
+        state = StackState(
+            pid=supervisor.pid, run="r", started_ms=0, endpoints={}, parts=[part], asked=asked
+        )
+        publish(layout, state)
+
+    answer()
+    monkeypatch.setattr(control, "_signal", answer)
     monkeypatch.setattr(control, "find_tools", lambda layout, parts: None)
     with pytest.raises(Unavailable) as error:
         control.up(layout, ["kafka"], lambda _: None)

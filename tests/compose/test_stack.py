@@ -8,6 +8,7 @@ import sys
 import tomllib
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from compose.local.layout import Layout
 from compose.local.ports import free
 from compose.local.procs import listening
 from compose.local.settings import LOOPBACK, PARTS, USUAL_PORTS
-from compose.local.state import holder
+from compose.local.state import holder, published
 from compose.local.tools import JARS_VARIABLE, find_tools
 from schemas.failure import Unavailable
 
@@ -169,21 +170,23 @@ def test_a_part_that_cannot_start_is_named_with_the_end_of_its_log(
 
 
 def test_a_second_up_adds_parts_and_two_at_once_make_one_stack(leaving_nothing: Path) -> None:
-    command = [sys.executable, "-m", "compose.cli", "local", "up", "--only"]
-    env = os.environ | {"TIDEGATE__LOCAL__STATE": str(leaving_nothing)}
-    both = [
-        subprocess.Popen([*command, "mosquitto"], env=env, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    said = [one.communicate(timeout=120)[1] for one in both]
-    assert [one.returncode for one in both] == [0, 0], said
+    def up(parts: str) -> subprocess.CompletedProcess[str]:
+        return tidegate("local", "up", "--only", parts, state=leaving_nothing)
+
+    with ThreadPoolExecutor() as pool:
+        ups = list(pool.map(up, ("mosquitto", "s3", "mosquitto")))
+    assert [one.returncode for one in ups] == [0, 0, 0], [one.stderr for one in ups]
     layout = Layout.of(leaving_nothing)
     first = holder(layout)
-    broker = [pid for pid in own_processes(layout) if pid != first]
-    assert len(broker) == 1
-    assert tidegate("local", "up", "--only", "s3", state=leaving_nothing).returncode == 0
+    state = published(layout)
+    assert state is not None
+    before = {part.name: part.pid for part in state.parts}
+    assert set(before) == {"mosquitto", "s3"}
+    assert up("registry").returncode == 0
     assert holder(layout) == first
-    assert set(broker) < own_processes(layout)
+    state = published(layout)
+    assert state is not None
+    assert {part.name: part.pid for part in state.parts}.items() > before.items()
 
 
 def test_mosquitto_keeps_what_it_acknowledged_through_a_kill(leaving_nothing: Path) -> None:

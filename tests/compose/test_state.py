@@ -1,3 +1,5 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ from stack_fixture import one_part
 from compose.local.layout import Layout
 from compose.local.state import (
     Wanted,
+    asking,
     holder,
     publish,
     published,
@@ -54,3 +57,15 @@ def test_a_request_is_read_back(layout) -> None:
     assert read_wanted(layout) == Wanted(number=7, parts=["kafka"])
     layout.wanted.write_bytes(b"[1")
     assert read_wanted(layout) == Wanted()
+
+
+def test_requests_at_once_come_one_after_the_other(layout) -> None:
+    def ask(_: int) -> None:
+        with asking(layout):
+            number = read_wanted(layout).number
+            time.sleep(0.001)  # lets another in, were it not kept out
+            write_wanted(layout, Wanted(number=number + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(40)))
+    assert read_wanted(layout).number == 40
