@@ -4,6 +4,7 @@ Decoding sits behind the spool, so that neither a bad message nor a fault in her
 acknowledgement or cost a byte.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,8 +12,8 @@ import msgspec
 
 from gateway.invalid import Invalid
 from gateway.message import INTERNAL, RETAINED, UNSYNCED, Message, Stored
-from gateway.payloads import parse
-from gateway.routes import Route, Router
+from gateway.payloads import Sample, beyond
+from gateway.routes import Route, Router, Target
 from schemas.records import Clock, DeadLetter, Reading
 
 FUTURE_MS = 60_000
@@ -39,6 +40,7 @@ class MarkerBody(msgspec.Struct, frozen=True, array_like=True):
     ts: int
 
 
+_ONLY = [(0, 0)]
 _marker_body = msgspec.json.Decoder(MarkerBody).decode
 
 
@@ -68,41 +70,52 @@ class Decoder:
             raise Invalid("UNDECODABLE", f"{type(error).__name__}: {error}"[:200]) from error
 
     def _decoded(self, stored: Stored, replayed: bool) -> list[Reading]:
-        seq, epoch, message = stored
+        seq, _, message = stored
         if len(message.payload) > self._limits.max_payload:
             raise Invalid("TOO_LARGE", f"{len(message.payload)} bytes of payload")
-        device_id, site, named, form, route_unit = self._router.target(message.topic)
-        values, device_ts, device_seq, boot, unit, quality = parse(
-            message.payload, form, self._limits.max_magnitude
-        )
+        target = self._router.target(message.topic)
+        samples = target.parse(message.payload, seq)
+        return [
+            self._reading(stored, target, sample, place, replayed)
+            for sample, place in zip(samples, _places(samples), strict=True)
+        ]
+
+    def _reading(
+        self,
+        stored: Stored,
+        target: Target,
+        sample: Sample,
+        place: tuple[int, int],
+        replayed: bool,
+    ) -> Reading:
+        seq, epoch, message = stored
+        value, device_ts = sample.value, sample.ts
+        most = self._limits.max_magnitude
+        if not -most <= value <= most:
+            raise beyond(sample.metric, value, most)
         if device_ts is None and message.flags & RETAINED:
             raise Invalid("RETAINED", "a stored copy without a time: nobody knows how old it is")
         ts, clock = event_time(device_ts, message)
-        # Metric names are unique inside every format, so no reading repeats another: repeat is 0.
-        return [
-            Reading(
-                device_id,
-                metric or named,
-                site,
-                "READING",
-                unit if unit is not None else route_unit,
-                self._gateway_id,
-                epoch,
-                value,
-                ts,
-                device_ts,
-                boot,
-                device_seq,
-                quality,
-                seq,
-                part,
-                0,
-                message.received_ts,
-                clock,
-                replayed,
-            )
-            for part, (metric, value) in enumerate(values)
-        ]
+        return Reading(
+            target.device_id,
+            target.metric or sample.metric,
+            target.site,
+            "READING",
+            sample.unit if sample.unit is not None else target.unit,
+            self._gateway_id,
+            epoch,
+            value,
+            ts,
+            device_ts,
+            sample.boot,
+            sample.seq,
+            sample.quality,
+            seq,
+            *place,
+            message.received_ts,
+            clock,
+            replayed,
+        )
 
     def _marker(self, stored: Stored, replayed: bool) -> Reading:
         body = _marker_body(stored.message.payload)
@@ -127,6 +140,19 @@ class Decoder:
             clock=_state(stored.message),
             replayed=replayed,
         )
+
+
+def _places(samples: Sequence[Sample]) -> list[tuple[int, int]]:
+    """Return each sample's place in its message and how many equal ones precede it there."""
+    if len(samples) == 1:
+        return _ONLY
+    seen: Counter[tuple[object, ...]] = Counter()
+    places = []
+    for part, s in enumerate(samples):
+        key = (s.device, s.metric, s.ts, s.boot, s.seq, s.value)
+        places.append((part, seen[key]))
+        seen[key] += 1
+    return places
 
 
 def event_time(device_ts: int | None, message: Message) -> tuple[int, Clock]:

@@ -5,14 +5,17 @@ behind the document. Of two equal members of one object the last counts.
 """
 
 import re
+from collections.abc import Callable
 from math import isfinite
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
+from gateway.ids import metric_id
 from gateway.invalid import Invalid
-from gateway.routes import Format, metric_id
 from schemas.records import Quality
+
+Format = Literal["json", "number", "metrics"]
 
 MAX_METRICS = 1024
 _MAX_TEXT = 64
@@ -22,15 +25,29 @@ MAX_TS = 253_402_300_799_999
 _NOT_FINITE = re.compile(rb"(?i)\b(nan|inf|infinity)\b")
 
 
-class Parsed(NamedTuple):
-    """What one payload said; ``values`` are (metric, value), the metric empty when unnamed."""
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """One value of a payload; what it does not say comes from the topic, the route or receipt.
 
-    values: list[tuple[str, float]]
-    ts: int | None
-    seq: int | None
-    boot: str | None
-    unit: str | None
-    quality: Quality
+    ``ts`` is the device's time in ms; ``metric`` and ``device`` are empty where the payload does
+    not name them, and only count where the topic does not.
+    """
+
+    value: float
+    ts: int | None = None
+    unit: str | None = None
+    seq: int | None = None
+    boot: str | None = None
+    quality: Quality = "GOOD"
+    metric: str = ""
+    device: str = ""
+
+
+Parse = Callable[[bytes, int], list[Sample]]
+"""From a payload, and the gateway's sequence number of its message, to samples in their order.
+
+It raises :class:`Invalid`. Sequence numbers grow in the order of the spool, also over restarts,
+and a message that is decoded again after a crash has the same one.
+"""
 
 
 class _Json(msgspec.Struct, gc=False):
@@ -47,40 +64,32 @@ _number = msgspec.json.Decoder(float).decode
 _metrics = msgspec.json.Decoder(dict[str, int | float | str | None]).decode
 
 
-def parse(payload: bytes, form: Format, max_magnitude: float) -> Parsed:
-    """Return what a payload says.
+def parser(form: Format) -> Parse:
+    """Return the parser of a format."""
+    read = _PARSERS[form]
 
-    Args:
-        payload: the MQTT payload.
-        form: which of the formats it should be in.
-        max_magnitude: a value beyond ± this is out of range.
+    def parse(payload: bytes, _seq: int) -> list[Sample]:
+        try:
+            return read(payload)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise _why(payload, form, error) from error
 
-    Raises:
-        Invalid: with the reason.
-    """
-    try:
-        parsed = _PARSERS[form](payload)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise _why(payload, form, error) from error
-    for metric, value in parsed.values:
-        if not -max_magnitude <= value <= max_magnitude:
-            raise _beyond(metric, value, max_magnitude)
-    return parsed
+    return parse
 
 
-def _parse_number(payload: bytes) -> Parsed:
-    return Parsed([("", _number(payload))], None, None, None, None, "GOOD")
+def _parse_number(payload: bytes) -> list[Sample]:
+    return [Sample(_number(payload))]
 
 
-def _parse_json(payload: bytes) -> Parsed:
+def _parse_json(payload: bytes) -> list[Sample]:
     p = _json(payload)
     if p.unit is not None and len(p.unit) > _MAX_TEXT:
         raise Invalid("OUT_OF_RANGE", f"unit is longer than {_MAX_TEXT} characters")
     boot = None if p.boot is None else _boot(p.boot)
-    return Parsed([("", p.value)], _ts(p.ts), _seq(p.seq), boot, p.unit, p.quality)
+    return [Sample(p.value, _ts(p.ts), p.unit, _seq(p.seq), boot, p.quality)]
 
 
-def _parse_metrics(payload: bytes) -> Parsed:
+def _parse_metrics(payload: bytes) -> list[Sample]:
     members = _metrics(payload)
     ts = _ts(_whole("ts", members.pop("ts", None)))
     seq = _seq(_whole("seq", members.pop("seq", None)))
@@ -89,11 +98,18 @@ def _parse_metrics(payload: bytes) -> Parsed:
         raise Invalid("BAD_JSON", "no metric in the object")
     if len(members) > MAX_METRICS:
         raise Invalid("TOO_LARGE", f"more than {MAX_METRICS} metrics in one message")
-    values = [(metric_id(name), _float(name, value)) for name, value in members.items()]
-    return Parsed(values, ts, seq, None if boot is None else _boot(boot), None, "GOOD")
+    told = None if boot is None else _boot(boot)
+    return [
+        Sample(_float(name, value), ts, None, seq, told, "GOOD", metric_id(name))
+        for name, value in members.items()
+    ]
 
 
-_PARSERS = {"number": _parse_number, "json": _parse_json, "metrics": _parse_metrics}
+_PARSERS: dict[Format, Callable[[bytes], list[Sample]]] = {
+    "number": _parse_number,
+    "json": _parse_json,
+    "metrics": _parse_metrics,
+}
 
 
 def _float(name: str, value: float | str | None) -> float:
@@ -129,7 +145,8 @@ def _boot(boot: str | float) -> str:
     return text
 
 
-def _beyond(metric: str, value: float, limit: float) -> Invalid:
+def beyond(metric: str, value: float, limit: float) -> Invalid:
+    """Return why a value is refused that is not within ± ``limit``."""
     name = metric or "value"
     if not isfinite(value):
         return Invalid("NOT_FINITE", f"{name} is {value}")

@@ -6,14 +6,12 @@ stands for one whole level. Ids are validated here, before they become a Kafka k
 
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from gateway.ids import ID, METRIC, metric_id, valid_id
 from gateway.invalid import Invalid
+from gateway.payloads import Format, Parse, parser
 
-Format = Literal["json", "number", "metrics"]
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_METRIC = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NAME = re.compile(r"\{([a-z_]+)\}")
 # Bounds the cache below; a fleet within one gateway's reach has far fewer topics.
 _MAX_TOPICS = 20_000
@@ -25,7 +23,7 @@ class Route(NamedTuple):
     template: str
     mqtt_filter: str
     pattern: re.Pattern[str]
-    payload: Format
+    parse: Parse
     site: str | None
     metric: str | None
     unit: str | None
@@ -37,7 +35,7 @@ class Target(NamedTuple):
     device_id: str
     site: str
     metric: str
-    payload: Format
+    parse: Parse
     unit: str | None
 
 
@@ -65,13 +63,13 @@ def compile_route(
     if metrics != (0 if payload == "metrics" else 1):
         wanted = "no metric: the payload names them" if payload == "metrics" else "its metric once"
         raise ValueError(f'a "{payload}" route needs {wanted}')
-    for value, kind in ((site, _ID), (metric, _METRIC)):
+    for value, kind in ((site, ID), (metric, METRIC)):
         if value is not None and not kind.fullmatch(value):
             raise ValueError(f"{value!r} is no valid id; ids match {kind.pattern}")
     parts = [_level_pattern(level) for level in levels]
     mqtt_filter = "/".join("+" if _NAME.fullmatch(level) else level for level in levels)
     pattern = re.compile("/".join(parts))
-    return Route(template, mqtt_filter, pattern, payload, site, metric, unit)
+    return Route(template, mqtt_filter, pattern, parser(payload), site, metric, unit)
 
 
 def _check_levels(template: str, levels: list[str], names: list[str]) -> None:
@@ -122,28 +120,15 @@ class Router:
         raise Invalid("NO_ROUTE", "no route fits the topic")
 
 
-def metric_id(text: str) -> str:
-    """Return a metric's name when it is valid.
-
-    Raises:
-        Invalid: BAD_ID.
-    """
-    if not _METRIC.fullmatch(text):
-        raise Invalid("BAD_ID", f"metric {text[:80]!r} does not match {_METRIC.pattern}")
-    return text
-
-
 def _target(route: Route, match: re.Match[str]) -> Target:
     named = match.groupdict()
-    site = named.get("site", route.site) or ""
-    for name, value in (("site", site), ("device", named["device"])):
-        if not _ID.fullmatch(value):
-            raise Invalid("BAD_ID", f"{name} {value[:80]!r} does not match {_ID.pattern}")
+    site = valid_id("site", named.get("site", route.site) or "")
+    device = valid_id("device", named["device"])
     metric = named.get("metric", route.metric)
     return Target(
-        f"{site}.{named['device']}",
+        f"{site}.{device}",
         site,
         "" if metric is None else metric_id(metric),
-        route.payload,
+        route.parse,
         route.unit,
     )

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway import kafka
-from gateway.routes import Format, Route, compile_route
+from gateway.payloads import Format
+from gateway.routes import Route, compile_route
 from schemas.config import ByteSize, DurationMs, read_secret
 from schemas.topics import DEFAULT_PREFIX
 

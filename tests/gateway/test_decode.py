@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from gateway.decode import Decoder, Limits, MarkerBody, dead_letter
 from gateway.invalid import Invalid
 from gateway.message import INTERNAL, RETAINED, UNSYNCED, Message, Stored
+from gateway.payloads import Sample
 from gateway.routes import compile_route
 from gateway.wire import Wire
 from schemas.codec import decode
-from schemas.records import Reading
+from schemas.records import Reading, reading_key
 
 NOW = 1_764_032_400_000
 JSON, NUMBER, METRICS = "sensors/plant/d1/temp", "numbers/plant/d1/temp", "machines/plant/d1"
@@ -260,9 +261,22 @@ def test_a_dead_letter_keeps_the_bytes_and_where_they_came_from() -> None:
     assert "the first 2 of 6 bytes" in cut.detail
 
 
-def test_a_fault_of_a_decoder_is_a_reason_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+def test_a_fault_of_a_decoder_is_a_reason_and_not_the_end() -> None:
+    def broken(_payload: bytes, _seq: int) -> list[Sample]:
         raise ZeroDivisionError("bug")
 
-    monkeypatch.setattr("gateway.decode.parse", broken)
-    assert reason(JSON, b"1") == "UNDECODABLE"
+    decoder = Decoder("gw1", [ROUTES[0]._replace(parse=broken)], Limits(1000, 1e300))
+    with pytest.raises(Invalid, match="UNDECODABLE: ZeroDivisionError: bug"):
+        decoder.readings(stored(JSON, b"1"), replayed=False)
+
+
+def test_equal_values_of_one_message_are_counted_and_not_one_reading() -> None:
+    def twice(_payload: bytes, _seq: int) -> list[Sample]:
+        same = Sample(1.0, ts=5, metric="x")
+        return [same, Sample(2.0, ts=5, metric="x"), same, Sample(1.0, ts=5, metric="y")]
+
+    route = compile_route("machines/{site}/{device}", "metrics")._replace(parse=twice)
+    decoder = Decoder("gw1", [route], Limits(1000, 1e300))
+    found = decoder.readings(stored(METRICS, b"1"), replayed=False)
+    assert [(r.part, r.repeat) for r in found] == [(0, 0), (1, 0), (2, 1), (3, 0)]
+    assert len({reading_key(r) for r in found}) == 4
