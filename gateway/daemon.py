@@ -19,9 +19,9 @@ from gateway.message import Done
 from gateway.metrics import Running
 from gateway.mqtt import Connection, Endpoint
 from gateway.net import Net
+from gateway.parts import Identity, Parts, Tally
 from gateway.quiet import Policy, QuietDevices
 from gateway.sections import Config
-from gateway.session import Identity, Parts, Tally
 from gateway.spool import Spool
 from gateway.spooling import Spooling
 from gateway.uplink import Uplink

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.invalid import Invalid
-from gateway.message import INTERNAL, RETAINED, UNSYNCED, Message, Stored
+from gateway.message import INTERNAL, UNSYNCED, Stored
+from gateway.packets import RETAIN, Packet
 from gateway.payloads import Sample, beyond
 from gateway.routes import Route, Router, Target
 from schemas.records import Clock, DeadLetter, Reading
@@ -40,8 +41,28 @@ class MarkerBody(msgspec.Struct, frozen=True, array_like=True):
     ts: int
 
 
-_ONLY = [(0, 0)]
 _marker_body = msgspec.json.Decoder(MarkerBody).decode
+
+
+class Origin(NamedTuple):
+    """What the messages of one chunk share.
+
+    ``received_ts`` in ms, ``clock`` the state of the gateway's clock then. ``internal``: they are
+    its own. ``replayed``: they waited in the spool for longer than live traffic does.
+    """
+
+    epoch: int
+    received_ts: int
+    clock: Clock
+    internal: bool
+    replayed: bool
+
+    @classmethod
+    def of(cls, stored: Stored, *, replayed: bool) -> "Origin":
+        """Return the origin of a chunk's messages."""
+        chunk = stored.chunk
+        clock: Clock = "UNSYNCED" if chunk.flags & UNSYNCED else "SYNCED"
+        return cls(stored.epoch, chunk.received_ts, clock, bool(chunk.flags & INTERNAL), replayed)
 
 
 class Decoder:
@@ -50,75 +71,79 @@ class Decoder:
     def __init__(self, gateway_id: str, routes: Sequence[Route], limits: Limits) -> None:
         self._gateway_id = gateway_id
         self._router = Router(routes)
-        self._limits = limits
+        self._target = self._router.target
+        self._max_payload, self._max_magnitude = limits
 
-    def readings(self, stored: Stored, *, replayed: bool) -> list[Reading]:
+    def readings(self, origin: Origin, seq: int, packet: Packet) -> list[Reading]:
         """Return the readings of a message, in their order inside it.
 
         Args:
-            stored: the message with its sequence number.
-            replayed: whether it waited in the spool for longer than live traffic does.
+            origin: what it shares with its chunk.
+            seq: its number.
+            packet: what it says.
 
         Raises:
             Invalid: it can never become a reading.
         """
         try:
-            if stored.message.flags & INTERNAL:
-                return [self._marker(stored, replayed)]
-            return self._decoded(stored, replayed)
+            if origin.internal:
+                return [self._marker(origin, seq, packet)]
+            _, topic, payload = packet
+            if len(payload) > self._max_payload:
+                raise Invalid("TOO_LARGE", f"{len(payload)} bytes of payload")
+            target = self._target(topic)
+            samples = target.parse(payload, seq)
+            if len(samples) == 1:
+                return [self._reading(origin, seq, packet, target, samples[0])]
+            return [
+                self._reading(origin, seq, packet, target, sample, *place)
+                for sample, place in zip(samples, _places(samples), strict=True)
+            ]
         except _FAULTS as error:
             raise Invalid("UNDECODABLE", f"{type(error).__name__}: {error}"[:200]) from error
 
-    def _decoded(self, stored: Stored, replayed: bool) -> list[Reading]:
-        seq, _, message = stored
-        if len(message.payload) > self._limits.max_payload:
-            raise Invalid("TOO_LARGE", f"{len(message.payload)} bytes of payload")
-        target = self._router.target(message.topic)
-        samples = target.parse(message.payload, seq)
-        return [
-            self._reading(stored, target, sample, place, replayed)
-            for sample, place in zip(samples, _places(samples), strict=True)
-        ]
-
     def _reading(
         self,
-        stored: Stored,
+        origin: Origin,
+        seq: int,
+        packet: Packet,
         target: Target,
         sample: Sample,
-        place: tuple[int, int],
-        replayed: bool,
+        part: int = 0,
+        repeat: int = 0,
     ) -> Reading:
-        seq, epoch, message = stored
-        value, device_ts = sample.value, sample.ts
-        most = self._limits.max_magnitude
-        if not -most <= value <= most:
-            raise beyond(sample.metric, value, most)
-        if device_ts is None and message.flags & RETAINED:
+        epoch, received_ts, state, _, replayed = origin
+        device_id, site, metric, _, unit = target
+        value, ts = sample.value, sample.ts
+        if not -self._max_magnitude <= value <= self._max_magnitude:
+            raise beyond(sample.metric, value, self._max_magnitude)
+        event_ts, clock = event_time(ts, received_ts, state)
+        if ts is None and packet[0] & RETAIN:
             raise Invalid("RETAINED", "a stored copy without a time: nobody knows how old it is")
-        ts, clock = event_time(device_ts, message)
         return Reading(
-            target.device_id,
-            target.metric or sample.metric,
-            target.site,
+            device_id,
+            metric or sample.metric,
+            site,
             "READING",
-            sample.unit if sample.unit is not None else target.unit,
+            unit if sample.unit is None else sample.unit,
             self._gateway_id,
             epoch,
             value,
+            event_ts,
             ts,
-            device_ts,
             sample.boot,
             sample.seq,
             sample.quality,
             seq,
-            *place,
-            message.received_ts,
+            part,
+            repeat,
+            received_ts,
             clock,
             replayed,
         )
 
-    def _marker(self, stored: Stored, replayed: bool) -> Reading:
-        body = _marker_body(stored.message.payload)
+    def _marker(self, origin: Origin, seq: int, packet: Packet) -> Reading:
+        body = _marker_body(packet[2])
         return Reading(
             device_id=body.device_id,
             metric="",
@@ -126,26 +151,24 @@ class Decoder:
             kind="MARKER",
             unit=None,
             gateway_id=self._gateway_id,
-            gateway_epoch=stored.epoch,
+            gateway_epoch=origin.epoch,
             value=0.0,
             ts=body.ts,
             device_ts=body.ts if body.own_clock else None,
             device_boot=None,
             device_seq=None,
             quality="GOOD",
-            gateway_seq=stored.seq,
+            gateway_seq=seq,
             part=0,
             repeat=0,
-            received_ts=stored.message.received_ts,
-            clock=_state(stored.message),
-            replayed=replayed,
+            received_ts=origin.received_ts,
+            clock=origin.clock,
+            replayed=origin.replayed,
         )
 
 
 def _places(samples: Sequence[Sample]) -> list[tuple[int, int]]:
     """Return each sample's place in its message and how many equal ones precede it there."""
-    if len(samples) == 1:
-        return _ONLY
     seen: Counter[tuple[object, ...]] = Counter()
     places = []
     for part, s in enumerate(samples):
@@ -155,45 +178,47 @@ def _places(samples: Sequence[Sample]) -> list[tuple[int, int]]:
     return places
 
 
-def event_time(device_ts: int | None, message: Message) -> tuple[int, Clock]:
+def event_time(device_ts: int | None, received_ts: int, state: Clock) -> tuple[int, Clock]:
     """Return a reading's event time (ms) and what is known of the clock it came from.
 
     A device's time is kept however old it is: backlogs are legitimate. One from the future is
     replaced by the time of receipt, unless the gateway's own clock is the one in doubt.
     """
-    state = _state(message)
     if device_ts is None:
-        return message.received_ts, state
-    if state == "SYNCED" and device_ts > message.received_ts + FUTURE_MS:
-        return message.received_ts, "CLAMPED"
+        return received_ts, state
+    if device_ts > received_ts + FUTURE_MS and state == "SYNCED":
+        return received_ts, "CLAMPED"
     return device_ts, state
 
 
+class Sender(NamedTuple):
+    """Who writes a dead letter, and under which configuration."""
+
+    gateway_id: str
+    config_version: str
+
+
 def dead_letter(
-    stored: Stored, reason: Invalid, *, at: int, gateway_id: str, config_version: str, room: int
+    origin: Origin, seq: int, packet: Packet, reason: Invalid, *, at: int, by: Sender, room: int
 ) -> DeadLetter:
     """Return the dead letter of a message, with its original bytes.
 
     A payload beyond ``room`` bytes would not fit a Kafka message either; its beginning is kept
     and the detail says so.
     """
-    message = stored.message
+    _, topic, payload = packet
     detail = reason.detail
-    if len(message.payload) > room:
-        detail = f"{detail}; the first {room} of {len(message.payload)} bytes are kept"
+    if len(payload) > room:
+        detail = f"{detail}; the first {room} of {len(payload)} bytes are kept"
     return DeadLetter(
         origin="GATEWAY",
         reason=reason.reason,
         detail=detail,
-        payload=message.payload[:room],
+        payload=payload[:room],
         at=at,
-        mqtt_topic=message.topic.decode("utf-8", "backslashreplace"),
-        gateway_id=gateway_id,
-        gateway_epoch=stored.epoch,
-        gateway_seq=stored.seq,
-        config_version=config_version,
+        mqtt_topic=topic.decode("utf-8", "backslashreplace"),
+        gateway_id=by.gateway_id,
+        gateway_epoch=origin.epoch,
+        gateway_seq=seq,
+        config_version=by.config_version,
     )
-
-
-def _state(message: Message) -> Clock:
-    return "UNSYNCED" if message.flags & UNSYNCED else "SYNCED"

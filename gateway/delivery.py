@@ -50,12 +50,12 @@ class Outcome:
 class InFlight:
     """A batch on its way; ``report`` is the delivery callback of all its records."""
 
-    __slots__ = ("_outcome", "complete", "open", "records", "row_id", "size")
+    __slots__ = ("_outcome", "chunks", "complete", "open", "row_id", "size")
 
     def __init__(self, batch: Batch, outcome: Outcome) -> None:
         self.row_id = batch.row_id
         self.size = batch.size
-        self.records = batch.records
+        self.chunks = batch.chunks
         self.open = 0
         """Records produced and not yet accounted for."""
         self.complete = False
@@ -70,8 +70,8 @@ class InFlight:
             self._outcome.failed(self, error, message)
 
     def stored(self, seq: int) -> Stored:
-        """Return the record with a sequence number."""
-        return next(record for record in self.records if record.seq == seq)
+        """Return the chunk that holds the message of a sequence number."""
+        return next(c for c in self.chunks if c.seq <= seq < c.seq + c.chunk.messages)
 
 
 class Window:

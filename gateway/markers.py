@@ -17,8 +17,9 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.decode import FUTURE_MS, MarkerBody
-from gateway.message import INTERNAL, UNSYNCED, Message, Stored
-from gateway.quiet import QuietDevices, Snapshot
+from gateway.message import INTERNAL, UNSYNCED, Chunk, Stored
+from gateway.packets import publish
+from gateway.quiet import QuietDevices, Snapshot, Source
 from gateway.spool import DeviceRow
 from schemas.records import Reading
 
@@ -38,27 +39,38 @@ def waited_ms(stored: Stored, own_epoch: int, now: Moment) -> int:
     The monotonic clock says so for this process's messages, the wall clock for older ones.
     """
     if stored.epoch == own_epoch:
-        return now.mono - stored.message.received_mono
-    return max(now.ts - stored.message.received_ts, 0)
+        return now.mono - stored.chunk.received_mono
+    return max(now.ts - stored.chunk.received_ts, 0)
 
 
-def hear(quiet: QuietDevices, readings: list[Reading], received_mono: int) -> None:
-    """Note the readings of one message, which are of one device and one clock."""
-    first = readings[0]
-    if first.kind == "MARKER":
-        return
-    ts = min(first.ts, first.received_ts + FUTURE_MS)
-    source = (first.device_id, first.device_ts is not None)
-    quiet.heard(source, first.site, ts, received_mono)
+class Heard:
+    """The newest time of each source in one chunk: noted once a chunk, not once a message."""
+
+    def __init__(self) -> None:
+        self._newest: dict[Source, tuple[int, str]] = {}
+
+    def note(self, readings: list[Reading]) -> None:
+        """Note the readings of one message."""
+        for r in readings:
+            source = (r.device_id, r.device_ts is not None)
+            known = self._newest.get(source)
+            if (known is None or known[0] < r.ts) and r.kind != "MARKER":
+                self._newest[source] = (r.ts, r.site)
+
+    def tell(self, quiet: QuietDevices, received_ts: int, received_mono: int) -> None:
+        """Tell which devices were heard, and how far their clocks have come at the most."""
+        for source, (ts, site) in self._newest.items():
+            quiet.heard(source, site, min(ts, received_ts + FUTURE_MS), received_mono)
 
 
-def due(quiet: QuietDevices, now: Moment, most: int, *, synced: bool) -> list[Message]:
-    """Return the markers due by now as messages to be spooled."""
+def due(quiet: QuietDevices, now: Moment, most: int, *, synced: bool) -> list[Chunk]:
+    """Return the markers due by now, at most ``most``, as chunks to be spooled."""
     flags = INTERNAL if synced else INTERNAL | UNSYNCED
-    return [
-        Message(MARKER_TOPIC, msgspec.json.encode(MarkerBody(*marker)), now.ts, now.mono, flags)
+    packets = [
+        publish(MARKER_TOPIC, msgspec.json.encode(MarkerBody(*marker)))
         for marker in quiet.due(now.mono, most)
     ]
+    return [Chunk(b"".join(packets), len(packets), now.ts, now.mono, flags)] if packets else []
 
 
 def rows(snapshots: Iterable[Snapshot], now_ts: int) -> list[DeviceRow]:

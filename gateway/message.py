@@ -2,19 +2,22 @@
 
 from typing import NamedTuple
 
-RETAINED = 1
-"""Flag: the broker's stored copy, not a live publication."""
-UNSYNCED = 2
-"""Flag: the gateway's clock was not synchronised when the message came."""
-INTERNAL = 4
-"""Flag: written by the gateway itself; no publisher can set it."""
+UNSYNCED = 1
+"""Flag of a chunk: the gateway's clock was not synchronised when the message came."""
+INTERNAL = 2
+"""Flag of a chunk: written by the gateway itself; no publisher can set it."""
+MQTT_5 = 4
+"""Flag of a chunk: its packets are laid out as in MQTT 5, with properties."""
 
 
-class Message(NamedTuple):
-    """One MQTT message as it came, or one of the gateway's own (``INTERNAL``)."""
+class Chunk(NamedTuple):
+    """Messages read at one time on one connection: whole PUBLISH packets, back to back.
 
-    topic: bytes
-    payload: bytes
+    At least one, at most 1000, and of some 16 KiB unless a single message is larger.
+    """
+
+    packets: bytes
+    messages: int
     received_ts: int
     """Wall clock, ms."""
     received_mono: int
@@ -30,16 +33,17 @@ class Arrivals(NamedTuple):
 
     epoch: int
     mids: list[int]
-    messages: list[Message]
+    chunks: list[Chunk]
 
 
 class Stored(NamedTuple):
-    """A message as the spool gives it back."""
+    """A chunk as the spool gives it back."""
 
     seq: int
+    """The number of its first message; the others follow one by one."""
     epoch: int
     """The gateway's random number of the process that spooled it."""
-    message: Message
+    chunk: Chunk
 
 
 class Done(NamedTuple):

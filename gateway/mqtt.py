@@ -1,4 +1,4 @@
-"""The MQTT connection: paho's client driven by a select loop of our own, public calls only.
+"""The MQTT connection: paho's client driven by a select loop of our own.
 
 Rules kept here, each of which loses messages when broken:
 
@@ -6,8 +6,7 @@ Rules kept here, each of which loses messages when broken:
 * QoS 1 only: paho keeps a QoS 2 message in memory alone between PUBREC and PUBREL;
 * paho's ``ack`` checks nothing, so an acknowledgement is written only on the connection its
   message came on; on a later one the same packet id belongs to another message;
-* the message callback only appends: one that raised would end the loop, one that blocked would
-  miss the keepalive.
+* nothing in the loop blocks, or it would miss the keepalive.
 """
 
 import logging
@@ -17,15 +16,16 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.client import Client, ConnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from gateway.message import RETAINED, UNSYNCED, Arrivals, Message
+from gateway.message import MQTT_5, UNSYNCED, Arrivals, Chunk
 from gateway.pacing import Trouble, backoff_s
+from gateway.receiver import Receiver, Stamp
 from gateway.wake import Wake
 
 _log = logging.getLogger("tidegate.gateway.mqtt")
@@ -33,8 +33,6 @@ _UNSUPPORTED_VERSION = "Unsupported protocol version"
 _SEND_RETAINED_IF_NEW = 1
 # Larger than any payload that can fit a dead letter; a broker drops what is larger than this.
 _MAX_PACKET_BYTES = 4 << 20
-_BURST = 2000
-_BURST_BYTES = 1 << 20
 
 
 class Endpoint(NamedTuple):
@@ -76,11 +74,8 @@ class Connection:
         self._unanswered = 0
         self._answered = False
         self._first = True
-        self._inbox: list[Message] = []
-        self._inbox_bytes = 0
+        self._inbox: list[Chunk] = []
         self._mids: list[int] = []
-        self._flags = 0
-        self._now_ts = self._now_mono = 0
         self.epoch = 0
         self.connected = False
         self.subscribed = False
@@ -106,12 +101,12 @@ class Connection:
             return None
         writers = [sock] if self._client.want_write() else []
         readers: list[Any] = [sock, self._wake]
-        readable, writable, _ = select.select(readers, writers, [], wait_s)
+        pending = self._receiver.pending
+        readable, writable, _ = select.select(readers, writers, [], 0 if pending else wait_s)
         if self._wake in readable:
             self._wake.clear()
-        self._flags = 0 if synced else UNSYNCED
-        if sock in readable:
-            self._read()
+        if pending or sock in readable:
+            self._read(0 if synced else UNSYNCED)
         if writable:
             self._client.loop_write()
         self._client.loop_misc()
@@ -122,8 +117,7 @@ class Connection:
         if epoch != self.epoch or not self.connected:
             self.stale_acks += len(mids)
             return
-        for mid in mids:
-            self._client.ack(mid, 1)
+        self._receiver.acknowledge(mids)
         self._client.loop_write()
 
     def wake(self) -> None:
@@ -162,10 +156,10 @@ class Connection:
             client.tls_set_context(self._endpoint.tls())
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
         # With a write callback paho queues what it sends, and one loop_write sends it all.
         client.on_socket_register_write = _nothing
+        self._receiver = Receiver(client)
         return client
 
     def _connect_when_due(self, wait_s: float) -> None:
@@ -195,18 +189,13 @@ class Connection:
             end.host, end.port, end.keepalive_s, clean_start=False, properties=properties
         )
 
-    def _read(self) -> None:
-        """Read whole bursts: paho handles one packet a call, so call until one brings nothing."""
-        self._now_ts = time.time_ns() // 1_000_000
-        self._now_mono = time.monotonic_ns() // 1_000_000
-        before, self._inbox_bytes = -1, 0
-        while before < len(self._inbox) < _BURST and self._inbox_bytes < _BURST_BYTES:
-            before = len(self._inbox)
-            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return
-            sock = self._client.socket()
-            if len(self._inbox) == before and isinstance(sock, ssl.SSLSocket) and sock.pending():
-                before = -1
+    def _read(self, flags: int) -> None:
+        if self._version == MQTTProtocolVersion.MQTTv5:
+            flags |= MQTT_5
+        stamp = Stamp(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000, flags)
+        broken = self._receiver.read(stamp, self._inbox, self._mids)
+        if broken:
+            self._trouble.seen(f"disconnected: {broken}")
 
     def _taken(self) -> Arrivals | None:
         if not self._inbox:
@@ -214,19 +203,6 @@ class Connection:
         arrivals = Arrivals(self.epoch, self._mids, self._inbox)
         self._inbox, self._mids = [], []
         return arrivals
-
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        try:
-            topic = message.topic.encode()
-        except UnicodeDecodeError:
-            topic = b"\xff"  # Not UTF-8, which no broker should let through: fits no route.
-        flags = self._flags | RETAINED if message.retain else self._flags
-        self._inbox_bytes += len(message.payload)
-        self._inbox.append(
-            Message(topic, bytes(message.payload), self._now_ts, self._now_mono, flags)
-        )
-        if message.qos:
-            self._mids.append(message.mid)
 
     def _on_connect(
         self, client: Client, _data: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Any
@@ -237,6 +213,7 @@ class Connection:
                 self._change_version(MQTTProtocolVersion.MQTTv311)
             self._trouble.seen(f"refused: {reason}")
             return
+        self._drop_inbox()
         self.epoch += 1
         self.connects += 1
         self.connected = True
@@ -279,7 +256,12 @@ class Connection:
         self.epoch += 1
         self.connected = self.subscribed = False
         # What was read and not handed over yet comes again; under this epoch nobody could ack it.
-        self._inbox, self._mids = [], []
+        self._drop_inbox()
+
+    def _drop_inbox(self) -> None:
+        """Forget what was read; in place, as the receiver may be in the middle of adding to it."""
+        self._inbox.clear()
+        self._mids.clear()
 
     def _no_answer(self) -> None:
         """Some old brokers just hang up on MQTT 5: try the other version after two such ends."""

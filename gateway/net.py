@@ -98,7 +98,7 @@ class Net:
         self.beat_s = time.monotonic()
 
     def _pass_on(self, arrivals: Arrivals) -> None:
-        self.received += len(arrivals.messages)
+        self.received += sum(chunk.messages for chunk in arrivals.chunks)
         if self._let_go_epoch == arrivals.epoch or not self._has_room(1.0):
             self._let_go_epoch = arrivals.epoch
             return

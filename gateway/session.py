@@ -1,20 +1,20 @@
 """One producer's life: batches from the spool to Kafka until something makes it start again."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any
 
-from gateway.decode import Decoder, dead_letter
+from gateway.decode import Origin, Sender, dead_letter
 from gateway.delivery import InFlight, Outcome, Rejected, Window
 from gateway.invalid import Invalid
 from gateway.kafka import POISONOUS, Link, Recoverable
-from gateway.markers import Moment, due, hear, rows, waited_ms
-from gateway.message import Message, Stored
-from gateway.quiet import QuietDevices
+from gateway.markers import Heard, Moment, due, rows, waited_ms
+from gateway.message import MQTT_5, Stored
+from gateway.packets import Packet, split
+from gateway.parts import Parts
 from gateway.resend import Resend
-from gateway.spool import Batch, DeviceRow
-from gateway.wire import Binding, Topics, Wire
+from gateway.spool import Batch
+from gateway.wire import Wire
 from schemas.codec import decode
 from schemas.records import DeadLetter, Reading
 
@@ -31,63 +31,6 @@ _PROBE_EVERY_S = 5.0
 _MOST_MARKERS = 500
 _MOST_ROWS = 10_000
 _LAST_REPORTS_S = 8.0
-
-
-class Feed(Protocol):
-    """The spool, as the uplink uses it."""
-
-    def opened(self) -> list[DeviceRow]:
-        """Wait until it is open; return the devices it remembers."""
-
-    def take(self, wait_s: float) -> Batch | None:
-        """Return the next batch in order."""
-
-    def drained(self) -> bool:
-        """Return whether everything was taken."""
-
-    def discard(self, upto: int, devices: Sequence[DeviceRow] = ()) -> None:
-        """Forget up to and with a row."""
-
-    def rewind(self) -> None:
-        """Start again behind what was discarded."""
-
-    def append_own(self, messages: list[Message]) -> None:
-        """Spool own messages behind everything that waits."""
-
-
-class Identity(NamedTuple):
-    """What goes into every record from this process; ``epoch`` is random per start."""
-
-    gateway_id: str
-    epoch: int
-    config_version: str
-
-
-class Tally:
-    """What the uplink counts, over all its sessions; read by other threads."""
-
-    def __init__(self) -> None:
-        self.delivered = 0
-        self.markers = 0
-        self.rewinds = 0
-        self.dead: Counter[str] = Counter()
-        self.reachable = False
-        self.bound = False
-        self.beat_s = time.monotonic()
-        self.on_delay: Callable[[float], None] = _nothing
-
-
-class Parts(NamedTuple):
-    """What sessions share."""
-
-    feed: Feed
-    binding: Binding
-    topics: Topics
-    identity: Identity
-    decoder: Decoder
-    quiet: QuietDevices
-    synced: Callable[[], bool]
-    tally: Tally
 
 
 class Session:
@@ -150,38 +93,56 @@ class Session:
 
     def _send(self, batch: Batch) -> None:
         item = InFlight(batch, self._outcome)
-        own_epoch = self._p.identity.epoch
-        now = moment()
-        for stored in batch.records:
-            waited = waited_ms(stored, own_epoch, now)
-            try:
-                readings = self._p.decoder.readings(stored, replayed=waited > REPLAYED_MS)
-                values = [(reading, self._wire.reading(reading)) for reading in readings]
-            except Invalid as reason:
-                self._bury(item, stored, reason, _ROOM)
-                continue
-            for reading, value in values:
-                self._produce(item, self._p.topics.readings, reading.device_id.encode(), value)
-            hear(self._p.quiet, readings, now.mono - waited)
+        for stored in batch.chunks:
+            self._send_chunk(item, stored)
         item.complete = True
         self._window.add(item)
+
+    def _send_chunk(self, item: InFlight, stored: Stored) -> None:
+        now = moment()
+        waited = waited_ms(stored, self._p.identity.epoch, now)
+        origin = Origin.of(stored, replayed=waited > REPLAYED_MS)
+        decode_message, encode_reading = self._p.decoder.readings, self._wire.reading
+        produce, topic = self._produce, self._p.topics.readings
+        heard = Heard()
+        for seq, packet in enumerate(_packets(stored), stored.seq):
+            try:
+                readings = decode_message(origin, seq, packet)
+                values = [encode_reading(reading) for reading in readings]
+            except Invalid as reason:
+                self._bury(item, origin, seq, packet, reason)
+                continue
+            for reading, value in zip(readings, values, strict=True):
+                produce(item, topic, reading.device_id.encode(), value)
+            heard.note(readings)
+        heard.tell(self._p.quiet, origin.received_ts, now.mono - waited)
 
     def _produce(self, item: InFlight, topic: str, key: bytes, value: bytes) -> None:
         item.open += 1
         if not self._link.produce(topic, key, value, item.report):
             self._outcome.rejected.append(Rejected(item, topic, key, value))
 
-    def _bury(self, item: InFlight, stored: Stored, reason: Invalid, room: int) -> None:
+    def _bury(
+        self,
+        item: InFlight,
+        origin: Origin,
+        seq: int,
+        packet: Packet,
+        reason: Invalid,
+        room: int = _ROOM,
+    ) -> None:
+        identity = self._p.identity
         letter = dead_letter(
-            stored,
+            origin,
+            seq,
+            packet,
             reason,
             at=moment().ts,
-            gateway_id=self._p.identity.gateway_id,
-            config_version=self._p.identity.config_version,
+            by=Sender(identity.gateway_id, identity.config_version),
             room=room,
         )
         self._p.tally.dead[reason.reason] += 1
-        key = self._p.identity.gateway_id.encode()
+        key = identity.gateway_id.encode()
         self._produce(item, self._p.topics.dead_letters, key, self._wire.dead_letter(letter))
 
     def _step(self) -> None:
@@ -200,9 +161,9 @@ class Session:
                 self.has_delivered = True
                 self._on_well()
             self._discard_upto = item.row_id
-            self._p.tally.delivered += len(item.records)
-            if item.records and item.records[0].epoch == self._p.identity.epoch:
-                received = item.records[0].message.received_mono
+            self._p.tally.delivered += sum(stored.chunk.messages for stored in item.chunks)
+            if item.chunks and item.chunks[0].epoch == self._p.identity.epoch:
+                received = item.chunks[0].chunk.received_mono
                 self._p.tally.on_delay((now_mono - received) / 1000)
 
     def _step_resend(self) -> None:
@@ -247,7 +208,10 @@ class Session:
             reason = Invalid("REJECTED_BY_KAFKA", f"{len(rejected.value)} bytes, refused alone")
         # The refused record's place is taken by its dead letter.
         item.open -= 1
-        self._bury(item, item.stored(seq), reason, _SMALL_ROOM)
+        stored = item.stored(seq)
+        packet = _packets(stored)[seq - stored.seq]
+        # How long it waited matters to readings alone.
+        self._bury(item, Origin.of(stored, replayed=False), seq, packet, reason, _SMALL_ROOM)
 
     def _discard(self, now_s: float) -> None:
         if self._discard_upto and now_s >= self._discard_at:
@@ -269,7 +233,7 @@ class Session:
                 self._on_well()
             found = due(self._p.quiet, moment(), _MOST_MARKERS, synced=self._p.synced())
             if found:
-                tally.markers += len(found)
+                tally.markers += sum(chunk.messages for chunk in found)
                 self._p.feed.append_own(found)
 
 
@@ -278,5 +242,5 @@ def moment() -> Moment:
     return Moment(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
 
 
-def _nothing(_seconds: float) -> None:
-    return None
+def _packets(stored: Stored) -> list[Packet]:
+    return split(stored.chunk.packets, v5=bool(stored.chunk.flags & MQTT_5))

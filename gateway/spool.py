@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.blob import seal, unseal
-from gateway.message import Message, Stored
+from gateway.message import Chunk, Stored
 
 _PAGE_BYTES = 4096
 _MAX_ROW_BYTES = 1 << 20
-_MAX_ROW_RECORDS = 1000
+_MAX_ROW_MESSAGES = 2000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
     id INTEGER PRIMARY KEY AUTOINCREMENT, n INTEGER NOT NULL, bytes INTEGER NOT NULL,
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 
     row_id: int
     size: int
-    records: list[Stored]
+    chunks: list[Stored]
     damage: str | None
 
 
@@ -109,8 +109,8 @@ class Spool:
             self._db.close()
             raise
 
-    def append(self, messages: Sequence[Message]) -> None:
-        """Write messages and return once they are on the disk: all of them, or none.
+    def append(self, chunks: Sequence[Chunk]) -> None:
+        """Write chunks and return once they are on the disk: all of them, or none.
 
         Raises:
             SpoolFull: there is no room.
@@ -121,17 +121,18 @@ class Spool:
         counts = [self.messages, self.bytes]
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for rows in _cut(messages):
+            for row in _cut(chunks):
                 last_id += 1
-                blob = seal(last_id, self._epoch, rows)
+                blob = seal(last_id, self._epoch, row)
+                count = sum(chunk.messages for chunk in row)
                 given = self._db.execute(
                     "INSERT INTO batch (n, bytes, first_ts, blob) VALUES (?, ?, ?, ?)",
-                    (len(rows), len(blob), rows[0].received_ts, blob),
+                    (count, len(blob), row[0].received_ts, blob),
                 ).lastrowid
-                # The records' numbers come from the id, so it must be the one they were made with.
+                # The messages' numbers come from the id, so it must be the one they were made with.
                 if given != last_id:
                     raise SpoolCorrupt(f"{self._path}: row {given} where {last_id} was due")
-                counts[0] += len(rows)
+                counts[0] += count
                 counts[1] += len(blob)
             self._db.execute("COMMIT")
         except sqlite3.DatabaseError as error:
@@ -143,7 +144,7 @@ class Spool:
     def read(self, after: int, max_bytes: int) -> list[Batch]:
         """Return the batches behind a row id, at least one if there is any, up to a size.
 
-        A damaged row gives the records that can still be read; its bytes are kept in a file
+        A damaged row gives the chunks that can still be read; its bytes are kept in a file
         beside the database and counted.
 
         Raises:
@@ -242,16 +243,17 @@ class Spool:
         return error
 
 
-def _cut(messages: Sequence[Message]) -> Iterable[Sequence[Message]]:
-    """Cut messages into rows of a bounded number of records and, roughly, bytes."""
-    begin = size = 0
-    for end, message in enumerate(messages):
-        if end - begin == _MAX_ROW_RECORDS or size >= _MAX_ROW_BYTES:
-            yield messages[begin:end]
-            begin, size = end, 0
-        size += len(message.payload) + len(message.topic)
-    if begin < len(messages):
-        yield messages[begin:]
+def _cut(chunks: Sequence[Chunk]) -> Iterable[Sequence[Chunk]]:
+    """Cut into rows of a bounded number of messages and, roughly, bytes."""
+    begin = size = count = 0
+    for end, chunk in enumerate(chunks):
+        if end > begin and (count + chunk.messages > _MAX_ROW_MESSAGES or size >= _MAX_ROW_BYTES):
+            yield chunks[begin:end]
+            begin, size, count = end, 0, 0
+        size += len(chunk.packets)
+        count += chunk.messages
+    if begin < len(chunks):
+        yield chunks[begin:]
 
 
 def _set_aside(path: Path) -> Path:

@@ -15,12 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from gateway.message import Arrivals, Done, Level, Message
+from gateway.message import Arrivals, Chunk, Done, Level
 from gateway.pacing import Trouble
 from gateway.spool import Batch, DeviceRow, Spool, SpoolFull
 
 _log = logging.getLogger("tidegate.gateway.spool")
-# A spooled byte is about four in memory once it is a record, so the feed stays below 10 MB.
 _FEED_BYTES = 1 << 20
 _RETRY_S = 0.5
 _LEVEL_S = 0.2
@@ -129,9 +128,9 @@ class Spooling:
             self._posted.notify()
             self._posted.wait_for(lambda: not self._mail.rewind or self._mail.stop)
 
-    def append_own(self, messages: list[Message]) -> None:
+    def append_own(self, chunks: list[Chunk]) -> None:
         """Spool the gateway's own messages behind everything that is waiting now."""
-        self.offer(Arrivals(_NO_EPOCH, [], messages))
+        self.offer(Arrivals(_NO_EPOCH, [], chunks))
 
     # The thread.
 
@@ -202,7 +201,7 @@ class Spooling:
             self._append_what_fits(spool)
             return
         try:
-            spool.append([m for arrivals in self._pending for m in arrivals.messages])
+            spool.append([chunk for arrivals in self._pending for chunk in arrivals.chunks])
         except SpoolFull:
             self._append_what_fits(spool)
             return
@@ -218,7 +217,7 @@ class Spooling:
         fitted = 0
         for arrivals in keep:
             try:
-                spool.append(arrivals.messages)
+                spool.append(arrivals.chunks)
             except SpoolFull:
                 break
             fitted += 1
@@ -287,5 +286,5 @@ class Spooling:
 
 
 def _size(arrivals: Arrivals) -> int:
-    # 200: what Python takes for a message beside its bytes, roughly.
-    return sum(len(m.payload) + len(m.topic) + 200 for m in arrivals.messages)
+    # 200: what Python takes for a chunk beside its bytes, roughly.
+    return sum(len(chunk.packets) + 200 for chunk in arrivals.chunks)

@@ -17,7 +17,8 @@ from typing import Any
 from gateway.kafka import Link, Recoverable
 from gateway.markers import snapshots
 from gateway.pacing import Trouble, backoff_s
-from gateway.session import Parts, Session, moment
+from gateway.parts import Parts
+from gateway.session import Session, moment
 
 _log = logging.getLogger("tidegate.gateway.uplink")
 _MOST_PAUSE_S = 10.0

@@ -2,13 +2,33 @@
 
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError
 
-from gateway.message import Message
+from gateway.message import MQTT_5, Chunk, Stored
+from gateway.packets import publish, split
 from gateway.spool import Batch, DeviceRow
+
+
+def chunk(
+    *payloads: bytes, topic: bytes = b"t", ts: int = 1, mono: int = 1, flags: int = 0
+) -> Chunk:
+    """Return messages of one topic as a connection would have read them."""
+    packets = [publish(topic, payload) for payload in payloads]
+    return Chunk(b"".join(packets), len(packets), ts, mono, flags)
+
+
+def opened(chunks: Iterable[Stored]) -> list[tuple[int, bytes, bytes]]:
+    """Return sequence number, topic and payload of every message."""
+    return [
+        (seq, topic, payload)
+        for stored in chunks
+        for seq, (_, topic, payload) in enumerate(
+            split(stored.chunk.packets, v5=bool(stored.chunk.flags & MQTT_5)), stored.seq
+        )
+    ]
 
 
 class Broker:
@@ -151,7 +171,7 @@ class FakeFeed:
         self.batches: list[Batch] = []
         self.discarded: list[int] = []
         self.devices: list[DeviceRow] = []
-        self.own: list[Message] = []
+        self.own: list[Chunk] = []
 
     def take(self, _wait_s: float) -> Batch | None:
         return self.batches.pop(0) if self.batches else None
@@ -163,5 +183,5 @@ class FakeFeed:
         self.discarded.append(upto)
         self.devices += devices
 
-    def append_own(self, messages: list[Message]) -> None:
-        self.own += messages
+    def append_own(self, chunks: list[Chunk]) -> None:
+        self.own += chunks

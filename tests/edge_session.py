@@ -3,13 +3,14 @@
 import json
 import time
 
-from edge_fakes import FakeFeed, FakeLink
+from edge_fakes import FakeFeed, FakeLink, chunk
 
 from gateway.decode import Decoder, Limits
-from gateway.message import Message, Stored
+from gateway.message import Stored
+from gateway.parts import Identity, Parts, Tally
 from gateway.quiet import Policy, QuietDevices
 from gateway.routes import compile_route
-from gateway.session import Identity, Parts, Session, Tally, moment
+from gateway.session import Session, moment
 from gateway.spool import Batch
 from gateway.wire import Topics, Wire
 from schemas.codec import decode
@@ -63,11 +64,8 @@ class Rig:
         size: int = 1,
     ) -> None:
         now = moment()
-        records = [
-            Stored(row * 4096 + i, 7, Message(topic, p, now.ts - age_ms, now.mono - age_ms, 0))
-            for i, p in enumerate(payloads)
-        ]
-        self.feed.batches.append(Batch(row, size, records, None))
+        one = chunk(*payloads, topic=topic, ts=now.ts - age_ms, mono=now.mono - age_ms)
+        self.feed.batches.append(Batch(row, size, [Stored(row * 4096, 7, one)], None))
 
     def turns(self, count: int = 60) -> None:
         for _ in range(count):

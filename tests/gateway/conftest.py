@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from edge_fakes import Broker
 from edge_rig import FakeRegistry, Follower, GatewayProcess, MockKafka, Publisher
 
 from gateway.bench.mosquitto import Mosquitto, binary
@@ -44,5 +45,12 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
     if binary() is None:
         pytest.skip("no mosquitto; apt-get install mosquitto")
     made = Edge(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    made = Broker()
     yield made
     made.stop()

@@ -8,7 +8,7 @@ from typing import Any
 from gateway import admin
 from gateway.message import Level
 from gateway.metrics import NAMES, registry
-from gateway.session import Tally
+from gateway.parts import Tally
 
 
 def running(**over: Any) -> Any:

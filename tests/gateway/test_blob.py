@@ -1,29 +1,39 @@
-"""A blob gives back what was put in, and after any damage never a record that was not."""
+"""A blob gives back what was put in, and after any damage never a chunk that was not."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.blob import MAGIC, MAX_RECORDS, first_seq, seal, unseal
-from gateway.message import Message
+from gateway.blob import MAGIC, MAX_MESSAGES, first_seq, seal, unseal
+from gateway.message import Chunk, Stored
 
-messages = st.builds(
-    Message,
-    st.binary(max_size=40),
-    st.binary(max_size=300),
+chunks = st.builds(
+    Chunk,
+    st.binary(min_size=1, max_size=300),
+    st.integers(1, 200),
     st.integers(0, 1 << 62),
     st.integers(0, 1 << 62),
     st.integers(0, 255),
 )
-batches = st.lists(messages, min_size=1, max_size=20)
+batches = st.lists(chunks, min_size=1, max_size=20)
+
+
+def count(batch: list[Chunk]) -> int:
+    return sum(chunk.messages for chunk in batch)
+
+
+def numbered(row: int, epoch: int, batch: list[Chunk]) -> list[Stored]:
+    """Return what a blob of these chunks should give back."""
+    return [
+        Stored(first_seq(row) + count(batch[:place]), epoch, chunk)
+        for place, chunk in enumerate(batch)
+    ]
 
 
 @given(st.integers(1, 1 << 40), st.integers(0, (1 << 63) - 1), batches)
-def test_a_blob_gives_back_its_records(row: int, epoch: int, batch: list[Message]) -> None:
-    opened = unseal(row, len(batch), seal(row, epoch, batch))
+def test_a_blob_gives_back_its_chunks(row: int, epoch: int, batch: list[Chunk]) -> None:
+    opened = unseal(row, count(batch), seal(row, epoch, batch))
     assert opened.damage is None
-    assert [r.message for r in opened.records] == batch
-    assert [r.seq for r in opened.records] == [first_seq(row) + i for i in range(len(batch))]
-    assert {r.epoch for r in opened.records} == {epoch}
+    assert opened.chunks == numbered(row, epoch, batch)
 
 
 def crashed(blob: bytes, how: int, at: int, bit: int) -> bytes:
@@ -44,38 +54,35 @@ def crashed(blob: bytes, how: int, at: int, bit: int) -> bytes:
 
 @settings(max_examples=400, deadline=None)
 @given(batches, st.integers(0, 4), st.integers(0, 1 << 20), st.integers(0, 7))
-def test_damage_never_makes_a_record(batch: list[Message], how: int, at: int, bit: int) -> None:
+def test_damage_never_makes_a_chunk(batch: list[Chunk], how: int, at: int, bit: int) -> None:
     blob = crashed(seal(7, 99, batch), how, at, bit)
-    opened = unseal(7, len(batch), blob)
-    whole = {first_seq(7) + i: m for i, m in enumerate(batch)}
-    assert all(whole[r.seq] == r.message and r.epoch == 99 for r in opened.records)
-    assert (opened.damage is None) == (
-        opened.records == unseal(7, len(batch), seal(7, 99, batch)).records
-    )
+    opened = unseal(7, count(batch), blob)
+    whole = numbered(7, 99, batch)
+    assert all(stored in whole for stored in opened.chunks)
+    assert (opened.damage is None) == (opened.chunks == whole)
 
 
-def test_an_empty_tail_of_zeros_holds_no_records() -> None:
-    assert unseal(1, 5, bytes(1000)).records == []
+def test_an_empty_tail_of_zeros_holds_nothing() -> None:
+    assert unseal(1, 5, bytes(1000)).chunks == []
 
 
-def test_records_behind_a_damaged_one_are_still_read() -> None:
-    batch = [Message(b"t", bytes([i]) * 50, i, i, 0) for i in range(10)]
+def test_chunks_behind_a_damaged_one_are_still_read() -> None:
+    batch = [Chunk(bytes([i]) * 50, 2, i, i, 0) for i in range(10)]
     blob = bytearray(seal(3, 1, batch))
     blob[len(blob) // 2] ^= 0x10
-    opened = unseal(3, 10, bytes(blob))
-    assert len(opened.records) == 9
+    opened = unseal(3, 20, bytes(blob))
+    assert len(opened.chunks) == 9
     assert opened.damage is not None
-    assert opened.damage.startswith("9 of 10 records readable, damaged from byte ")
+    assert opened.damage.startswith("18 of 20 messages readable, damaged from byte ")
 
 
-def test_a_payload_that_looks_like_a_record_is_no_record() -> None:
-    inner = seal(3, 1, [Message(b"x", b"inner", 0, 0, 0)])
-    blob = seal(3, 1, [Message(b"t", inner, 0, 0, 0), Message(b"t", bytes([MAGIC]), 0, 0, 0)])
-    opened = unseal(3, 2, blob)
-    assert [r.message.topic for r in opened.records] == [b"t", b"t"]
+def test_packets_that_look_like_a_chunk_are_none() -> None:
+    inner = seal(3, 1, [Chunk(b"inner", 1, 0, 0, 0)])
+    batch = [Chunk(inner, 1, 0, 0, 0), Chunk(bytes([MAGIC]), 1, 0, 0, 0)]
+    assert unseal(3, 2, seal(3, 1, batch)).chunks == numbered(3, 1, batch)
 
 
-def test_a_record_of_another_row_is_not_taken() -> None:
-    batch = [Message(b"t", b"p", 0, 0, 0)]
-    assert unseal(4, 1, seal(3, 1, batch)).records == []
-    assert first_seq(4) - first_seq(3) == MAX_RECORDS
+def test_a_chunk_of_another_row_is_not_taken() -> None:
+    batch = [Chunk(b"p", 1, 0, 0, 0)]
+    assert unseal(4, 1, seal(3, 1, batch)).chunks == []
+    assert first_seq(4) - first_seq(3) == MAX_MESSAGES

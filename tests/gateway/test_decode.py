@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.decode import Decoder, Limits, MarkerBody, dead_letter
+from gateway.decode import Decoder, Limits, MarkerBody, Origin, Sender, dead_letter
 from gateway.invalid import Invalid
-from gateway.message import INTERNAL, RETAINED, UNSYNCED, Message, Stored
+from gateway.packets import PUBLISH, RETAIN, Packet
 from gateway.payloads import Sample
 from gateway.routes import compile_route
 from gateway.wire import Wire
 from schemas.codec import decode
-from schemas.records import Reading, reading_key
+from schemas.records import DeadLetter, Reading, reading_key
 
 NOW = 1_764_032_400_000
 JSON, NUMBER, METRICS = "sensors/plant/d1/temp", "numbers/plant/d1/temp", "machines/plant/d1"
@@ -27,19 +27,24 @@ ROUTES = [
 DECODER = Decoder("gw1", ROUTES, Limits(256 << 10, 1.7e308))
 
 
-def stored(topic: str | bytes, payload: bytes, *, flags: int = 0, at: int = NOW) -> Stored:
-    raw = topic.encode() if isinstance(topic, str) else topic
-    return Stored(4097, 77, Message(raw, payload, at, 5, flags))
+LIVE = Origin(epoch=77, received_ts=NOW, clock="SYNCED", internal=False, replayed=False)
+SEQ = 4097
 
 
-def readings(topic: str, payload: Any, *, flags: int = 0) -> list[Reading]:
+def packet(topic: str | bytes, payload: bytes, *, first: int = PUBLISH) -> Packet:
+    return (first, topic.encode() if isinstance(topic, str) else topic, payload)
+
+
+def readings(
+    topic: str, payload: Any, *, first: int = PUBLISH, origin: Origin = LIVE
+) -> list[Reading]:
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return DECODER.readings(stored(topic, raw, flags=flags), replayed=False)
+    return DECODER.readings(origin, SEQ, packet(topic, raw, first=first))
 
 
-def reason(topic: str | bytes, payload: bytes, *, flags: int = 0) -> str:
+def reason(topic: str | bytes, payload: bytes, *, first: int = PUBLISH) -> str:
     with pytest.raises(Invalid) as caught:
-        DECODER.readings(stored(topic, payload, flags=flags), replayed=False)
+        DECODER.readings(LIVE, SEQ, packet(topic, payload, first=first))
     return caught.value.reason
 
 
@@ -108,18 +113,20 @@ def test_an_old_time_is_never_changed() -> None:
 
 
 def test_an_unsynchronised_gateway_flags_and_does_not_clamp() -> None:
-    (reading,) = readings(JSON, {"value": 1, "ts": NOW + 10**9}, flags=UNSYNCED)
+    (reading,) = readings(
+        JSON, {"value": 1, "ts": NOW + 10**9}, origin=LIVE._replace(clock="UNSYNCED")
+    )
     assert (reading.ts, reading.clock) == (NOW + 10**9, "UNSYNCED")
 
 
 def test_a_retained_copy_counts_only_with_a_time() -> None:
-    assert reason(NUMBER, b"1", flags=RETAINED) == "RETAINED"
-    assert readings(JSON, {"value": 1, "ts": NOW}, flags=RETAINED)
+    assert reason(NUMBER, b"1", first=PUBLISH | RETAIN) == "RETAINED"
+    assert readings(JSON, {"value": 1, "ts": NOW}, first=PUBLISH | RETAIN)
 
 
 def test_a_marker_is_the_gateways_own() -> None:
     body = msgspec.json.encode(MarkerBody("plant.d1", "plant", True, NOW))
-    (marker,) = readings("$tidegate/marker", body, flags=INTERNAL)
+    (marker,) = readings("$tidegate/marker", body, origin=LIVE._replace(internal=True))
     assert (marker.kind, marker.metric, marker.ts, marker.device_ts) == ("MARKER", "", NOW, NOW)
     assert reason("$tidegate/marker", body) == "NO_ROUTE"
 
@@ -214,8 +221,8 @@ def test_the_unusual_is_not_refused(topic: str, payload: bytes, value: float) ->
 def test_a_value_beyond_the_configured_magnitude_is_refused() -> None:
     decoder = Decoder("g", ROUTES, Limits(1000, 100.0))
     with pytest.raises(Invalid, match="OUT_OF_RANGE: value is -101"):
-        decoder.readings(stored(NUMBER, b"-101"), replayed=False)
-    assert decoder.readings(stored(NUMBER, b"100"), replayed=False)[0].value == 100
+        decoder.readings(LIVE, SEQ, packet(NUMBER, b"-101"))
+    assert decoder.readings(LIVE, SEQ, packet(NUMBER, b"100"))[0].value == 100
 
 
 texts = st.text(max_size=8)
@@ -232,7 +239,7 @@ payloads = st.one_of(st.binary(max_size=60), objects.map(lambda o: json.dumps(o)
 def test_any_payload_is_readings_that_decode_or_a_reason(topic: str, payload: bytes) -> None:
     wire = Wire(1, 2)
     try:
-        got = DECODER.readings(stored(topic, payload), replayed=True)
+        got = DECODER.readings(LIVE._replace(replayed=True), SEQ, packet(topic, payload))
     except Invalid as invalid:
         got = []
         told = invalid.reason
@@ -244,19 +251,18 @@ def test_any_payload_is_readings_that_decode_or_a_reason(topic: str, payload: by
 
 
 def test_a_dead_letter_keeps_the_bytes_and_where_they_came_from() -> None:
-    bad = stored(b"t/\xff", b"\x00bytes")
-    letter = dead_letter(
-        bad, Invalid("BAD_JSON", "no"), at=9, gateway_id="g", config_version="v", room=100
-    )
+    def letter_of(room: int) -> DeadLetter:
+        bad, by = packet(b"t/\xff", b"\x00bytes"), Sender("g", "v")
+        return dead_letter(LIVE, SEQ, bad, Invalid("BAD_JSON", "no"), at=9, by=by, room=room)
+
+    letter = letter_of(100)
     assert (letter.payload, letter.mqtt_topic, letter.reason) == (
         b"\x00bytes",
         "t/\\xff",
         "BAD_JSON",
     )
     assert (letter.gateway_epoch, letter.gateway_seq, letter.config_version) == (77, 4097, "v")
-    cut = dead_letter(
-        bad, Invalid("BAD_JSON", "no"), at=9, gateway_id="g", config_version="v", room=2
-    )
+    cut = letter_of(2)
     assert cut.payload == b"\x00b"
     assert "the first 2 of 6 bytes" in cut.detail
 
@@ -267,7 +273,7 @@ def test_a_fault_of_a_decoder_is_a_reason_and_not_the_end() -> None:
 
     decoder = Decoder("gw1", [ROUTES[0]._replace(parse=broken)], Limits(1000, 1e300))
     with pytest.raises(Invalid, match="UNDECODABLE: ZeroDivisionError: bug"):
-        decoder.readings(stored(JSON, b"1"), replayed=False)
+        decoder.readings(LIVE, SEQ, packet(JSON, b"1"))
 
 
 def test_equal_values_of_one_message_are_counted_and_not_one_reading() -> None:
@@ -277,6 +283,6 @@ def test_equal_values_of_one_message_are_counted_and_not_one_reading() -> None:
 
     route = compile_route("machines/{site}/{device}", "metrics")._replace(parse=twice)
     decoder = Decoder("gw1", [route], Limits(1000, 1e300))
-    found = decoder.readings(stored(METRICS, b"1"), replayed=False)
+    found = decoder.readings(LIVE, SEQ, packet(METRICS, b"1"))
     assert [(r.part, r.repeat) for r in found] == [(0, 0), (1, 0), (2, 1), (3, 0)]
     assert len({reading_key(r) for r in found}) == 4

@@ -2,9 +2,11 @@
 
 import json
 
+from edge_fakes import chunk
 from edge_session import Rig, settle, value
 
-from gateway.message import INTERNAL, Message, Stored
+from gateway.message import INTERNAL, Stored
+from gateway.packets import split
 from gateway.quiet import Policy
 from gateway.session import moment
 from gateway.spool import Batch
@@ -26,7 +28,8 @@ def test_a_quiet_device_gets_a_marker_behind_everything_spooled() -> None:
     rig.session._turn()
     (own,) = rig.feed.own
     assert own.flags & INTERNAL
-    body = json.loads(own.payload)
+    ((_, _, payload),) = split(own.packets, v5=False)
+    body = json.loads(payload)
     assert body[:3] == ["s.d", "s", True]
     assert 5_000 + 3000 <= body[3] < 5_000 + 8000
 
@@ -45,8 +48,8 @@ def test_a_marker_is_sent_and_moves_no_device_clock_at_the_gateway() -> None:
     rig = Rig()
     now = moment()
     body = json.dumps(["s.d", "s", True, 123]).encode()
-    record = Stored(4096, 7, Message(b"$tidegate/marker", body, now.ts, now.mono, INTERNAL))
-    rig.feed.batches.append(Batch(1, 1, [record], None))
+    own = chunk(body, topic=b"$tidegate/marker", ts=now.ts, mono=now.mono, flags=INTERNAL)
+    rig.feed.batches.append(Batch(1, 1, [Stored(4096, 7, own)], None))
     settle(rig, 1)
     (marker,) = rig.readings
     assert (marker.kind, marker.ts, marker.device_id) == ("MARKER", 123, "s.d")

@@ -3,74 +3,26 @@
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from edge_fakes import Broker
+from edge_mqtt import (
+    DISCONNECT,
+    PINGREQ,
+    PUBACK,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    arrive,
+    connect,
+    dial,
+    endpoint,
+    turn_until,
+)
 
-from gateway.message import RETAINED, Arrivals
+from gateway.message import MQTT_5, Arrivals
 from gateway.mqtt import Connection, Endpoint
 from gateway.net import Net
-
-CONNECT, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 4, 8, 10, 12, 14
-
-
-@pytest.fixture
-def broker() -> Iterator[Broker]:
-    made = Broker()
-    yield made
-    made.stop()
-
-
-def endpoint(broker: Broker) -> Endpoint:
-    return Endpoint("127.0.0.1", broker.port, "gw", 30, 3600, 500, None, None, None)
-
-
-def turn_until(connection: Connection, done: Callable[[], Any]) -> list[Arrivals]:
-    """Run the connection's loop until something is so; return what arrived meanwhile."""
-    found: list[Arrivals] = []
-    until = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < until, "the connection did not get there"
-        arrivals = connection.take(0.02, synced=True)
-        found += [arrivals] if arrivals else []
-    return found
-
-
-def arrive(connection: Connection, count: int) -> list[Arrivals]:
-    found: list[Arrivals] = []
-    until = time.monotonic() + 10
-    while sum(len(a.messages) for a in found) < count:
-        assert time.monotonic() < until
-        arrivals = connection.take(0.02, synced=True)
-        found += [arrivals] if arrivals else []
-    return found
-
-
-def dial(connection: Connection, broker: Broker) -> bytes:
-    """Let a connection come in; return the CONNECT's body."""
-    connection._try_at = 0.0
-    connection.take(0.02, synced=True)
-    connection.take(0.02, synced=True)
-    broker.accept()
-    kind, body = broker.read()
-    assert kind == CONNECT
-    return body
-
-
-def connect(connection: Connection, broker: Broker, *, session: bool = False) -> bytes:
-    """Get a connection as far as it is subscribed; return the CONNECT's body."""
-    body = dial(connection, broker)
-    broker.connack(session=session)
-    if connection._first or not session:
-        turn_until(connection, lambda: connection.connected)
-        connection.take(0.02, synced=True)
-        kind, subscribe = broker.read()
-        assert kind == SUBSCRIBE
-        broker.suback(subscribe)
-    turn_until(connection, lambda: connection.subscribed)
-    return body
+from gateway.packets import split
 
 
 def test_connect_asks_for_a_session_that_lasts(broker: Broker) -> None:
@@ -191,7 +143,12 @@ def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(broker: Broker) -> None:
     broker.suback(broker.read()[1], v5=False)
     broker.publish(5, v5=False)
     (arrivals,) = arrive(connection, 1)
-    assert (arrivals.mids, arrivals.messages[0].payload) == ([5], b"1")
+    (only,) = arrivals.chunks
+    assert (arrivals.mids, only.flags, split(only.packets, v5=False)) == (
+        [5],
+        0,
+        [(0x32, b"t/a", b"1")],
+    )
 
 
 def test_a_broker_that_hangs_up_on_mqtt_5_is_tried_with_3_1_1(broker: Broker) -> None:
@@ -221,9 +178,11 @@ def test_first_deliveries_marked_dup_and_qos_0_are_taken(broker: Broker) -> None
     broker.publish(0, flags=0)
     broker.publish(2, flags=0x03)
     found = arrive(connection, 3)
-    messages = [m for a in found for m in a.messages]
+    chunks = [c for a in found for c in a.chunks]
+    messages = [m for c in chunks for m in split(c.packets, v5=True)]
     assert [mid for a in found for mid in a.mids] == [1, 2]
-    assert [m.flags & RETAINED for m in messages] == [0, 0, RETAINED]
+    assert {c.flags for c in chunks} == {MQTT_5}
+    assert messages == [(0x3A, b"t/a", b"1"), (0x30, b"t/a", b"1"), (0x33, b"t/a", b"1")]
 
 
 def test_a_refused_connection_backs_off_and_says_why() -> None:

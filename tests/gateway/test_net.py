@@ -2,7 +2,9 @@
 
 import threading
 
-from gateway.message import Arrivals, Done, Message
+from edge_fakes import chunk
+
+from gateway.message import Arrivals, Done
 from gateway.net import Net
 
 MB = 1 << 20
@@ -48,7 +50,7 @@ class Sink:
 
 
 def arrivals(epoch: int, *mids: int) -> Arrivals:
-    return Arrivals(epoch, list(mids), [Message(b"t", b"", 0, 0, 0) for _ in mids])
+    return Arrivals(epoch, list(mids), [chunk(*[b""] * len(mids))])
 
 
 def make() -> tuple[Source, Sink, Net]:

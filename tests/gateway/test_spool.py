@@ -8,24 +8,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from edge_fakes import chunk, opened
 
 from gateway.blob import first_seq
-from gateway.message import Message
+from gateway.message import Chunk
 from gateway.spool import DeviceRow, Spool, SpoolCorrupt, SpoolFull
 
 MB = 1 << 20
 
 
-def message(text: str, size: int = 0) -> Message:
-    return Message(b"t", text.encode().ljust(size, b"."), 1000, 1, 0)
+def message(text: str, size: int = 0) -> Chunk:
+    return chunk(text.encode().ljust(size, b"."), ts=1000)
 
 
 def texts(spool: Spool, after: int = 0) -> list[str]:
-    return [
-        r.message.payload.decode().rstrip(".")
-        for b in spool.read(after, 1 << 30)
-        for r in b.records
-    ]
+    chunks = [c for b in spool.read(after, 1 << 30) for c in b.chunks]
+    return [payload.decode().rstrip(".") for _, _, payload in opened(chunks)]
 
 
 def open_spool(folder: Path, quota: int = 64 * MB, epoch: int = 5) -> Spool:
@@ -47,7 +45,7 @@ def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
     spool.append([message(f"a{i}") for i in range(2500)])
     spool.append([message("b")])
     assert texts(spool) == [*(f"a{i}" for i in range(2500)), "b"]
-    assert (spool.messages, len(spool.read(0, 1 << 30))) == (2501, 4)
+    assert (spool.messages, len(spool.read(0, 1 << 30))) == (2501, 3)
     spool.close()
 
 
@@ -69,10 +67,8 @@ def test_a_new_process_goes_on_behind_what_was_delivered(tmp_path: Path) -> None
     again = open_spool(tmp_path, epoch=2)
     again.append([message("d")])
     batches = again.read(again.cursor, 1 << 30)
-    assert [(r.message.payload, r.epoch) for b in batches for r in b.records] == [
-        (b"c", 1),
-        (b"d", 2),
-    ]
+    chunks = [c for b in batches for c in b.chunks]
+    assert [(opened([c])[0][2], c.epoch) for c in chunks] == [(b"c", 1), (b"d", 2)]
     assert again.messages == 2
     again.close()
 
@@ -83,7 +79,7 @@ def test_no_number_is_given_twice_even_when_the_spool_was_empty(tmp_path: Path) 
         spool = open_spool(tmp_path)
         spool.append([message("x"), message("y")])
         batch = spool.read(spool.cursor, 1 << 30)[-1]
-        seqs += [r.seq for r in batch.records]
+        seqs += [seq for seq, _, _ in opened(batch.chunks)]
         spool.discard(batch.row_id)
         spool.append([message("z")])
         # What comes after an emptied table must still lie behind the cursor.
@@ -187,11 +183,13 @@ def test_a_damaged_row_gives_what_can_be_read_and_its_bytes_are_kept(tmp_path: P
 KILLED = """
 import os, sys
 from pathlib import Path
-from gateway.message import Message
+from gateway.message import Chunk
+from gateway.packets import publish
 from gateway.spool import Spool
 spool = Spool(Path(sys.argv[1]), 64 << 20, 1)
 for i in range(10 ** 9):
-    spool.append([Message(b"t", b"%d" % (i * 10 + j), 1, 1, 0) for j in range(10)])
+    packets = b"".join(publish(b"t", b"%d" % (i * 10 + j)) for j in range(10))
+    spool.append([Chunk(packets, 10, 1, 1, 0)])
     os.write(1, b"%d\\n" % i)
 """
 
@@ -220,10 +218,10 @@ def test_what_was_reported_as_written_survives_a_kill(tmp_path: Path) -> None:
         spool.close()
 
 
-def test_records_carry_the_number_of_their_row(tmp_path: Path) -> None:
+def test_messages_carry_the_number_of_their_row(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     spool.append([message("a"), message("b")])
     (batch,) = spool.read(0, 1)
-    assert [r.seq for r in batch.records] == [first_seq(1), first_seq(1) + 1]
+    assert [seq for seq, _, _ in opened(batch.chunks)] == [first_seq(1), first_seq(1) + 1]
     assert spool.oldest_ts() == 1000
     spool.close()

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edge_fakes import chunk, opened
 from edge_rig import wait_for
 
-from gateway.message import Arrivals, Done, Message
+from gateway.message import INTERNAL, Arrivals, Chunk, Done
 from gateway.spool import Batch, DeviceRow, Spool, SpoolFull
 from gateway.spooling import Spooling
 
@@ -17,7 +18,7 @@ MB = 1 << 20
 
 
 def arrivals(epoch: int, mids: list[int], size: int = 10) -> Arrivals:
-    return Arrivals(epoch, mids, [Message(b"t", b"%d" % m + b"." * size, 1, 1, 0) for m in mids])
+    return Arrivals(epoch, mids, [chunk(*[b"%d" % m + b"." * size for m in mids])])
 
 
 class Running:
@@ -40,7 +41,7 @@ class Running:
     def take(self, count: int) -> list[Batch]:
         found: list[Batch] = []
         until = time.monotonic() + 10
-        while sum(len(b.records) for b in found) < count and time.monotonic() < until:
+        while len(opened(c for b in found for c in b.chunks)) < count and time.monotonic() < until:
             batch = self.spooling.take(0.1)
             found += [batch] if batch else []
         return found
@@ -73,9 +74,9 @@ class Recording:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._spool, name)
 
-    def append(self, messages: list[Message]) -> None:
+    def append(self, chunks: list[Chunk]) -> None:
         self._log.append("begin")
-        self._spool.append(messages)
+        self._spool.append(chunks)
         self._log.append("committed")
 
 
@@ -99,7 +100,7 @@ def test_a_failing_disk_ends_the_thread_and_acknowledges_nothing(
     make: Callable[..., Running],
 ) -> None:
     class Failing(Recording):
-        def append(self, messages: list[Message]) -> None:
+        def append(self, chunks: list[Chunk]) -> None:
             raise OSError(5, "Input/output error")
 
     running = make(wrap=lambda spool: Failing(spool, []))
@@ -113,9 +114,10 @@ def test_the_feed_gives_everything_once_and_in_order(make: Callable[..., Running
     running = make()
     for i in range(0, 30_000, 500):
         running.spooling.offer(arrivals(1, list(range(i, i + 500)), size=200))
-    records = [r for b in running.take(30_000) for r in b.records]
-    assert [int(r.message.payload.split(b".")[0]) for r in records] == list(range(30_000))
-    assert [r.seq for r in records] == sorted({r.seq for r in records})
+    found = opened(c for b in running.take(30_000) for c in b.chunks)
+    assert [int(payload.split(b".")[0]) for _, _, payload in found] == list(range(30_000))
+    seqs = [seq for seq, _, _ in found]
+    assert seqs == sorted(set(seqs))
     wait_for("nothing left", running.spooling.drained)
 
 
@@ -157,7 +159,7 @@ def test_a_full_spool_stops_acking_and_goes_on_when_space_returns(
     seen = acked
     while seen < 40:
         for batch in running.take(1):
-            seen += len(batch.records)
+            seen += len(opened(batch.chunks))
             running.spooling.discard(batch.row_id)
     wait_for("all acknowledged", lambda: len(running.done) == 40)
     assert [d.mids for d in running.done] == [[i] for i in range(40)]
@@ -169,10 +171,10 @@ def test_when_full_only_the_newest_connection_keeps_its_place(make: Callable[...
     class Full(Recording):
         full = True
 
-        def append(self, messages: list[Message]) -> None:
+        def append(self, chunks: list[Chunk]) -> None:
             if Full.full:
                 raise SpoolFull("full")
-            self._spool.append(messages)
+            self._spool.append(chunks)
 
     running = make(wrap=lambda spool: Full(spool, []))
     running.spooling.offer(arrivals(1, [1, 2]))
@@ -187,10 +189,10 @@ def test_when_full_only_the_newest_connection_keeps_its_place(make: Callable[...
 def test_own_messages_follow_what_came_before_them(make: Callable[..., Running]) -> None:
     running = make()
     running.spooling.offer(arrivals(1, [1]))
-    running.spooling.append_own([Message(b"own", b"", 1, 1, 4)])
+    running.spooling.append_own([chunk(b"", topic=b"own", flags=INTERNAL)])
     running.spooling.offer(arrivals(1, [2]))
-    records = [r for b in running.take(3) for r in b.records]
-    assert [r.message.topic for r in records] == [b"t", b"own", b"t"]
+    found = opened(c for b in running.take(3) for c in b.chunks)
+    assert [topic for _, topic, _ in found] == [b"t", b"own", b"t"]
     wait_for("acks", lambda: len(running.done) == 2)
 
 

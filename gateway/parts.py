@@ -1,0 +1,73 @@
+"""What the uplink's sessions, each one producer's life, share and leave to one another."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from gateway.decode import Decoder
+from gateway.message import Chunk
+from gateway.quiet import QuietDevices
+from gateway.spool import Batch, DeviceRow
+from gateway.wire import Binding, Topics
+
+
+class Feed(Protocol):
+    """The spool, as the uplink uses it."""
+
+    def opened(self) -> list[DeviceRow]:
+        """Wait until it is open; return the devices it remembers."""
+
+    def take(self, wait_s: float) -> Batch | None:
+        """Return the next batch in order."""
+
+    def drained(self) -> bool:
+        """Return whether everything was taken."""
+
+    def discard(self, upto: int, devices: Sequence[DeviceRow] = ()) -> None:
+        """Forget up to and with a row."""
+
+    def rewind(self) -> None:
+        """Start again behind what was discarded."""
+
+    def append_own(self, chunks: list[Chunk]) -> None:
+        """Spool own chunks behind everything that waits."""
+
+
+class Identity(NamedTuple):
+    """What goes into every record from this process; ``epoch`` is random per start."""
+
+    gateway_id: str
+    epoch: int
+    config_version: str
+
+
+class Tally:
+    """What the uplink counts, over all its sessions; read by other threads."""
+
+    def __init__(self) -> None:
+        self.delivered = 0
+        self.markers = 0
+        self.rewinds = 0
+        self.dead: Counter[str] = Counter()
+        self.reachable = False
+        self.bound = False
+        self.beat_s = time.monotonic()
+        self.on_delay: Callable[[float], None] = _nothing
+
+
+class Parts(NamedTuple):
+    """What sessions share."""
+
+    feed: Feed
+    binding: Binding
+    topics: Topics
+    identity: Identity
+    decoder: Decoder
+    quiet: QuietDevices
+    synced: Callable[[], bool]
+    tally: Tally
+
+
+def _nothing(_seconds: float) -> None:
+    return None
