@@ -15,9 +15,10 @@ from typing import IO, NamedTuple
 from gateway import admin, metrics, sections
 from gateway.clock import SystemClock
 from gateway.decode import Decoder, Limits
+from gateway.endpoint import Endpoint
 from gateway.message import Done
 from gateway.metrics import Running
-from gateway.mqtt import Connection, Endpoint
+from gateway.mqtt import Connection
 from gateway.net import Net
 from gateway.parts import Identity, Parts, Tally
 from gateway.quiet import Policy, QuietDevices

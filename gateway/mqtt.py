@@ -11,48 +11,39 @@ Rules kept here, each of which loses messages when broken:
 
 import logging
 import select
-import ssl
 import time
-from collections.abc import Callable
+from collections import deque
 from typing import Any, NamedTuple
 
 from paho.mqtt.client import Client, ConnectFlags
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway import endpoint as ends
+from gateway.endpoint import Endpoint
 from gateway.message import MQTT_5, UNSYNCED, Arrivals, Chunk
 from gateway.pacing import Trouble, backoff_s
 from gateway.receiver import Receiver, Stamp
+from gateway.subscriptions import Subscriptions
 from gateway.wake import Wake
 
 _log = logging.getLogger("tidegate.gateway.mqtt")
 _UNSUPPORTED_VERSION = "Unsupported protocol version"
-_SEND_RETAINED_IF_NEW = 1
-# Larger than any payload that can fit a dead letter; a broker drops what is larger than this.
-_MAX_PACKET_BYTES = 4 << 20
 
 
-class Endpoint(NamedTuple):
-    """Where and how to connect; ``tls`` makes the context."""
+class Order(NamedTuple):
+    """Another configuration for a connection that runs."""
 
-    host: str
-    port: int
-    client_id: str
-    keepalive_s: int
-    session_expiry_s: int
-    receive_maximum: int
-    username: str | None
-    password: str | None
-    tls: Callable[[], ssl.SSLContext] | None
+    endpoint: Endpoint
+    filters: list[str]
+    reconnect: bool
 
 
 class Connection:
-    """One MQTT session over many connections; every method but ``wake`` is for one thread.
+    """One MQTT session over many connections; all but ``wake`` and ``adopt`` is for one thread.
 
-    ``epoch`` numbers the connections: it grows whenever one is made or lost.
+    ``epoch`` numbers the connections: it grows whenever one is made or lost. ``resumes`` is the
+    number of the one before the present, if the broker has kept the session since.
     """
 
     def __init__(self, endpoint: Endpoint, filters: list[str], *, stale: list[str]) -> None:
@@ -64,19 +55,21 @@ class Connection:
             stale: filters a former configuration subscribed to and this one does not want.
         """
         self._endpoint = endpoint
-        self._filters = filters
-        self._stale = stale
+        self._wants = Subscriptions(filters, stale)
+        self._orders: deque[Order] = deque()
+        self._renew = False
         self._wake = Wake()
         self._version = MQTTProtocolVersion.MQTTv5
-        self._trouble = Trouble(_log, f"MQTT {endpoint.host}:{endpoint.port}")
+        self._trouble = Trouble(_log, endpoint.name)
         self._attempt = 0
         self._try_at = 0.0
         self._unanswered = 0
         self._answered = False
-        self._first = True
+        self._last_epoch: int | None = None
         self._inbox: list[Chunk] = []
         self._mids: list[int] = []
         self.epoch = 0
+        self.resumes: int | None = None
         self.connected = False
         self.subscribed = False
         self.stale_acks = 0
@@ -88,6 +81,20 @@ class Connection:
         """Return why it is not connected, as far as is known."""
         return self._trouble.cause
 
+    @property
+    def settled(self) -> bool:
+        """Return whether the broker has confirmed the filters that are wanted now."""
+        return self.connected and not self._orders and self._wants.settled
+
+    def adopt(self, endpoint: Endpoint, filters: list[str], *, reconnect: bool) -> None:
+        """Use these instead of what it was made with; for any thread.
+
+        Filters change on the present connection. The endpoint, with its password and its
+        certificates, counts from the next one on, which ``reconnect`` makes at once.
+        """
+        self._orders.append(Order(endpoint, filters, reconnect))
+        self._wake.set()
+
     def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
         """Run the connection for one turn and return what came, at most ``wait_s`` later.
 
@@ -95,6 +102,8 @@ class Connection:
             wait_s: how long to wait for something to happen.
             synced: whether the gateway's clock is to be trusted now.
         """
+        while self._orders:
+            self._obey(self._orders.popleft())
         sock = self._client.socket()
         if sock is None:
             self._connect_when_due(wait_s)
@@ -112,13 +121,18 @@ class Connection:
         self._client.loop_misc()
         return self._taken()
 
-    def ack(self, epoch: int, mids: list[int]) -> None:
-        """Write PUBACKs in this order, if the connection they belong to is still there."""
+    def ack(self, epoch: int, mids: list[int]) -> bool:
+        """Write PUBACKs in this order, if the connection they belong to is still there.
+
+        Returns:
+            Whether any may have left.
+        """
         if epoch != self.epoch or not self.connected:
             self.stale_acks += len(mids)
-            return
+            return False
         self._receiver.acknowledge(mids)
         self._client.loop_write()
+        return True
 
     def wake(self) -> None:
         """End the present wait of ``take``; for any thread."""
@@ -143,20 +157,11 @@ class Connection:
         self.connected = self.subscribed = False
 
     def _new_client(self) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._endpoint.client_id,
-            protocol=self._version,
-            clean_session=None if self._version == MQTTProtocolVersion.MQTTv5 else False,
-            manual_ack=True,
-        )
-        if self._endpoint.username is not None:
-            client.username_pw_set(self._endpoint.username, self._endpoint.password)
-        if self._endpoint.tls is not None:
-            client.tls_set_context(self._endpoint.tls())
+        client = ends.client(self._endpoint, self._version)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         # With a write callback paho queues what it sends, and one loop_write sends it all.
         client.on_socket_register_write = _nothing
         self._receiver = Receiver(client)
@@ -176,18 +181,11 @@ class Connection:
             self._trouble.seen(f"cannot connect: {error}")
 
     def _connect(self) -> None:
-        end = self._endpoint
+        if self._renew:
+            self._client = self._new_client()
+            self._renew = False
         self._answered = False
-        if self._version != MQTTProtocolVersion.MQTTv5:
-            self._client.connect(end.host, end.port, end.keepalive_s)
-            return
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = end.session_expiry_s
-        properties.ReceiveMaximum = end.receive_maximum
-        properties.MaximumPacketSize = _MAX_PACKET_BYTES
-        self._client.connect(
-            end.host, end.port, end.keepalive_s, clean_start=False, properties=properties
-        )
+        ends.dial(self._client, self._endpoint, self._version)
 
     def _read(self, flags: int) -> None:
         if self._version == MQTTProtocolVersion.MQTTv5:
@@ -215,36 +213,47 @@ class Connection:
             return
         self._drop_inbox()
         self.epoch += 1
+        self.resumes = self._last_epoch if flags.session_present else None
+        self._last_epoch = self.epoch
         self.connects += 1
         self.connected = True
         self._attempt = 0
-        if flags.session_present and not self._first:
+        self._subscribe(client, self._wants.connected(session=flags.session_present))
+
+    def _obey(self, order: Order) -> None:
+        if order.endpoint != self._endpoint:
+            self._endpoint, self._renew = order.endpoint, True
+            self._trouble.about(order.endpoint.name)
+        added = self._wants.adopt(order.filters)
+        if order.reconnect:
+            self.restart()
+        elif self.connected:
+            self._subscribe(self._client, added)
+
+    def _subscribe(self, client: Client, filters: list[str]) -> None:
+        """Subscribe to filters; with none left to ask for, end the stale ones."""
+        if filters:
+            mid = client.subscribe([ends.subscription(f, self._version) for f in filters])[1]
+            self._wants.asked(mid or 0, filters)
+        elif self._wants.held:
             self.subscribed = True
             self._trouble.over()
-            return
-        # A session that outlived this process may lack a filter of the present configuration.
-        if flags.session_present and self._stale:
-            client.unsubscribe(self._stale)
-        client.subscribe([self._subscription(topic) for topic in self._filters])
-
-    def _subscription(self, topic: str) -> Any:
-        if self._version != MQTTProtocolVersion.MQTTv5:
-            return (topic, 1)
-        return (topic, SubscribeOptions(qos=1, retainHandling=_SEND_RETAINED_IF_NEW))
+            if stale := self._wants.ending():
+                client.unsubscribe(stale)
 
     def _on_subscribe(
-        self, client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+        self, client: Client, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Any
     ) -> None:
-        refused = [
-            f"{f}: {r}" for f, r in zip(self._filters, reasons, strict=False) if r.is_failure
-        ]
+        refused = self._wants.confirmed(mid, [reason.is_failure for reason in reasons])
         if refused:
-            self._trouble.seen(f"subscription refused: {'; '.join(refused)}")
+            why = next(reason for reason in reasons if reason.is_failure)
+            self._trouble.seen(f"subscription refused: {', '.join(refused)}: {why}")
             client.disconnect()
             return
-        self._first = False
-        self.subscribed = True
-        self._trouble.over()
+        self._subscribe(client, [])
+
+    def _on_unsubscribe(self, *_: object) -> None:
+        self._wants.ended()
 
     def _on_disconnect(
         self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any

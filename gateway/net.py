@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.message import Arrivals, Done
+from gateway.redelivery import Redelivery
 
 # What may wait for the disk in memory.
 _MOST_WAITING_BYTES = 16 << 20
@@ -20,11 +21,15 @@ class Source(Protocol):
     def epoch(self) -> int:
         """Return the number of the present connection."""
 
+    @property
+    def resumes(self) -> int | None:
+        """Return the number of the one whose session it goes on with, if the broker kept it."""
+
     def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
         """Run one turn; return what came."""
 
-    def ack(self, epoch: int, mids: list[int]) -> None:
-        """Acknowledge in this order, unless the connection is another by now."""
+    def ack(self, epoch: int, mids: list[int]) -> bool:
+        """Acknowledge in this order and return True, unless the connection is another by now."""
 
     def wake(self) -> None:
         """End the present wait; for any thread."""
@@ -63,9 +68,15 @@ class Net:
         self._done: deque[Done] = deque()
         self._stopping = False
         self._let_go_epoch = -1
+        self._redelivery = Redelivery()
         self.received = 0
         self.acked = 0
         self.beat_s = time.monotonic()
+
+    @property
+    def duplicates(self) -> int:
+        """Return how many redeliveries were proven to be on disk already."""
+        return self._redelivery.duplicates
 
     def on_done(self, done: Done) -> None:
         """Queue an acknowledgement; called in the spool thread."""
@@ -102,13 +113,16 @@ class Net:
         if self._let_go_epoch == arrivals.epoch or not self._has_room(1.0):
             self._let_go_epoch = arrivals.epoch
             return
-        self._sink.offer(arrivals)
+        novel = self._redelivery.novel(arrivals, self._source.resumes)
+        self._redelivery.offered(novel)
+        self._sink.offer(novel)
 
     def _has_room(self, share: float) -> bool:
         return self._sink.waiting_bytes < share * _MOST_WAITING_BYTES
 
     def _acknowledge(self) -> None:
         while self._done:
-            epoch, mids = self._done.popleft()
-            self._source.ack(epoch, mids)
-            self.acked += len(mids)
+            done = self._done.popleft()
+            written = self._source.ack(done.epoch, done.mids)
+            self._redelivery.done(done, written=written)
+            self.acked += len(done.mids)

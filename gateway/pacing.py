@@ -39,6 +39,10 @@ class Trouble:
         """Return the present cause, empty when there is no trouble."""
         return self._cause
 
+    def about(self, what: str) -> None:
+        """Name what it is trouble with anew."""
+        self._what = what
+
     def seen(self, cause: str) -> None:
         """Count one occurrence; log it if the cause is new or was last told a while ago."""
         now = self._now()

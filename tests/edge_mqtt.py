@@ -6,8 +6,9 @@ from typing import Any
 
 from edge_fakes import Broker
 
+from gateway.endpoint import Endpoint
 from gateway.message import Arrivals
-from gateway.mqtt import Connection, Endpoint
+from gateway.mqtt import Connection
 
 CONNECT, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 4, 8, 10, 12, 14
 
@@ -52,7 +53,7 @@ def connect(connection: Connection, broker: Broker, *, session: bool = False) ->
     """Get a connection as far as it is subscribed; return the CONNECT's body."""
     body = dial(connection, broker)
     broker.connack(session=session)
-    if connection._first or not session:
+    if not connection._wants.held or not session:
         turn_until(connection, lambda: connection.connected)
         connection.take(0.02, synced=True)
         kind, subscribe = broker.read()

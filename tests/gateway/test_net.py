@@ -15,6 +15,7 @@ class Source:
 
     def __init__(self) -> None:
         self.epoch = 1
+        self.resumes: int | None = None
         self.coming: list[Arrivals] = []
         self.acked: list[tuple[int, list[int]]] = []
         self.restarts = 0
@@ -23,9 +24,10 @@ class Source:
     def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
         return self.coming.pop(0) if self.coming else None
 
-    def ack(self, epoch: int, mids: list[int]) -> None:
+    def ack(self, epoch: int, mids: list[int]) -> bool:
         assert not self.closed
         self.acked.append((epoch, mids))
+        return epoch == self.epoch
 
     def wake(self) -> None:
         pass

@@ -11,7 +11,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.bench.mosquitto import Mosquitto, binary
-from gateway.mqtt import Connection, Endpoint
+from gateway.endpoint import Endpoint
+from gateway.mqtt import Connection
 from gateway.packets import split
 from gateway.sections import MqttSection, broker, mqtt_tls
 

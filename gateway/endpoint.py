@@ -1,0 +1,77 @@
+"""Where the MQTT broker is, and what is asked of it at every connection."""
+
+import ssl
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+_SEND_RETAINED_IF_NEW = 1
+# Larger than any payload that can fit a dead letter; a broker drops what is larger than this.
+_MAX_PACKET_BYTES = 4 << 20
+
+
+class Endpoint(NamedTuple):
+    """Where and how to connect; ``tls`` makes the context."""
+
+    host: str
+    port: int
+    client_id: str
+    keepalive_s: int
+    session_expiry_s: int
+    receive_maximum: int
+    username: str | None
+    password: str | None
+    tls: Callable[[], ssl.SSLContext] | None
+
+    @property
+    def name(self) -> str:
+        """Return what log lines call it."""
+        return f"MQTT {self.host}:{self.port}"
+
+
+def client(end: Endpoint, version: MQTTProtocolVersion) -> Client:
+    """Return a paho client that keeps its session; clean start is off, acknowledging is ours.
+
+    Raises:
+        OSError: a certificate cannot be read, or does not fit its key.
+    """
+    made = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=end.client_id,
+        protocol=version,
+        clean_session=None if version == MQTTProtocolVersion.MQTTv5 else False,
+        manual_ack=True,
+    )
+    if end.username is not None:
+        made.username_pw_set(end.username, end.password)
+    if end.tls is not None:
+        made.tls_set_context(end.tls())
+    return made
+
+
+def dial(paho: Client, end: Endpoint, version: MQTTProtocolVersion) -> None:
+    """Open the connection.
+
+    Raises:
+        OSError, ValueError: it cannot be opened.
+    """
+    if version != MQTTProtocolVersion.MQTTv5:
+        paho.connect(end.host, end.port, end.keepalive_s)
+        return
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = end.session_expiry_s
+    properties.ReceiveMaximum = end.receive_maximum
+    properties.MaximumPacketSize = _MAX_PACKET_BYTES
+    paho.connect(end.host, end.port, end.keepalive_s, clean_start=False, properties=properties)
+
+
+def subscription(topic: str, version: MQTTProtocolVersion) -> Any:
+    """Return how paho is asked for a filter at QoS 1, stored copies only if it is new."""
+    if version != MQTTProtocolVersion.MQTTv5:
+        return (topic, 1)
+    return (topic, SubscribeOptions(qos=1, retainHandling=_SEND_RETAINED_IF_NEW))
