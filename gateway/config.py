@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway import secure
 from gateway.sections import Config, KafkaSection, MqttSection, Scalar, address, compiled
 from schemas.config import Complaint, load
 
@@ -44,6 +45,7 @@ def version(path: Path) -> str:
 def complaints(config: Config) -> list[Complaint]:
     """Return what is wrong with a configuration beyond single values."""
     found = [*_check_mqtt(config.mqtt), *_check_kafka(config.kafka), *_check_values(config)]
+    found += secure.complaints(config)
     if not config.routes:
         found.append(Complaint(("routes",), "at least one [[routes]] table is needed"))
     for index, route in enumerate(config.routes):
@@ -121,6 +123,7 @@ def _check_values(config: Config) -> list[Complaint]:
         (("limits", "magnitude"), config.limits.magnitude > 0, "above 0"),
         (("markers", "min_quiet"), config.markers.min_quiet >= 1000, "1s or more"),
         (("markers", "max_devices"), 1 <= config.markers.max_devices <= 50_000, "1 to 50000"),
+        (("clock", "wait"), 0 <= config.clock.wait <= 3_600_000, "0s to 1h"),
         (("admin", "listen"), _is_address(config.admin.listen), "host:port, or empty for none"),
     ]
     return [Complaint(key, f"expected {expected}") for key, good, expected in rules if not good]

@@ -20,6 +20,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway import endpoint as ends
+from gateway.clock import Steady
 from gateway.endpoint import Endpoint
 from gateway.message import MQTT_5, UNSYNCED, Arrivals, Chunk
 from gateway.pacing import Trouble, backoff_s
@@ -58,6 +59,7 @@ class Connection:
         self._wants = Subscriptions(filters, stale)
         self._orders: deque[Order] = deque()
         self._renew = False
+        self._steady = Steady()
         self._wake = Wake()
         self._version = MQTTProtocolVersion.MQTTv5
         self._trouble = Trouble(_log, endpoint.name)
@@ -190,7 +192,8 @@ class Connection:
     def _read(self, flags: int) -> None:
         if self._version == MQTTProtocolVersion.MQTTv5:
             flags |= MQTT_5
-        stamp = Stamp(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000, flags)
+        ts = self._steady.shown(time.time_ns() // 1_000_000)
+        stamp = Stamp(ts, time.monotonic_ns() // 1_000_000, flags)
         broken = self._receiver.read(stamp, self._inbox, self._mids)
         if broken:
             self._trouble.seen(f"disconnected: {broken}")

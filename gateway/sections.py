@@ -2,18 +2,28 @@
 
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
 from gateway import kafka
+from gateway.logs import LogFormat, LogLevel
 from gateway.payloads import Format
 from gateway.routes import Route, compile_route
-from schemas.config import ByteSize, DurationMs, read_secret
+from schemas.config import ByteSize, DurationMs, read_secret, secret_path
 from schemas.topics import DEFAULT_PREFIX
 
 Scalar = str | int | float | bool
+# What librdkafka reads by itself, once, when a producer is made.
+_LOCATIONS = (
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "ssl.crl.location",
+)
 
 
 class GatewaySection(msgspec.Struct, frozen=True):
@@ -82,6 +92,19 @@ class AdminSection(msgspec.Struct, frozen=True):
     listen: str = "127.0.0.1:9464"
 
 
+class LogSection(msgspec.Struct, frozen=True):
+    """How the log is written, and how much of it."""
+
+    format: LogFormat = "console"
+    level: LogLevel = "warning"
+
+
+class ClockSection(msgspec.Struct, frozen=True):
+    """How long messages may wait at the start for the clock to be set."""
+
+    wait: DurationMs = DurationMs(0)
+
+
 class RouteSection(msgspec.Struct, frozen=True):
     """One line of the routing table."""
 
@@ -103,6 +126,8 @@ class Config(msgspec.Struct, frozen=True):
     limits: LimitsSection = LimitsSection()
     markers: MarkersSection = MarkersSection()
     admin: AdminSection = AdminSection()
+    log: LogSection = LogSection()
+    clock: ClockSection = ClockSection()
     routes: tuple[RouteSection, ...] = ()
 
 
@@ -142,13 +167,27 @@ def mqtt_tls(mqtt: MqttSection) -> Callable[[], ssl.SSLContext] | None:
         return None
 
     def context() -> ssl.SSLContext:
-        made = ssl.create_default_context(cafile=mqtt.ca_file or None)
+        ca, cert, key = (_located(f) for f in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file))
+        made = ssl.create_default_context(cafile=ca)
         made.minimum_version = ssl.TLSVersion.TLSv1_2
-        if mqtt.cert_file:
-            made.load_cert_chain(mqtt.cert_file, mqtt.key_file or None)
+        if cert is not None:
+            made.load_cert_chain(cert, key)
         return made
 
     return context
+
+
+def mqtt_files(mqtt: MqttSection) -> list[Path]:
+    """Return the files whose contents a connection uses."""
+    named = (mqtt.password_file, mqtt.ca_file, mqtt.cert_file, mqtt.key_file)
+    return [secret_path(name) for name in named if name]
+
+
+def kafka_files(section: KafkaSection) -> list[Path]:
+    """Return the files whose contents a producer uses, as far as their keys tell."""
+    table = section.librdkafka
+    secrets = [secret_path(str(value)) for key, value in table.items() if key.endswith("_file")]
+    return [*secrets, *(Path(str(table[key])) for key in _LOCATIONS if key in table)]
 
 
 def producer_settings(section: KafkaSection) -> dict[str, Scalar]:
@@ -162,6 +201,10 @@ def producer_settings(section: KafkaSection) -> dict[str, Scalar]:
         for key, value in section.librdkafka.items()
     }
     return kafka.settings(section.bootstrap_servers, table)
+
+
+def _located(name: str) -> Path | None:
+    return secret_path(name) if name else None
 
 
 def compiled(route: RouteSection) -> Route:

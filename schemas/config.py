@@ -35,6 +35,7 @@ __all__ = [
     "parse",
     "read_secret",
     "read_table",
+    "secret_path",
     "told",
 ]
 
@@ -117,17 +118,20 @@ def parse(
 def read_secret(path: str, *, env: Mapping[str, str] = os.environ) -> str:
     """Return the text of a ``*_file`` secret without its last line end.
 
-    A relative path is looked for in systemd's ``$CREDENTIALS_DIRECTORY`` when there is one.
-
     Raises:
         ConfigError: the file cannot be read. The message never holds the secret.
     """
-    full = Path(env.get("CREDENTIALS_DIRECTORY", "")) / path
+    full = secret_path(path, env=env)
     try:
         return full.read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError([f"{full}: cannot read the secret: {reason}"]) from error
+
+
+def secret_path(path: str, *, env: Mapping[str, str] = os.environ) -> Path:
+    """Return where a secret is; a relative path is in systemd's ``$CREDENTIALS_DIRECTORY``."""
+    return Path(env.get("CREDENTIALS_DIRECTORY", "")) / path
 
 
 def _apply(env: Mapping[str, str], kind: type[T], table: dict[str, Any]) -> dict[KeyPath, str]:

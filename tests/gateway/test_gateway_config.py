@@ -39,7 +39,7 @@ def refused(tmp_path: Path, text: str) -> str:
 def test_the_sample_shows_every_key_with_its_default() -> None:
     sample = read(SAMPLE, {})
     minimal = parse(MINIMAL, Config, name="m", env={})
-    for name in ("mqtt", "spool", "limits", "markers", "admin"):
+    for name in ("mqtt", "spool", "limits", "markers", "admin", "log", "clock"):
         assert getattr(sample, name) == getattr(minimal, name), name
     assert sample.kafka == KafkaSection("127.0.0.1:9092")
     text = SAMPLE.read_text()
