@@ -117,9 +117,12 @@ class Decoder:
         value, ts = sample.value, sample.ts
         if not -self._max_magnitude <= value <= self._max_magnitude:
             raise beyond(sample.metric, value, self._max_magnitude)
-        event_ts, clock = event_time(ts, received_ts, state)
         if ts is None and packet[0] & RETAIN:
             raise Invalid("RETAINED", "a stored copy without a time: nobody knows how old it is")
+        if ts is not None and ts <= received_ts:
+            event_ts, clock = ts, state
+        else:
+            event_ts, clock = event_time(ts, received_ts, state)
         return Reading(
             device_id,
             metric or sample.metric,

@@ -78,6 +78,7 @@ class Link:
             self._producer = Producer({**config, **callbacks})
         except KafkaException as error:
             raise Recoverable(str(error)) from error
+        self._produce = self._producer.produce
 
     @property
     def queued(self) -> int:
@@ -94,7 +95,8 @@ class Link:
         """
         while True:
             try:
-                self._producer.produce(topic, value, key, on_delivery=report)
+                # By place: -1 lets the partitioner choose.
+                self._produce(topic, value, key, -1, report)
             except BufferError:
                 if self._stopping():
                     raise Recoverable("stopped while the send queue was full") from None

@@ -19,7 +19,7 @@ import msgspec
 from gateway.decode import FUTURE_MS, MarkerBody
 from gateway.message import INTERNAL, UNSYNCED, Chunk, Stored
 from gateway.packets import publish
-from gateway.quiet import QuietDevices, Snapshot, Source
+from gateway.quiet import QuietDevices, Snapshot
 from gateway.spool import DeviceRow
 from schemas.records import Reading
 
@@ -44,23 +44,26 @@ def waited_ms(stored: Stored, own_epoch: int, now: Moment) -> int:
 
 
 class Heard:
-    """The newest time of each source in one chunk: noted once a chunk, not once a message."""
+    """The newest reading of each source in one chunk: noted once a chunk, not once a message."""
 
     def __init__(self) -> None:
-        self._newest: dict[Source, tuple[int, str]] = {}
+        self._own_clock: dict[str, Reading] = {}
+        self._gateway_clock: dict[str, Reading] = {}
 
     def note(self, readings: list[Reading]) -> None:
         """Note the readings of one message."""
         for r in readings:
-            source = (r.device_id, r.device_ts is not None)
-            known = self._newest.get(source)
-            if (known is None or known[0] < r.ts) and r.kind != "MARKER":
-                self._newest[source] = (r.ts, r.site)
+            newest = self._gateway_clock if r.device_ts is None else self._own_clock
+            known = newest.get(r.device_id)
+            if known is None or known.ts < r.ts:
+                newest[r.device_id] = r
 
-    def tell(self, quiet: QuietDevices, received_ts: int, received_mono: int) -> None:
+    def tell(self, quiet: QuietDevices, received_mono: int) -> None:
         """Tell which devices were heard, and how far their clocks have come at the most."""
-        for source, (ts, site) in self._newest.items():
-            quiet.heard(source, site, min(ts, received_ts + FUTURE_MS), received_mono)
+        for newest, own_clock in ((self._own_clock, True), (self._gateway_clock, False)):
+            for device_id, r in newest.items():
+                ts = min(r.ts, r.received_ts + FUTURE_MS)
+                quiet.heard((device_id, own_clock), r.site, ts, received_mono)
 
 
 def due(quiet: QuietDevices, now: Moment, most: int, *, synced: bool) -> list[Chunk]:

@@ -50,9 +50,14 @@ def scan(data: bytes, at: int, mids: list[int]) -> Run:
             return Run(at, count, "full")
         body = at + 2
         if length > 0x7F:
-            body, length = _long(data, at + 1)
+            # Two bytes are the usual case, and cost a call if they are not read here.
+            if body < size and data[body] <= 0x7F:
+                length += (data[body] << 7) - 0x80
+                body += 1
+            else:
+                body, length = _long(data, at + 1)
         end = body + length
-        if end > size or body > size:
+        if end > size:
             break
         if length < 2:
             raise Malformed("a PUBLISH without a topic")
@@ -94,7 +99,11 @@ def split(packets: bytes, *, v5: bool) -> list[Packet]:
         first, length = packets[at], packets[at + 1]
         body = at + 2
         if length > 0x7F:
-            body, length = _long(packets, at + 1)
+            if packets[body] <= 0x7F:
+                length += (packets[body] << 7) - 0x80
+                body += 1
+            else:
+                body, length = _long(packets, at + 1)
         at = body + length
         topic_end = body + 2 + (packets[body] << 8 | packets[body + 1])
         payload = topic_end + 2 if first & _QOS else topic_end

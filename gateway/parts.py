@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.decode import Decoder
-from gateway.message import Chunk
+from gateway.message import Chunk, Stored
 from gateway.quiet import QuietDevices
 from gateway.spool import Batch, DeviceRow
 from gateway.wire import Binding, Topics
@@ -32,6 +32,11 @@ class Feed(Protocol):
 
     def append_own(self, chunks: list[Chunk]) -> None:
         """Spool own chunks behind everything that waits."""
+
+
+def as_it_is(stored: Stored) -> Stored:
+    """Return a chunk unchanged."""
+    return stored
 
 
 class Identity(NamedTuple):
@@ -67,6 +72,8 @@ class Parts(NamedTuple):
     quiet: QuietDevices
     synced: Callable[[], bool]
     tally: Tally
+    right: Callable[[Stored], Stored] = as_it_is
+    """Sets a time of receipt right that was taken before the clock was set."""
 
 
 def _nothing(_seconds: float) -> None:

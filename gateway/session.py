@@ -100,22 +100,30 @@ class Session:
 
     def _send_chunk(self, item: InFlight, stored: Stored) -> None:
         now = moment()
+        stored = self._p.right(stored)
         waited = waited_ms(stored, self._p.identity.epoch, now)
         origin = Origin.of(stored, replayed=waited > REPLAYED_MS)
-        decode_message, encode_reading = self._p.decoder.readings, self._wire.reading
-        produce, topic = self._produce, self._p.topics.readings
+        decode, encode, produce = self._p.decoder.readings, self._wire.reading, self._link.produce
+        topic, report = self._p.topics.readings, item.report
         heard = Heard()
+        sent = 0
         for seq, packet in enumerate(_packets(stored), stored.seq):
             try:
-                readings = decode_message(origin, seq, packet)
-                values = [encode_reading(reading) for reading in readings]
+                readings = decode(origin, seq, packet)
+                records = [(r.device_id.encode(), encode(r)) for r in readings]
             except Invalid as reason:
                 self._bury(item, origin, seq, packet, reason)
                 continue
-            for reading, value in zip(readings, values, strict=True):
-                produce(item, topic, reading.device_id.encode(), value)
+            for key, value in records:
+                sent += 1
+                if not produce(topic, key, value, report):
+                    self._outcome.rejected.append(Rejected(item, topic, key, value))
             heard.note(readings)
-        heard.tell(self._p.quiet, origin.received_ts, now.mono - waited)
+        # Reports may have come meanwhile; nobody asks before the batch is complete.
+        item.open += sent
+        # Of markers the gateway heard nothing.
+        if not origin.internal:
+            heard.tell(self._p.quiet, now.mono - waited)
 
     def _produce(self, item: InFlight, topic: str, key: bytes, value: bytes) -> None:
         item.open += 1

@@ -6,6 +6,7 @@ specification, section "Binary encoding".
 """
 
 import struct
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -26,6 +27,9 @@ CONTRACT_OF: dict[type, ContractName] = {
     Device: "device",
     RuleSet: "rule_set",
 }
+
+K = TypeVar("K")
+_Series = tuple[str, str, str, str, str | None, str, int]
 
 _HEADER = struct.Struct(">bI")
 _DOUBLE = struct.Struct("<d")
@@ -95,6 +99,7 @@ _CLOCK_REPLAYED = {
 }
 _NULL = b"\x00"
 _SOME = b"\x02"
+_ALONE = b"\x00\x00"
 _LOW_BITS = 14
 _LOW_MASK = (1 << _LOW_BITS) - 1
 # The low 14 bits of a zigzag number that goes on are always the same two bytes.
@@ -122,20 +127,45 @@ def _maybe_text(text: str | None) -> bytes:
     return _NULL if text is None else _SOME + _text(text)
 
 
+class _Kept(dict[K, bytes]):
+    """Bytes made once for each key and kept; forgets everything when it has grown too large."""
+
+    def __init__(self, make: Callable[[K], bytes], most: int) -> None:
+        super().__init__()
+        self._make = make
+        self._most = most
+
+    def __missing__(self, key: K) -> bytes:
+        made = self._make(key)
+        if len(self) >= self._most:
+            self.clear()
+        self[key] = made
+        return made
+
+
+def _high(number: int) -> bytes:
+    """Return what stands behind the two low bytes of a zigzag number that goes on."""
+    if number >> (64 - _LOW_BITS):
+        raise OverflowError("an integer does not fit an Avro long")
+    return _varint(number)
+
+
 class ReadingEncoder:
     """Encodes readings several times faster than a general Avro writer, to the same bytes.
 
     Fields that stay the same for one metric of one device stand first in the contract, so their
     bytes are made once and kept; times share their high bits within about 8 seconds, so those
-    bytes are kept too. Both stores are bounded.
+    bytes are kept too, as are boot ids and the time of receipt, which whole chunks share. All
+    stores are bounded.
     """
 
     def __init__(self, schema_id: int, *, max_series: int = 50_000) -> None:
         """Bind the schema id that goes in front of every value."""
         self._header = header(schema_id)
-        self._heads: dict[tuple[object, ...], bytes] = {}
-        self._max_series = max_series
-        self._high: dict[int, bytes] = {}
+        self._heads: _Kept[_Series] = _Kept(self._head, max_series)
+        self._high: _Kept[int] = _Kept(_high, max_series)
+        self._boots: _Kept[str] = _Kept(_maybe_text, max_series)
+        self._received = (-1, b"")
 
     def encode(self, r: Reading) -> bytes:
         """Return the reading as a Kafka value.
@@ -145,61 +175,67 @@ class ReadingEncoder:
             UnicodeEncodeError: a text holds a lone surrogate.
             KeyError: an enum field holds no symbol of the contract.
         """
-        series = (r.device_id, r.metric, r.site, r.kind, r.unit, r.gateway_id, r.gateway_epoch)
-        head = self._heads.get(series) or self._head(series, r)
-        long = self._long
-        device_ts, boot, seq = r.device_ts, r.device_boot, r.device_seq
-        ts = long(r.ts)
+        # Written out, number by number: a call for each would cost as much as everything else.
+        high = self._high
+        z = r.ts << 1 ^ r.ts >> 63
+        ts = _SMALL[z] if z <= _LOW_MASK else _LOW[z & _LOW_MASK] + high[z >> _LOW_BITS]
+        device_ts, seq = r.device_ts, r.device_seq
+        if device_ts is None:
+            times = ts + _NULL
+        elif device_ts == r.ts:
+            times = ts + _SOME + ts
+        else:
+            times = ts + _SOME + self._long(device_ts)
+        boot = _NULL if r.device_boot is None else self._boots[r.device_boot]
+        if seq is None:
+            number = _NULL
+        else:
+            z = seq << 1 ^ seq >> 63
+            number = (
+                _SOME + _SMALL[z]
+                if z <= _LOW_MASK
+                else _SOME + _LOW[z & _LOW_MASK] + high[z >> _LOW_BITS]
+            )
+        z = r.gateway_seq << 1 ^ r.gateway_seq >> 63
+        own = _SMALL[z] if z <= _LOW_MASK else _LOW[z & _LOW_MASK] + high[z >> _LOW_BITS]
+        place = _small(r.part) + _small(r.repeat) if r.part or r.repeat else _ALONE
+        if self._received[0] != r.received_ts:
+            self._received = (r.received_ts, self._long(r.received_ts))
         return b"".join(
             (
-                head,
+                self._heads[
+                    (r.device_id, r.metric, r.site, r.kind, r.unit, r.gateway_id, r.gateway_epoch)
+                ],
                 _DOUBLE.pack(r.value),
-                ts,
-                _NULL
-                if device_ts is None
-                else _SOME + (ts if device_ts == r.ts else long(device_ts)),
-                _NULL if boot is None else _SOME + _text(boot),
-                _NULL if seq is None else _SOME + long(seq),
+                times,
+                boot,
+                number,
                 _QUALITY[r.quality],
-                long(r.gateway_seq),
-                _small(r.part),
-                _small(r.repeat),
-                long(r.received_ts),
+                own,
+                place,
+                self._received[1],
                 _CLOCK_REPLAYED[r.clock, r.replayed],
             )
         )
 
     def _long(self, number: int) -> bytes:
-        zigzag = 2 * number if number >= 0 else -2 * number - 1
-        if zigzag <= _LOW_MASK:
-            return _SMALL[zigzag]
-        high = zigzag >> _LOW_BITS
-        tail = self._high.get(high)
-        if tail is None:
-            if zigzag >> 64:
-                raise OverflowError(f"{number} does not fit an Avro long")
-            if len(self._high) >= self._max_series:
-                self._high.clear()
-            tail = self._high[high] = _varint(high)
-        return _LOW[zigzag & _LOW_MASK] + tail
+        z = number << 1 ^ number >> 63
+        return _SMALL[z] if z <= _LOW_MASK else _LOW[z & _LOW_MASK] + self._high[z >> _LOW_BITS]
 
-    def _head(self, series: tuple[object, ...], r: Reading) -> bytes:
-        if len(self._heads) >= self._max_series:
-            self._heads.clear()
-        head = b"".join(
+    def _head(self, series: _Series) -> bytes:
+        device_id, metric, site, kind, unit, gateway_id, gateway_epoch = series
+        return b"".join(
             (
                 self._header,
-                _text(r.device_id),
-                _text(r.metric),
-                _text(r.site),
-                _KIND[r.kind],
-                _maybe_text(r.unit),
-                _text(r.gateway_id),
-                self._long(r.gateway_epoch),
+                _text(device_id),
+                _text(metric),
+                _text(site),
+                _KIND[kind],
+                _maybe_text(unit),
+                _text(gateway_id),
+                self._long(gateway_epoch),
             )
         )
-        self._heads[series] = head
-        return head
 
 
 def _small(number: int) -> bytes:
