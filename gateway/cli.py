@@ -1,7 +1,5 @@
 """``tidegate gateway``: run the daemon, check its configuration."""
 
-import logging
-import sys
 from pathlib import Path
 
 import click
@@ -23,21 +21,12 @@ def gateway() -> None:
 
 @gateway.command()
 @_CONFIG
-@click.option("-v", "--verbose", is_flag=True, help="Log what goes well, too.")
-def run(path: Path, verbose: bool) -> None:
-    """Run the gateway until SIGTERM; logs go to stderr."""
+def run(path: Path) -> None:
+    """Run the gateway until SIGTERM; SIGHUP reads the file again; logs go to stderr."""
     # Imported late: checking a configuration needs neither paho nor librdkafka.
-    from gateway import config, daemon  # noqa: PLC0415
+    from gateway import daemon  # noqa: PLC0415
 
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    # Quiet: a start, an end, and what a person must act on.
-    logging.getLogger("tidegate.daemon").setLevel(logging.INFO)
-    logging.getLogger("tidegate.librdkafka").setLevel(logging.INFO if verbose else logging.CRITICAL)
-    daemon.run(config.read(path), config.version(path))
+    daemon.run(path)
 
 
 @gateway.command()

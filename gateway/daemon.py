@@ -1,212 +1,159 @@
 """The whole gateway: opens what it needs, runs three threads, and ends in the right order."""
 
 import fcntl
-import json
 import logging
-import secrets
+import os
+import resource
+import select
 import signal
-import threading
+import sys
 import time
-from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
-from gateway import admin, metrics, sections
-from gateway.clock import SystemClock
-from gateway.decode import Decoder, Limits
-from gateway.endpoint import Endpoint
-from gateway.message import Done
-from gateway.metrics import Running
-from gateway.mqtt import Connection
-from gateway.net import Net
-from gateway.parts import Identity, Parts, Tally
-from gateway.quiet import Policy, QuietDevices
+from gateway import admin, assembly, logs, metrics, sections, threads
+from gateway.admin import reasons
+from gateway.assembly import Gateway
+from gateway.live import Live, read
+from gateway.metrics import Running, beats
+from gateway.notify import Notifier, Watchdog, supervisor
 from gateway.sections import Config
-from gateway.spool import Spool
-from gateway.spooling import Spooling
-from gateway.uplink import Uplink
-from gateway.wire import Binding, Topics
-from schemas.config import read_secret
+from gateway.threads import Crash
+from gateway.wake import Wake
 from schemas.failure import BadConfig, Failure, RetryLater, Unavailable
-from schemas.registry import Registry, SchemaIds
 
 _log = logging.getLogger("tidegate.daemon")
-_REGISTRY_TIMEOUT_S = 2.0
-# A device silent for longer than this is not followed any more after a restart.
-_REMEMBERED_MS = 30 * 86_400_000
-# Net, uplink and spool end one after the other; together they stay below the 15 s of a SIGTERM.
-_NET_END_S = 4.5
-_UPLINK_END_S = 9.0
-_SPOOL_END_S = 1.0
+_TURN_S = 1.0
+_BUSY_TURN_S = 0.05
 
 
-class Crash(NamedTuple):
-    """An error that no part expected; the process must end and start again."""
-
-    thread: str
-    error: BaseException
-
-
-def run(config: Config, config_version: str) -> None:
-    """Run until SIGTERM or SIGINT, then end in order.
+def run(path: Path) -> None:
+    """Run until SIGTERM or SIGINT, then end in order; SIGHUP reads the configuration again.
 
     Raises:
         RetryLater: another gateway has the data folder.
         BadConfig, Unavailable: it cannot start.
         Failure: a thread failed; what was acknowledged is on disk.
     """
+    force = read(path)
+    config = force.config
+    logs.write_to(sys.stderr, config.log.format, config.log.level)
+    _confine()
     folder = Path(config.gateway.data_dir)
     lock = _locked(folder)
-    wake = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: wake.set())
-    crashes: list[Crash] = []
-    running, threads = _build(config, config_version, folder)
-    server = _serve(config, running)
-    for thread in threads:
-        thread.start(crashes, wake)
-    _log.info("gateway %s started, admin at %s", config.gateway.id, config.admin.listen or "-")
-    wake.wait()
-    if not crashes:
-        _end(threads)
+    signals = _Signals()
+    gateway = assembly.build(config, force.version, folder)
+    server = _serve(config, gateway.running)
+    for worker in gateway.workers:
+        worker.start(signals.crashed)
+    told = {"fields": {"gateway": config.gateway.id, "config": force.version}}
+    admin_at = config.admin.listen or "-"
+    _log.info("gateway %s started, admin at %s", config.gateway.id, admin_at, extra=told)
+    _Watch(signals, gateway, Live(path, force, gateway)).keep()
+    if not signals.crashes:
+        threads.end(gateway.workers)
     if server is not None:
         server.shutdown()
     lock.close()
-    if crashes:
-        name, error = crashes[0]
+    if signals.crashes:
+        name, error = signals.crashes[0]
         raise Failure(f"the {name} thread failed: {type(error).__name__}: {error}") from error
-    level = running.spooling.level
-    _log.info("gateway %s stopped, %d messages in the spool", config.gateway.id, level.messages)
+    left = gateway.running.spooling.level.messages
+    _log.info("gateway %s stopped, %d messages in the spool", config.gateway.id, left, extra=told)
 
 
-class _Thread:
-    """A thread whose failure ends the process: paho would go on with a dead network thread."""
+class _Signals:
+    """What asks for the main thread's attention: signals, and threads that failed."""
 
-    def __init__(
-        self, name: str, work: Callable[[], None], stop: Callable[[], None], end_s: float
-    ) -> None:
-        self._name = name
-        self._work = work
-        self.stop = stop
-        self.end_s = end_s
-        self.thread: threading.Thread | None = None
+    def __init__(self) -> None:
+        self._wake = Wake()
+        self.ending = False
+        self.hangup = False
+        self.crashes: list[Crash] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._hangup)
 
-    def start(self, crashes: list[Crash], wake: threading.Event) -> None:
-        def guarded() -> None:
-            try:
-                self._work()
-            except Exception as error:  # noqa: BLE001 - the thread's top: nothing above would tell
-                crashes.append(Crash(self._name, error))
-                wake.set()
+    def crashed(self, crash: Crash) -> None:
+        """Take in a failed thread; for any thread."""
+        self.crashes.append(crash)
+        self._wake.set()
 
-        self.thread = threading.Thread(target=guarded, name=self._name, daemon=True)
-        self.thread.start()
+    def wait(self, seconds: float) -> bool:
+        """Wait for any of it, at most so long; return whether the process goes on."""
+        if select.select([self._wake], [], [], seconds)[0]:
+            self._wake.clear()
+        return not (self.ending or self.crashes)
 
-    def end(self) -> None:
-        self.stop()
-        if self.thread is not None:
-            self.thread.join(self.end_s)
+    # A lock of Python's could be held by the very thread that the handler interrupts, so these
+    # set plain values and write to a pipe.
 
+    def _end(self, *_: object) -> None:
+        self.ending = True
+        self._wake.set()
 
-def _end(threads: list[_Thread]) -> None:
-    """Stop reading, then sending, then the spool, so that each leaves the next nothing undone."""
-    begun = time.monotonic()
-    for thread in threads:
-        thread.end()
-    _log.debug("stopped in %.1f s", time.monotonic() - begun)
+    def _hangup(self, *_: object) -> None:
+        self.hangup = True
+        self._wake.set()
 
 
-def _build(config: Config, version: str, folder: Path) -> tuple[Running, list[_Thread]]:
-    epoch = secrets.randbits(63)
-    clock = SystemClock()
-    connection = _connection(config, folder)
+class _Watch:
+    """The main thread's round: reloading, the clock, certificates, and what systemd is told."""
 
-    def on_done(done: Done) -> None:
-        net.on_done(done)
+    def __init__(self, signals: _Signals, gateway: Gateway, live: Live) -> None:
+        asked = supervisor(os.environ, os.getpid())
+        self._signals = signals
+        self._running = gateway.running
+        self._live = live
+        self._notifier = Notifier(asked.address)
+        self._watchdog = Watchdog(asked.watchdog_s)
+        self._is_ready = False
 
-    spooling = Spooling(
-        lambda: Spool(folder / "spool.db", config.spool.quota, epoch),
-        on_done,
-        devices_heard_after=time.time_ns() // 1_000_000 - _REMEMBERED_MS,
-    )
-    net = Net(connection, spooling, clock.synced)
-    parts = _parts(config, folder, spooling, Identity(config.gateway.id, epoch, version), clock)
-    uplink = Uplink(parts, sections.producer_settings(config.kafka))
-    running = Running(connection, net, spooling, uplink, config.spool.quota, clock.synced)
-    return running, [
-        _Thread("net", net.run, net.stop, _NET_END_S),
-        _Thread("uplink", uplink.run, uplink.stop, _UPLINK_END_S),
-        _Thread("spool", spooling.run, spooling.stop, _SPOOL_END_S),
-    ]
+    def keep(self) -> None:
+        """Go round until the process has to end."""
+        while self._signals.wait(_BUSY_TURN_S if self._live.busy else _TURN_S):
+            self._turn(time.monotonic())
+        self._notifier.stopping()
 
+    def _turn(self, now_s: float) -> None:
+        if self._signals.hangup and not self._live.busy:
+            self._signals.hangup = False
+            self._notifier.reloading(time.monotonic_ns() // 1000)
+            self._is_ready = False
+            self._live.hangup()
+        self._live.turn(now_s)
+        wall_ms = time.time_ns() // 1_000_000
+        self._running.upkeep.look(wall_ms, time.monotonic_ns() // 1_000_000)
+        if not self._is_ready and self._running.uplink.serving and not self._live.busy:
+            self._is_ready = True
+            self._notifier.ready()
+        if self._watchdog.earned(now_s, beats(self._running)):
+            self._notifier.alive()
+            self._notifier.status(self._status())
 
-def _parts(
-    config: Config, folder: Path, spooling: Spooling, identity: Identity, clock: SystemClock
-) -> Parts:
-    prefix = config.kafka.topic_prefix
-    topics = Topics(f"{prefix}readings", f"{prefix}dead-letters")
-    registry = Registry(config.registry.url, timeout_s=_REGISTRY_TIMEOUT_S)
-    markers = config.markers
-    return Parts(
-        spooling,
-        Binding(SchemaIds(folder / "schema-ids.json", registry), topics),
-        topics,
-        identity,
-        Decoder(
-            config.gateway.id,
-            sections.routes(config),
-            Limits(config.limits.payload, config.limits.magnitude),
-        ),
-        QuietDevices(Policy(markers.min_quiet, markers.limit, markers.max_devices)),
-        clock.synced,
-        Tally(),
-    )
+    def _status(self) -> str:
+        found = reasons(self._running, self._live.config.spool.high_water)
+        waiting = f"{self._running.spooling.level.messages} messages in the spool"
+        return "; ".join([*(found or ["ready"]), waiting])
 
 
-def _connection(config: Config, folder: Path) -> Connection:
-    mqtt = config.mqtt
-    host, port = sections.broker(mqtt)
-    endpoint = Endpoint(
-        host,
-        port,
-        mqtt.client_id or f"tidegate-{config.gateway.id}",
-        mqtt.keepalive // 1000,
-        min(mqtt.session_expiry // 1000, 0xFFFFFFFF),
-        mqtt.receive_maximum,
-        mqtt.username or None,
-        read_secret(mqtt.password_file) if mqtt.password_file else None,
-        sections.mqtt_tls(mqtt),
-    )
-    filters = list(dict.fromkeys(route.mqtt_filter for route in sections.routes(config)))
-    stale = _swap_filters(folder / "subscriptions.json", filters)
-    try:
-        return Connection(endpoint, filters, stale=stale)
-    except OSError as error:
-        raise BadConfig(f"[mqtt] certificates: {error}") from error
-
-
-def _swap_filters(path: Path, filters: list[str]) -> list[str]:
-    """Remember what is subscribed to; return what a former configuration was and this is not.
-
-    The broker keeps subscriptions with the session, so those would go on bringing messages.
-    """
-    try:
-        former = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        former = []
-    path.write_text(json.dumps(sorted({*former, *filters})), "utf-8")
-    return [topic for topic in former if topic not in filters]
+def _confine() -> None:
+    """Leave files to this user alone, and no memory, with its secrets, in a core file."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _locked(folder: Path) -> IO[str]:
-    """Take the data folder for this process.
+    """Take the data folder for this process, and keep it from others.
 
     Raises:
         RetryLater, BadConfig
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(0o700)
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise BadConfig(f"[gateway] data_dir {folder}: {error.strerror}") from error

@@ -35,6 +35,10 @@ class Watched:
             self._known = now
         return settled
 
+    def differ(self) -> bool:
+        """Return whether any is another than is known, settled or not."""
+        return self._stamps() != self._known
+
     def _stamps(self) -> tuple[_Stamp | None, ...]:
         return tuple(map(_stamp, self._paths))
 

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.mqtt import Connection
 from gateway.net import Net
 from gateway.spooling import Spooling
+from gateway.upkeep import Upkeep
 from gateway.uplink import Uplink
 
 _COUNTERS = {
@@ -21,12 +22,15 @@ _COUNTERS = {
     "tidegate_mqtt_messages_acknowledged_total": "MQTT messages acknowledged, being on disk.",
     "tidegate_mqtt_stale_acks_total": "Acknowledgements withheld as their connection was gone.",
     "tidegate_mqtt_connects_total": "Connections made to the MQTT broker.",
+    "tidegate_mqtt_duplicates_total": "Redeliveries proven to be on disk already, not kept twice.",
     "tidegate_buffer_commits_total": "Commits of the spool, an fsync each.",
     "tidegate_buffer_damaged_rows_total": "Spool rows with a bad checksum, kept as files.",
     "tidegate_buffer_set_aside_total": "Spool databases set aside as unreadable: possible loss.",
     "tidegate_gateway_messages_delivered_total": "Messages Kafka has, as readings or dead letters.",
     "tidegate_gateway_markers_total": "Markers made for quiet devices.",
     "tidegate_kafka_rewinds_total": "Times the uplink went back to the cursor.",
+    "tidegate_gateway_clock_steps_total": "Times the system's clock was set while this ran.",
+    "tidegate_gateway_messages_restamped_total": "Messages sent with their true time of receipt.",
 }
 _GAUGES = {
     "tidegate_buffer_messages": "Messages in the spool.",
@@ -41,7 +45,25 @@ _REJECTED = "tidegate_gateway_messages_rejected_total"
 _CONNECTED = "tidegate_connected"
 _BUILD = "tidegate_build_info"
 _DELAY = "tidegate_kafka_delivery_seconds"
-NAMES = (*_COUNTERS, *_GAUGES, _REJECTED, _CONNECTED, _BUILD, _DELAY)
+_CONFIG = "tidegate_config_info"
+_RELOADS = "tidegate_config_reloads_total"
+_EXPIRY = "tidegate_certificate_expiry_timestamp_seconds"
+_IDLE = "tidegate_gateway_thread_idle_seconds"
+# As every Prometheus client names them, so that existing dashboards show them.
+_PROCESS = (
+    "process_virtual_memory_bytes",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_cpu_seconds_total",
+    "process_open_fds",
+    "process_max_fds",
+)
+NAMES = (
+    *_COUNTERS,
+    *_GAUGES,
+    *_PROCESS,
+    *(_REJECTED, _CONNECTED, _BUILD, _DELAY, _CONFIG, _RELOADS, _EXPIRY, _IDLE),
+)
 
 
 def package_version() -> str:
@@ -63,6 +85,7 @@ class Running:
         uplink: Uplink,
         quota: int,
         synced: Callable[[], bool],
+        upkeep: Upkeep,
     ) -> None:
         self.connection = connection
         self.net = net
@@ -70,6 +93,16 @@ class Running:
         self.uplink = uplink
         self.quota = quota
         self.synced = synced
+        self.upkeep = upkeep
+
+
+def beats(running: Running) -> dict[str, float]:
+    """Return when each thread began its last turn, on the monotonic clock."""
+    return {
+        "net": running.net.beat_s,
+        "spool": running.spooling.beat_s,
+        "uplink": running.uplink.tally.beat_s,
+    }
 
 
 class GatewayMetrics(Collector):
@@ -89,6 +122,7 @@ class GatewayMetrics(Collector):
         connected.add_metric(["mqtt"], float(self._r.connection.connected))
         connected.add_metric(["kafka"], float(self._r.uplink.tally.reachable))
         yield connected
+        yield from self._upkeep()
         build = GaugeMetricFamily(_BUILD, "The running version.", labels=["version"])
         build.add_metric([package_version()], 1.0)
         yield build
@@ -100,12 +134,15 @@ class GatewayMetrics(Collector):
             r.net.acked - r.connection.stale_acks,
             r.connection.stale_acks,
             r.connection.connects,
+            r.net.duplicates,
             level.commits,
             level.damaged,
             level.set_aside,
             tally.delivered,
             tally.markers,
             tally.rewinds,
+            r.upkeep.steps.count,
+            r.upkeep.stamps.restamped,
         )
         return dict(zip(_COUNTERS, map(float, values), strict=True))
 
@@ -123,6 +160,28 @@ class GatewayMetrics(Collector):
         )
         return dict(zip(_GAUGES, map(float, values), strict=True))
 
+    def _upkeep(self) -> Iterator[Metric]:
+        upkeep = self._r.upkeep
+        info = GaugeMetricFamily(_CONFIG, "The configuration in force.", labels=["version"])
+        info.add_metric([upkeep.version], 1.0)
+        yield info
+        reloads = CounterMetricFamily(
+            _RELOADS, "Configurations, and replaced secrets.", labels=["what", "result"]
+        )
+        for (what, result), count in dict(upkeep.reloads).items():
+            reloads.add_metric([what, result], float(count))
+        yield reloads
+        expiry = GaugeMetricFamily(_EXPIRY, "End of our own certificate.", labels=["side"])
+        for side in upkeep.expiries:
+            if side.not_after is not None:
+                expiry.add_metric([side.side], float(side.not_after))
+        yield expiry
+        idle = GaugeMetricFamily(_IDLE, "Time since a thread's last turn.", labels=["thread"])
+        now_s = time.monotonic()
+        for name, beat_s in beats(self._r).items():
+            idle.add_metric([name], max(now_s - beat_s, 0.0))
+        yield idle
+
     def _rejected(self) -> Metric:
         family = CounterMetricFamily(_REJECTED, "Messages dead-lettered.", labels=["reason"])
         for reason, count in dict(self._r.uplink.tally.dead).items():
@@ -134,6 +193,7 @@ def registry(running: Running) -> CollectorRegistry:
     """Return the gateway's own registry, and let the uplink's delays count in it."""
     made = CollectorRegistry(auto_describe=False)
     made.register(GatewayMetrics(running))
+    ProcessCollector(registry=made)
     delay = Histogram(
         _DELAY,
         "From receipt to Kafka's acknowledgement, of a batch's first message.",

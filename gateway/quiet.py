@@ -82,6 +82,10 @@ class QuietDevices:
     def __len__(self) -> int:
         return len(self._devices)
 
+    def adopt(self, policy: Policy) -> None:
+        """Follow another policy from the next marker on; what was learned stays."""
+        self._policy = policy
+
     def restore(self, devices: Iterable[Snapshot], now_ms: int) -> None:
         """Take over what the last process knew; each device gets a full quiet time from now."""
         for d in devices:

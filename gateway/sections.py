@@ -171,7 +171,8 @@ def mqtt_tls(mqtt: MqttSection) -> Callable[[], ssl.SSLContext] | None:
         made = ssl.create_default_context(cafile=ca)
         made.minimum_version = ssl.TLSVersion.TLSv1_2
         if cert is not None:
-            made.load_cert_chain(cert, key)
+            # Without a password of its own OpenSSL would ask for one, on a terminal.
+            made.load_cert_chain(cert, key, password="")
         return made
 
     return context
@@ -188,6 +189,17 @@ def kafka_files(section: KafkaSection) -> list[Path]:
     table = section.librdkafka
     secrets = [secret_path(str(value)) for key, value in table.items() if key.endswith("_file")]
     return [*secrets, *(Path(str(table[key])) for key in _LOCATIONS if key in table)]
+
+
+def own_certificates(config: Config) -> tuple[Path | None, Path | None]:
+    """Return the files of our own certificates towards MQTT and towards Kafka."""
+    table = config.kafka.librdkafka
+    kafkas = table.get("ssl.certificate.location")
+    in_file = table.get("ssl.certificate.pem_file")
+    return (
+        _located(config.mqtt.cert_file),
+        Path(str(kafkas)) if kafkas else _located(str(in_file or "")),
+    )
 
 
 def producer_settings(section: KafkaSection) -> dict[str, Scalar]:

@@ -2,13 +2,17 @@
 
 import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from gateway import admin
+from gateway.clock import SystemClock
 from gateway.message import Level
 from gateway.metrics import NAMES, registry
 from gateway.parts import Tally
+from gateway.stamps import Stamps
+from gateway.upkeep import Upkeep
 
 
 def running(**over: Any) -> Any:
@@ -20,13 +24,21 @@ def running(**over: Any) -> Any:
         "connection": SimpleNamespace(
             connected=True, subscribed=True, cause="", stale_acks=1, connects=2
         ),
-        "net": SimpleNamespace(received=10, acked=9, beat_s=now),
+        "net": SimpleNamespace(received=10, acked=9, duplicates=4, beat_s=now),
         "spooling": SimpleNamespace(level=Level(5, 100, 1000, False, 4, 0, 0), beat_s=now),
         "uplink": SimpleNamespace(tally=tally, cause="", devices=7),
         "quota": 1000,
         "synced": lambda: True,
+        "upkeep": upkeep(),
     }
     return SimpleNamespace(**{**parts, **over})
+
+
+def upkeep() -> Upkeep:
+    made = Upkeep(SystemClock(), Stamps(Path("none"), 1, "b"), "12ab")
+    made.expiries[0].renewed(1_790_000_000)
+    made.reloads["config", "ok"] += 2
+    return made
 
 
 def get(path: str, parts: Any) -> tuple[int, Any]:
@@ -84,10 +96,14 @@ def test_the_metrics_are_the_closed_list_without_device_labels() -> None:
     assert {n for n in kinds if not n.endswith("_created")} == set(NAMES)
     assert 'tidegate_gateway_messages_rejected_total{reason="BAD_JSON"} 3.0' in text
     assert "tidegate_mqtt_messages_acknowledged_total 8.0" in text
+    assert 'tidegate_config_reloads_total{result="ok",what="config"} 2.0' in text
+    assert 'tidegate_config_info{version="12ab"} 1.0' in text
+    assert 'tidegate_certificate_expiry_timestamp_seconds{side="mqtt"} 1.79e+09' in text
+    assert 'side="kafka"} 1.79e+09' not in text, "no certificate, no end"
     labels = {
         part.split("=")[0]
         for line in text.splitlines()
         if "{" in line
         for part in line.split("{")[1].split(",")
     }
-    assert labels <= {"reason", "side", "version", "le"}
+    assert labels <= {"reason", "side", "version", "le", "what", "result", "thread"}

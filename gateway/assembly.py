@@ -1,0 +1,208 @@
+"""What a configuration is made into: the running parts, and what takes their place later."""
+
+import json
+import secrets
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gateway import logs, sections
+from gateway.clock import SystemClock
+from gateway.decode import Decoder, Limits
+from gateway.endpoint import Endpoint
+from gateway.message import Done
+from gateway.metrics import Running
+from gateway.mqtt import Connection
+from gateway.net import Net
+from gateway.parts import Identity, Parts, Tally
+from gateway.quiet import Policy, QuietDevices
+from gateway.routes import Route
+from gateway.sections import Config
+from gateway.spool import Spool
+from gateway.spooling import Spooling
+from gateway.stamps import Stamps, boot_id
+from gateway.threads import Worker
+from gateway.upkeep import Upkeep
+from gateway.uplink import Uplink
+from gateway.wire import Binding, Topics
+from schemas.config import read_secret
+from schemas.failure import BadConfig
+from schemas.registry import Registry, SchemaIds
+
+_REGISTRY_TIMEOUT_S = 2.0
+# A device silent for longer than this is not followed any more after a restart.
+_REMEMBERED_MS = 30 * 86_400_000
+# Net, uplink and spool end one after the other; together they stay below the 15 s of a SIGTERM.
+_NET_END_S = 4.5
+_UPLINK_END_S = 9.0
+_SPOOL_END_S = 1.0
+
+
+class Outfit(NamedTuple):
+    """What a configuration means for the two connections, with secrets and certificates read."""
+
+    endpoint: Endpoint
+    filters: list[str]
+    producer: dict[str, Any]
+
+
+class Gateway(NamedTuple):
+    """Everything that runs, and what outlives a change of the configuration."""
+
+    running: Running
+    parts: Parts
+    outfit: Outfit
+    workers: list[Worker]
+
+
+def build(config: Config, version: str, folder: Path) -> Gateway:
+    """Make the parts, without starting anything.
+
+    Raises:
+        BadConfig: a secret or a certificate cannot be used.
+    """
+    epoch = secrets.randbits(63)
+    clock = SystemClock()
+    stamps = Stamps(folder / "clock.json", epoch, boot_id())
+    stamps.begin(synced=clock.synced())
+    outfit = equip(config)
+    stale = remember_filters(folder, outfit.filters)
+    connection = Connection(outfit.endpoint, outfit.filters, stale=stale)
+
+    def on_done(done: Done) -> None:
+        net.on_done(done)
+
+    spooling = Spooling(
+        lambda: Spool(folder / "spool.db", config.spool.quota, epoch),
+        on_done,
+        devices_heard_after=time.time_ns() // 1_000_000 - _REMEMBERED_MS,
+    )
+    net = Net(connection, spooling, clock.synced)
+    first = Parts(
+        spooling,
+        _binding(config, folder),
+        _topics(config),
+        Identity(config.gateway.id, epoch, version),
+        _decoder(config, []),
+        QuietDevices(quiet_policy(config)),
+        clock.synced,
+        Tally(),
+        stamps.right,
+    )
+    uplink = Uplink(first, outfit.producer, _hold(config, stamps))
+    upkeep = Upkeep(clock, stamps, version)
+    running = Running(connection, net, spooling, uplink, config.spool.quota, clock.synced, upkeep)
+    return Gateway(
+        running,
+        first,
+        outfit,
+        [
+            Worker("net", net.run, net.stop, _NET_END_S),
+            Worker("uplink", uplink.run, uplink.stop, _UPLINK_END_S),
+            Worker("spool", spooling.run, spooling.stop, _SPOOL_END_S),
+        ],
+    )
+
+
+def equip(config: Config) -> Outfit:
+    """Read what the connections need besides the configuration itself.
+
+    Raises:
+        BadConfig: a secret or a certificate cannot be used; nothing was changed by trying.
+    """
+    filters = list(dict.fromkeys(route.mqtt_filter for route in sections.routes(config)))
+    producer = sections.producer_settings(config.kafka)
+    for key in config.kafka.librdkafka:
+        if key.endswith("_file"):
+            logs.hide(str(producer[key.removesuffix("_file")]))
+    return Outfit(_endpoint(config), filters, producer)
+
+
+def parts(
+    config: Config, version: str, folder: Path, former: Parts, fallback: list[Route]
+) -> Parts:
+    """Return what sessions share under another configuration.
+
+    Args:
+        config: the other configuration.
+        version: what to call it in dead letters.
+        folder: the gateway's data.
+        former: what it takes the place of; the spool, devices and counts go on.
+        fallback: routes for what no route of the configuration fits.
+    """
+    return former._replace(
+        binding=_binding(config, folder),
+        topics=_topics(config),
+        identity=former.identity._replace(config_version=version),
+        decoder=_decoder(config, fallback),
+    )
+
+
+def quiet_policy(config: Config) -> Policy:
+    """Return when markers come."""
+    markers = config.markers
+    return Policy(markers.min_quiet, markers.limit, markers.max_devices)
+
+
+def remember_filters(folder: Path, filters: list[str]) -> list[str]:
+    """Remember what is subscribed to; return what a former configuration was and this is not.
+
+    The broker keeps subscriptions with the session, so those would go on bringing messages.
+    """
+    path = folder / "subscriptions.json"
+    try:
+        former = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        former = []
+    path.write_text(json.dumps(sorted({*former, *filters})), "utf-8")
+    return [topic for topic in former if topic not in filters]
+
+
+def _binding(config: Config, folder: Path) -> Binding:
+    registry = Registry(config.registry.url, timeout_s=_REGISTRY_TIMEOUT_S)
+    return Binding(SchemaIds(folder / "schema-ids.json", registry), _topics(config))
+
+
+def _topics(config: Config) -> Topics:
+    prefix = config.kafka.topic_prefix
+    return Topics(f"{prefix}readings", f"{prefix}dead-letters")
+
+
+def _decoder(config: Config, fallback: list[Route]) -> Decoder:
+    limits = Limits(config.limits.payload, config.limits.magnitude)
+    return Decoder(config.gateway.id, [*sections.routes(config), *fallback], limits)
+
+
+def _hold(config: Config, stamps: Stamps) -> Callable[[], bool]:
+    until_s = time.monotonic() + config.clock.wait / 1000
+    return lambda: not stamps.settled and time.monotonic() < until_s
+
+
+def _endpoint(config: Config) -> Endpoint:
+    mqtt = config.mqtt
+    host, port = sections.broker(mqtt)
+    return Endpoint(
+        host,
+        port,
+        mqtt.client_id or f"tidegate-{config.gateway.id}",
+        mqtt.keepalive // 1000,
+        min(mqtt.session_expiry // 1000, 0xFFFFFFFF),
+        mqtt.receive_maximum,
+        mqtt.username or None,
+        logs.hide(read_secret(mqtt.password_file)) if mqtt.password_file else None,
+        _tls(config),
+    )
+
+
+def _tls(config: Config) -> Callable[[], ssl.SSLContext] | None:
+    """Return the way to the context, made here already so that bad certificates show at once."""
+    make = sections.mqtt_tls(config.mqtt)
+    if make is None:
+        return None
+    try:
+        made = make()
+    except OSError as error:
+        raise BadConfig(f"[mqtt] certificates: {error}") from error
+    return lambda: made
