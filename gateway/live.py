@@ -28,11 +28,13 @@ from gateway.routes import Route
 from gateway.sections import Config
 from gateway.upkeep import What
 from gateway.uplink import Turn
-from schemas.config import ConfigError
+from schemas.config import Complaint, ConfigError, told
 from schemas.failure import BadConfig
+from schemas.toml_lines import key_lines
 
 _log = logging.getLogger("tidegate.daemon")
-_LOOK_EVERY_S = 10.0
+_LOOK_EVERY_S = 5.0
+_NEEDS_RESTART = "cannot change while it runs; start the gateway again for it"
 
 
 class Force(NamedTuple):
@@ -82,9 +84,7 @@ class Live:
         try:
             force = read(self._path)
             found = changes(self.config, force.config)
-            fixed = [change.name for change in found if change.how == "restart"]
-            if fixed:
-                raise ConfigError([f"{name}: cannot change without a restart" for name in fixed])
+            _refuse_fixed(self._path, found)
             outfit = _tried(force.config)
             assembly.remember_filters(Path(force.config.gateway.data_dir), outfit.filters)
         except (BadConfig, OSError) as error:
@@ -176,6 +176,20 @@ class Live:
         for line in str(error).splitlines():
             _log.error("not taken over: %s", line, extra={"fields": fields})
         _log.error("everything stays as it was", extra={"fields": fields})
+
+
+def _refuse_fixed(path: Path, found: list[Change]) -> None:
+    """Refuse what cannot change now.
+
+    Raises:
+        ConfigError
+    """
+    fixed = [change for change in found if change.how == "restart"]
+    if fixed:
+        lines = key_lines(path.read_text("utf-8"))
+        raise ConfigError(
+            [told(Complaint(c.key, _NEEDS_RESTART), str(path), lines, {}) for c in fixed]
+        )
 
 
 def _tried(wanted: Config) -> Outfit:
