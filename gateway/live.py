@@ -6,7 +6,7 @@ if one thing is wrong, or needs a restart, everything stays as it was. Then, in 
 1. the uplink goes on with the new routes, and with the old ones behind them for what they alone
    fit, at the end of a batch and with its producer, unless that needs other settings;
 2. the connection subscribes to what is new, and then ends what is not wanted any more;
-3. once that is confirmed and the spool was empty once, the old routes go.
+3. once that is confirmed and Kafka has all that came before, the old routes go.
 
 So a message that was acknowledged under an old route becomes a reading by it. No session is lost,
 and a new MQTT connection is made only where one is needed.
@@ -14,6 +14,7 @@ and a new MQTT connection is made only where one is needed.
 
 import logging
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +34,9 @@ from schemas.failure import BadConfig
 from schemas.toml_lines import key_lines
 
 _log = logging.getLogger("tidegate.daemon")
-_LOOK_EVERY_S = 5.0
+_LOOK_EVERY_S = 3.0
+# The spool's level is as of some moment before; by then it is from behind the last confirmation.
+_LEVEL_S = 1.0
 _NEEDS_RESTART = "cannot change while it runs; start the gateway again for it"
 
 
@@ -42,6 +45,13 @@ class Force(NamedTuple):
 
     config: Config
     version: str
+
+
+class Settled(NamedTuple):
+    """When the broker had confirmed the present filters, on both clocks."""
+
+    mono_s: float
+    wall_ms: int
 
 
 def read(path: Path) -> Force:
@@ -65,6 +75,7 @@ class Live:
         self._upkeep = gateway.running.upkeep
         self._outfit = gateway.outfit
         self._fallback: list[Route] = []
+        self._settled: Settled | None = None
         self._then: Callable[[], None] | None = None
         self._look_at_s = 0.0
         self._watch()
@@ -97,7 +108,7 @@ class Live:
         if self._then is not None and self._running.uplink.settled:
             then, self._then = self._then, None
             then()
-        elif self._fallback and self._is_over():
+        elif self._fallback and self._is_over(now_s):
             self._fallback = []
             self._change(anew=False)
         if now_s >= self._look_at_s:
@@ -111,6 +122,7 @@ class Live:
         former = [*sections.routes(self.config), *self._fallback]
         templates = {route.topic for route in force.config.routes}
         self._fallback = [route for route in former if route.template not in templates]
+        self._settled = None
         self._now, self._outfit = force, outfit
         self._parts.quiet.adopt(assembly.quiet_policy(self.config))
         self._change(anew=self._kafka_files.differ())
@@ -131,9 +143,16 @@ class Live:
         self._parts = assembly.parts(*self._now, folder, self._parts, self._fallback)
         self._running.uplink.change(Turn(self._parts, self._outfit.producer, anew))
 
-    def _is_over(self) -> bool:
-        """Return whether all that came by old filters has been taken from the spool."""
-        return self._running.connection.settled and self._running.spooling.drained()
+    def _is_over(self, now_s: float) -> bool:
+        """Return whether all that came by old filters has left the spool."""
+        if not self._running.connection.settled:
+            self._settled = None
+        elif self._settled is None:
+            self._settled = Settled(now_s, time.time_ns() // 1_000_000)
+        elif now_s - self._settled.mono_s > _LEVEL_S:
+            oldest_ts = self._running.spooling.level.oldest_ts
+            return oldest_ts is None or oldest_ts > self._settled.wall_ms
+        return False
 
     def _renew(self, what: What) -> None:
         """Use replaced certificates and secrets: MQTT at its next connection, Kafka at once."""

@@ -227,6 +227,8 @@ class Connection:
         if order.endpoint != self._endpoint:
             self._endpoint, self._renew = order.endpoint, True
             self._trouble.about(order.endpoint.name)
+            # What was refused before may be let in now.
+            self._attempt, self._try_at = 0, 0.0
         added = self._wants.adopt(order.filters)
         if order.reconnect:
             self.restart()

@@ -1,12 +1,12 @@
 """MQTT over TLS with client certificates, against a real mosquitto."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from edge_rig import wait_for
+from edge_tls import TlsMosquitto, authority, certificate
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -19,45 +19,13 @@ from gateway.sections import MqttSection, broker, mqtt_tls
 pytestmark = pytest.mark.stack
 
 
-def openssl(folder: Path, *words: str) -> None:
-    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-
-def certificate(folder: Path, name: str, subject: str, extension: str) -> None:
-    (folder / "ext").write_text(extension)
-    openssl(
-        folder,
-        *f"req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj {subject}".split(),
-    )
-    openssl(
-        folder,
-        *f"x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2".split(),
-        *f"-extfile ext -out {name}.crt".split(),
-    )
-
-
-class TlsMosquitto(Mosquitto):
-    """A broker that asks for a client certificate."""
-
-    def start(self) -> None:
-        folder = self._config.parent
-        extra = [f"cafile {folder}/ca.crt", f"certfile {folder}/server.crt"]
-        extra += [f"keyfile {folder}/server.key", "require_certificate true"]
-        head, rest = self._config.read_text().split("\n", 1)
-        self._config.write_text("\n".join([head, *extra, rest]))
-        super().start()
-
-
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
     if binary() is None or shutil.which("openssl") is None:
         pytest.skip("no mosquitto or no openssl")
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=ca"
-    openssl(tmp_path, *words.split())
+    authority(tmp_path)
     certificate(tmp_path, "server", "/CN=localhost", "subjectAltName=DNS:localhost")
     certificate(tmp_path, "client", "/CN=gw", "extendedKeyUsage=clientAuth")
-    for key in tmp_path.glob("*.key"):
-        key.chmod(0o644)
     return tmp_path
 
 
@@ -121,3 +89,15 @@ def test_a_wrong_name_or_no_certificate_does_not_connect(
     bare = connection(certificates, server, "localhost", cert=False)
     wait_for("a refusal", lambda: bare.take(0.05, synced=True) or bare.cause)
     assert not bare.connected
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_broker_whose_certificate_has_ended_is_not_connected_to(certificates: Path) -> None:
+    certificate(certificates, "server", "/CN=localhost", "subjectAltName=DNS:localhost", days=0)
+    running = TlsMosquitto(certificates)
+    try:
+        link = connection(certificates, running, "localhost")
+        wait_for("a refusal", lambda: link.take(0.05, synced=True) or link.cause)
+        assert "certificate has expired" in link.cause
+    finally:
+        running.stop()
