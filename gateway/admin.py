@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from gateway.metrics import Running, package_version
+from gateway.metrics import Running, beats, package_version
 from gateway.sections import Address
 
 _STUCK_S = 60.0
@@ -46,12 +46,7 @@ def reasons(running: Running, high_water: float) -> list[str]:
 
 def stuck(running: Running, now_s: float) -> list[str]:
     """Return the threads that have not made a turn for a minute."""
-    beats = {
-        "net": running.net.beat_s,
-        "spool": running.spooling.beat_s,
-        "uplink": running.uplink.tally.beat_s,
-    }
-    return [name for name, beat in beats.items() if now_s - beat > _STUCK_S]
+    return [name for name, beat_s in beats(running).items() if now_s - beat_s > _STUCK_S]
 
 
 def answer(path: str, running: Running, metrics: CollectorRegistry, high_water: float) -> Answer:

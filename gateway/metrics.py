@@ -97,9 +97,12 @@ class Running:
 
 
 def beats(running: Running) -> dict[str, float]:
-    """Return when each thread began its last turn, on the monotonic clock."""
+    """Return when each thread began its last turn, on the monotonic clock.
+
+    One that has to wait for a name's look-up is ahead of the clock, see ``pacing.LOOKUP_S``.
+    """
     return {
-        "net": running.net.beat_s,
+        "net": max(running.net.beat_s, running.connection.dialing_until_s),
         "spool": running.spooling.beat_s,
         "uplink": running.uplink.tally.beat_s,
     }

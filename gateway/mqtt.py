@@ -23,7 +23,7 @@ from gateway import endpoint as ends
 from gateway.clock import Steady
 from gateway.endpoint import Endpoint
 from gateway.message import MQTT_5, UNSYNCED, Arrivals, Chunk
-from gateway.pacing import Trouble, backoff_s
+from gateway.pacing import LOOKUP_S, Trouble, backoff_s
 from gateway.receiver import Receiver, Stamp
 from gateway.subscriptions import Subscriptions
 from gateway.wake import Wake
@@ -76,6 +76,7 @@ class Connection:
         self.subscribed = False
         self.stale_acks = 0
         self.connects = 0
+        self.dialing_until_s = 0.0
         self._client = self._new_client()
 
     @property
@@ -187,7 +188,11 @@ class Connection:
             self._client = self._new_client()
             self._renew = False
         self._answered = False
-        ends.dial(self._client, self._endpoint, self._version)
+        self.dialing_until_s = time.monotonic() + LOOKUP_S
+        try:
+            ends.dial(self._client, self._endpoint, self._version)
+        finally:
+            self.dialing_until_s = 0.0
 
     def _read(self, flags: int) -> None:
         if self._version == MQTTProtocolVersion.MQTTv5:

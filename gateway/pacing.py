@@ -15,6 +15,13 @@ def backoff_s(attempt: int, *, first_s: float = 0.5, most_s: float = 30.0) -> fl
     return random() * min(most_s, first_s * 2.0 ** min(attempt, 16)) + 0.05
 
 
+LOOKUP_S = 120.0
+"""For how long the look-up of a name, and a connection to it, may hold a thread up.
+
+The resolver tries every server and search domain in turn and cannot be told to hurry, so a thread
+about to ask it says so: its ``beat_s``, the time of its last turn, then lies this far ahead."""
+
+
 class Trouble:
     """One kind of trouble: logged when it starts, once a minute with a count, and when it ends."""
 
@@ -52,10 +59,14 @@ class Trouble:
             return
         times = f" ({self._count} times)" if known else ""
         self._cause, self._told_at = cause, now
-        self._log.warning("%s: %s%s", self._what, cause, times)
+        self._log.warning("%s: %s%s", self._what, cause, times, extra=self._fields())
 
     def over(self) -> None:
         """Say that it is over, if there was any."""
         if self._cause:
-            self._log.warning("%s: over after %d times", self._what, self._count)
+            fields = self._fields()
+            self._log.warning("%s: over after %d times", self._what, self._count, extra=fields)
             self._cause, self._count = "", 0
+
+    def _fields(self) -> dict[str, dict[str, str | int]]:
+        return {"fields": {"about": self._what, "cause": self._cause, "count": self._count}}

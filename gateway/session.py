@@ -10,6 +10,7 @@ from gateway.invalid import Invalid
 from gateway.kafka import POISONOUS, Link, Recoverable
 from gateway.markers import Heard, Moment, due, rows, waited_ms
 from gateway.message import MQTT_5, Stored
+from gateway.pacing import LOOKUP_S
 from gateway.packets import Packet, split
 from gateway.parts import Parts
 from gateway.resend import Resend
@@ -231,11 +232,12 @@ class Session:
 
     def _tick(self, now_s: float) -> None:
         tally = self._p.tally
-        tally.beat_s = now_s
+        tally.beat_s = now_s + LOOKUP_S
         if not tally.reachable and now_s >= self._probe_at:
             self._link.probe(self._p.topics.readings)
             self._probe_at = time.monotonic() + _PROBE_EVERY_S
         self._p.binding.check(self._wire)
+        tally.beat_s = time.monotonic()
         if self._p.feed.drained():
             if not len(self._window):
                 self._on_well()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from gateway.kafka import Link, Recoverable
 from gateway.markers import snapshots
-from gateway.pacing import Trouble, backoff_s
+from gateway.pacing import LOOKUP_S, Trouble, backoff_s
 from gateway.parts import Parts
 from gateway.session import Session, moment
 
@@ -118,7 +118,9 @@ class Uplink:
         tally = self._parts.tally
         session: Session | None = None
         try:
+            tally.beat_s = time.monotonic() + LOOKUP_S
             wire = self._parts.binding.bind()
+            tally.beat_s = time.monotonic()
             tally.bound = True
             link = self._link = self._link or Link(self._kafka, self._alive, self._reach)
             self._parts.feed.rewind()

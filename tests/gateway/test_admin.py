@@ -22,7 +22,7 @@ def running(**over: Any) -> Any:
     now = time.monotonic()
     parts = {
         "connection": SimpleNamespace(
-            connected=True, subscribed=True, cause="", stale_acks=1, connects=2
+            connected=True, subscribed=True, cause="", stale_acks=1, connects=2, dialing_until_s=0.0
         ),
         "net": SimpleNamespace(received=10, acked=9, duplicates=4, beat_s=now),
         "spooling": SimpleNamespace(level=Level(5, 100, 1000, False, 4, 0, 0), beat_s=now),
@@ -79,6 +79,8 @@ def test_a_thread_without_a_turn_for_a_minute_is_no_health() -> None:
     assert get("/healthz", running())[0] == 200
     stuck = running(net=SimpleNamespace(beat_s=time.monotonic() - 100))
     assert get("/healthz", stuck) == (503, {"alive": False, "stuck": ["net"]})
+    stuck.connection.dialing_until_s = time.monotonic() + 1
+    assert get("/healthz", stuck)[0] == 200, "a name's look-up takes its time"
 
 
 def test_unknown_pages_name_the_known_ones() -> None:

@@ -91,6 +91,7 @@ class Whole:
 @pytest.fixture
 def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
     monkeypatch.setattr("gateway.spooling._RETRY_S", 0.01)
+    monkeypatch.setattr("gateway.uplink.backoff_s", lambda *_, **__: 0.01)
     made = Whole(tmp_path)
     yield made
     made.stop()
@@ -102,7 +103,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
     inbox.bind(str(tmp_path / "notify"))
     inbox.settimeout(0)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
     yield inbox
     inbox.close()
 
@@ -113,7 +114,7 @@ def watch(whole: Whole) -> _Watch:
         spooling=whole.spooling,
         uplink=whole.uplink,
         upkeep=SimpleNamespace(look=lambda *_: None),
-        connection=SimpleNamespace(connected=True, subscribed=True, cause=""),
+        connection=SimpleNamespace(connected=True, subscribed=True, cause="", dialing_until_s=0.0),
         quota=1,
     )
     live = SimpleNamespace(
@@ -147,18 +148,32 @@ def received(inbox: socket.socket) -> list[bytes]:
 def test_an_idle_gateway_in_trouble_with_kafka_feeds_it(
     whole: Whole, systemd: socket.socket
 ) -> None:
-    assert fed(watch(whole), systemd, 1.0) >= 3
+    assert fed(watch(whole), systemd, 0.8) >= 3
 
 
 @pytest.mark.parametrize("name", ["net", "spool", "uplink"])
-def test_one_thread_that_hangs_starves_it(whole: Whole, systemd: socket.socket, name: str) -> None:
+def test_one_thread_that_hangs_starves_it(
+    whole: Whole, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("gateway.uplink.LOOKUP_S", 0.0)
     round_ = watch(whole)
-    assert fed(round_, systemd, 0.5) >= 1
+    assert fed(round_, systemd, 0.3) >= 1
     whole.hang(name)
-    fed(round_, systemd, 0.4)
-    assert fed(round_, systemd, 0.6) == 0
+    fed(round_, systemd, 0.3)
+    assert fed(round_, systemd, 0.4) == 0
     whole.may_turn[name].set()
-    assert fed(round_, systemd, 1.0) >= 1, "and it recovers with the thread"
+    assert fed(round_, systemd, 0.4) >= 1, "and it recovers with the thread"
+
+
+def test_a_look_up_of_the_registrys_name_does_not_starve_it_while_it_may_last(
+    whole: Whole, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.uplink.LOOKUP_S", 0.6)
+    round_ = watch(whole)
+    whole.hang("uplink")
+    assert fed(round_, systemd, 0.5) >= 3
+    fed(round_, systemd, 0.4)
+    assert fed(round_, systemd, 0.3) == 0
 
 
 def test_ready_comes_once_the_spool_is_open_and_again_after_a_reload(
