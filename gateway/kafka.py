@@ -39,6 +39,7 @@ DEFAULTS: dict[str, str | int | float | bool] = {
     "statistics.interval.ms": 1000,
 }
 _PROBE_S = 1.0
+_ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - the library's public name
 
 
 class Recoverable(Exception):
@@ -73,6 +74,8 @@ class Link:
         """
         self._stopping = stopping
         self._on_reach = on_reach
+        self._why = ""
+        self._up = False
         callbacks = {"stats_cb": self._on_stats, "error_cb": self._on_error, "logger": _librdkafka}
         try:
             self._producer = Producer({**config, **callbacks})
@@ -126,7 +129,7 @@ class Link:
         except KafkaException as error:
             _log.debug("probe: %s", error)
             return
-        self._on_reach(True, "")
+        self._reached(True)
 
     def drop(self) -> None:
         """Give up on everything that is queued; the spool still has it."""
@@ -138,9 +141,19 @@ class Link:
 
     def _on_stats(self, text: str) -> None:
         brokers = json.loads(text).get("brokers", {}).values()
-        self._on_reach(any(broker.get("state") == "UP" for broker in brokers), "")
+        self._reached(any(broker.get("state") == "UP" for broker in brokers))
+
+    def _reached(self, up: bool) -> None:
+        self._up = up
+        if up:
+            self._why = ""
+        self._on_reach(up, "")
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's public name
-            self._on_reach(False, "all are down")
         _log.info("%s", error.str())
+        if error.code() != _ALL_DOWN and not self._why:
+            # The first error since a broker was up; how long an attempt took is no other cause.
+            self._why = error.str().partition(" (after ")[0]
+        if error.code() == _ALL_DOWN or (self._why and not self._up):
+            self._up = False
+            self._on_reach(False, self._why or "all are down")

@@ -50,6 +50,39 @@ def test_it_says_whether_a_broker_is_there(mock: MockKafka) -> None:
     link.drop()
 
 
+def test_why_no_broker_is_there_is_told_where_it_is_known(mock: MockKafka) -> None:
+    """A cause stays the same text however often it comes: it is logged once."""
+    oidc = {
+        "security.protocol": "sasl_plaintext",
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.client.id": "gw",
+        "sasl.oauthbearer.client.secret": "hush",
+        "sasl.oauthbearer.token.endpoint.url": "https://127.0.0.1:1/token",
+        "sasl.oauthbearer.config": "",
+    }
+    cases = [
+        (mock.bootstrap, {"security.protocol": "ssl"}, "ssl", 2),
+        ("no-such-name.invalid:9092", {}, "resolve", 2),
+        (mock.bootstrap, oidc, "token", 1),
+    ]
+    for bootstrap, extra, word, times in cases:
+        causes: list[str] = []
+        settings = kafka.settings(bootstrap, {"reconnect.backoff.max.ms": 100, **extra})
+        link = Link(settings, lambda: False, lambda up, why, told=causes: told.append(why))  # type: ignore[misc]
+
+        def is_told(link: Link = link, causes: list[str] = causes, times: int = times) -> bool:
+            link.poll(0.05)
+            return len(list(filter(None, causes))) >= times
+
+        wait_for(f"a cause with {word}", is_told)
+        found = set(filter(None, causes))
+        assert len(found) == 1, found
+        assert word.lower() in found.pop().lower()
+        assert "hush" not in str(causes)
+        link.drop()
+
+
 def test_a_record_beyond_the_clients_own_limit_is_refused_at_once(mock: MockKafka) -> None:
     link = Link(kafka.settings(mock.bootstrap, {}), lambda: False, lambda _up, _why: None)
     assert not link.produce("tidegate.readings", b"k", bytes(1_100_000), lambda _e, _m: None)
