@@ -51,6 +51,16 @@ def seal(row_id: int, epoch: int, chunks: Iterable[Chunk]) -> bytes:
     return b"".join(pieces)
 
 
+def numbered(row_id: int, epoch: int, chunks: Iterable[Chunk]) -> list[Stored]:
+    """Return chunks with the numbers that :func:`seal` gives them."""
+    stored: list[Stored] = []
+    seq = first_seq(row_id)
+    for chunk in chunks:
+        stored.append(Stored(seq, epoch, chunk))
+        seq += chunk.messages
+    return stored
+
+
 def unseal(row_id: int, count: int, blob: bytes) -> Opened:
     """Return the chunks of a blob that should hold ``count`` messages.
 

@@ -44,26 +44,27 @@ def waited_ms(stored: Stored, own_epoch: int, now: Moment) -> int:
 
 
 class Heard:
-    """The newest reading of each source in one chunk: noted once a chunk, not once a message."""
+    """The newest reading of each source since the last telling: not each message moves a device."""
 
     def __init__(self) -> None:
-        self._own_clock: dict[str, Reading] = {}
-        self._gateway_clock: dict[str, Reading] = {}
+        self._own_clock: dict[str, tuple[Reading, int]] = {}
+        self._gateway_clock: dict[str, tuple[Reading, int]] = {}
 
-    def note(self, readings: list[Reading]) -> None:
-        """Note the readings of one message."""
+    def note(self, readings: list[Reading], received_mono: int) -> None:
+        """Note the readings of one message, which came at that time of the monotonic clock, ms."""
         for r in readings:
             newest = self._gateway_clock if r.device_ts is None else self._own_clock
             known = newest.get(r.device_id)
-            if known is None or known.ts < r.ts:
-                newest[r.device_id] = r
+            if known is None or known[0].ts < r.ts:
+                newest[r.device_id] = (r, received_mono)
 
-    def tell(self, quiet: QuietDevices, received_mono: int) -> None:
+    def tell(self, quiet: QuietDevices) -> None:
         """Tell which devices were heard, and how far their clocks have come at the most."""
         for newest, own_clock in ((self._own_clock, True), (self._gateway_clock, False)):
-            for device_id, r in newest.items():
+            for device_id, (r, received_mono) in newest.items():
                 ts = min(r.ts, r.received_ts + FUTURE_MS)
                 quiet.heard((device_id, own_clock), r.site, ts, received_mono)
+            newest.clear()
 
 
 def due(quiet: QuietDevices, now: Moment, most: int, *, synced: bool) -> list[Chunk]:

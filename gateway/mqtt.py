@@ -23,7 +23,7 @@ from gateway import endpoint as ends
 from gateway.clock import Steady
 from gateway.endpoint import Endpoint
 from gateway.message import MQTT_5, UNSYNCED, Arrivals, Chunk
-from gateway.pacing import LOOKUP_S, Trouble, backoff_s
+from gateway.pacing import GATHER_S, LOOKUP_S, Trouble, backoff_s, gathers
 from gateway.receiver import Receiver, Stamp
 from gateway.subscriptions import Subscriptions
 from gateway.wake import Wake
@@ -70,6 +70,7 @@ class Connection:
         self._last_epoch: int | None = None
         self._inbox: list[Chunk] = []
         self._mids: list[int] = []
+        self._last_count = 0
         self.epoch = 0
         self.resumes: int | None = None
         self.connected = False
@@ -83,6 +84,15 @@ class Connection:
     def cause(self) -> str:
         """Return why it is not connected, as far as is known."""
         return self._trouble.cause
+
+    @property
+    def gathers(self) -> bool:
+        """Return whether it lets messages gather before it reads them.
+
+        How many the broker sends ahead is known in MQTT 5 alone.
+        """
+        v5 = self._version == MQTTProtocolVersion.MQTTv5
+        return v5 and gathers(self._last_count, self._endpoint.receive_maximum)
 
     @property
     def settled(self) -> bool:
@@ -118,6 +128,8 @@ class Connection:
         if self._wake in readable:
             self._wake.clear()
         if pending or sock in readable:
+            if self.gathers:
+                time.sleep(GATHER_S)
             self._read(0 if synced else UNSYNCED)
         if writable:
             self._client.loop_write()
@@ -206,6 +218,7 @@ class Connection:
     def _taken(self) -> Arrivals | None:
         if not self._inbox:
             return None
+        self._last_count = len(self._mids)
         arrivals = Arrivals(self.epoch, self._mids, self._inbox)
         self._inbox, self._mids = [], []
         return arrivals

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.message import Arrivals, Done
+from gateway.pacing import GATHER_S
 from gateway.redelivery import Redelivery
 
 # What may wait for the disk in memory.
@@ -24,6 +25,10 @@ class Source(Protocol):
     @property
     def resumes(self) -> int | None:
         """Return the number of the one whose session it goes on with, if the broker kept it."""
+
+    @property
+    def gathers(self) -> bool:
+        """Return whether it takes its time."""
 
     def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
         """Run one turn; return what came."""
@@ -81,7 +86,9 @@ class Net:
     def on_done(self, done: Done) -> None:
         """Queue an acknowledgement; called in the spool thread."""
         self._done.append(done)
-        self._source.wake()
+        # While messages gather, acknowledgements go out with the next turn, and save one.
+        if not self._source.gathers:
+            self._source.wake()
 
     def stop(self) -> None:
         """Let the thread acknowledge what reaches the disk, say goodbye and end."""
@@ -99,6 +106,8 @@ class Net:
         self._source.close()
 
     def _turn(self, wait_s: float) -> None:
+        if self._done or self._sink.waiting_bytes:
+            wait_s = min(wait_s, GATHER_S)
         arrivals = self._source.take(wait_s, synced=self._synced())
         if arrivals is not None and not self._stopping:
             self._pass_on(arrivals)

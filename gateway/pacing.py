@@ -21,6 +21,23 @@ LOOKUP_S = 120.0
 The resolver tries every server and search domain in turn and cannot be told to hurry, so a thread
 about to ask it says so: its ``beat_s``, the time of its last turn, then lies this far ahead."""
 
+GATHER_S = 0.008
+"""For how long messages are gathered: half of it is added to the time that a reading takes."""
+
+
+def gathers(last: int, window: int) -> bool:
+    """Return whether to let more messages come before they are read.
+
+    Every turn costs an fsync and wakes four threads, whatever it carries: at 5000 messages a second
+    148 µs a message without gathering and a third of that with it. Not when many come anyway, and
+    not when a good part of the window is out: a broker that stops at it must not wait for us, too.
+
+    Args:
+        last: how many the last turn brought.
+        window: how many the broker sends ahead of their acknowledgement, 0 if that is not known.
+    """
+    return last < window // 4
+
 
 class Trouble:
     """One kind of trouble: logged when it starts, once a minute with a count, and when it ends."""

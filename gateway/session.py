@@ -55,6 +55,7 @@ class Session:
         self._resend = Resend()
         self._refused: list[Rejected] = []
         self._out = 0
+        self._heard = Heard()
         self._discard_at = self._tick_at = self._probe_at = 0.0
         self._discard_upto = 0
         self.has_delivered = False
@@ -77,8 +78,9 @@ class Session:
         if self._resend.busy or self._outcome.rejected or self._has_enough():
             self._link.poll(0.01)
         else:
-            # With reports outstanding the wait is short: they are served between batches.
-            batch = self._p.feed.take(0.005 if len(self._window) else 0.2)
+            # With reports outstanding the wait is short: they are served between batches. It could
+            # be shorter still, but nothing waits for them: rows are discarded every 0.1 s.
+            batch = self._p.feed.take(0.02 if len(self._window) else 0.2)
             if batch is not None:
                 self._send(batch)
         self._link.poll(0)
@@ -106,7 +108,9 @@ class Session:
         origin = Origin.of(stored, replayed=waited > REPLAYED_MS)
         decode, encode, produce = self._p.decoder.readings, self._wire.reading, self._link.produce
         topic, report = self._p.topics.readings, item.report
-        heard = Heard()
+        # Of markers the gateway heard nothing.
+        note = self._heard.note if not origin.internal else _nothing
+        mono = now.mono - waited
         sent = 0
         for seq, packet in enumerate(_packets(stored), stored.seq):
             try:
@@ -119,12 +123,9 @@ class Session:
                 sent += 1
                 if not produce(topic, key, value, report):
                     self._outcome.rejected.append(Rejected(item, topic, key, value))
-            heard.note(readings)
+            note(readings, mono)
         # Reports may have come meanwhile; nobody asks before the batch is complete.
         item.open += sent
-        # Of markers the gateway heard nothing.
-        if not origin.internal:
-            heard.tell(self._p.quiet, now.mono - waited)
 
     def _produce(self, item: InFlight, topic: str, key: bytes, value: bytes) -> None:
         item.open += 1
@@ -226,6 +227,7 @@ class Session:
         if self._discard_upto and now_s >= self._discard_at:
             self._discard_at = now_s + _DISCARD_EVERY_S
             now = moment()
+            self._heard.tell(self._p.quiet)
             devices = rows(self._p.quiet.unsaved(now.mono, _MOST_ROWS), now.ts)
             self._p.feed.discard(self._discard_upto, devices)
             self._discard_upto = 0
@@ -241,6 +243,7 @@ class Session:
         if self._p.feed.drained():
             if not len(self._window):
                 self._on_well()
+            self._heard.tell(self._p.quiet)
             found = due(self._p.quiet, moment(), _MOST_MARKERS, synced=self._p.synced())
             if found:
                 tally.markers += sum(chunk.messages for chunk in found)
@@ -254,3 +257,7 @@ def moment() -> Moment:
 
 def _packets(stored: Stored) -> list[Packet]:
     return split(stored.chunk.packets, v5=bool(stored.chunk.flags & MQTT_5))
+
+
+def _nothing(*_args: object) -> None:
+    return None

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.blob import seal, unseal
+from gateway.blob import numbered, seal, unseal
 from gateway.message import Chunk, Stored
 
 _PAGE_BYTES = 4096
@@ -104,21 +104,25 @@ class Spool:
             ).fetchone()
             self.cursor: int = self._db.execute("SELECT id FROM cursor").fetchone()[0]
             last = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batch'")
-            self._last_id: int = (last.fetchone() or (0,))[0]
+            self.last_id: int = (last.fetchone() or (0,))[0]
         except sqlite3.DatabaseError:
             self._db.close()
             raise
 
-    def append(self, chunks: Sequence[Chunk]) -> None:
+    def append(self, chunks: Sequence[Chunk]) -> list[Batch]:
         """Write chunks and return once they are on the disk: all of them, or none.
+
+        Returns:
+            The rows written, as :meth:`read` would give them.
 
         Raises:
             SpoolFull: there is no room.
             sqlite3.OperationalError: the disk failed. What SQLite then has in memory is not
                 to be trusted: the process must end without acknowledging.
         """
-        last_id = self._last_id
-        counts = [self.messages, self.bytes]
+        last_id = self.last_id
+        written: list[Batch] = []
+        messages = 0
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for row in _cut(chunks):
@@ -132,14 +136,16 @@ class Spool:
                 # The messages' numbers come from the id, so it must be the one they were made with.
                 if given != last_id:
                     raise SpoolCorrupt(f"{self._path}: row {given} where {last_id} was due")
-                counts[0] += count
-                counts[1] += len(blob)
+                written.append(Batch(last_id, len(blob), numbered(last_id, self._epoch, row), None))
+                messages += count
             self._db.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             self._roll_back()
             raise self._named(error) from error
-        self._last_id = last_id
-        self.messages, self.bytes = counts
+        self.last_id = last_id
+        self.messages += messages
+        self.bytes += sum(batch.size for batch in written)
+        return written
 
     def read(self, after: int, max_bytes: int) -> list[Batch]:
         """Return the batches behind a row id, at least one if there is any, up to a size.

@@ -201,11 +201,13 @@ class Spooling:
             self._append_what_fits(spool)
             return
         try:
-            spool.append([chunk for arrivals in self._pending for chunk in arrivals.chunks])
+            rows = spool.append([chunk for arrivals in self._pending for chunk in arrivals.chunks])
         except SpoolFull:
             self._append_what_fits(spool)
             return
         self._committed(self._pending)
+        self._feed_on(spool, rows)
+        # Last: until it is in the feed or known to be on disk it is still pending.
         self._pending = []
 
     def _append_what_fits(self, spool: Spool) -> None:
@@ -227,11 +229,11 @@ class Spooling:
         else:
             self._trouble.over()
         self._committed(keep[:fitted])
+        self._more_on_disk = self._fed_upto < spool.last_id
         self._pending = keep[fitted:]
 
     def _committed(self, written: list[Arrivals]) -> None:
         self._commits += 1
-        self._more_on_disk = True
         self._let_go(written)
         for arrivals in written:
             if arrivals.mids:
@@ -259,13 +261,25 @@ class Spooling:
         for batch in batches:
             if batch.damage is not None:
                 _log.error("row %d kept as a file: %s", batch.row_id, batch.damage)
-        self._more_on_disk = bool(batches)
+        self._give(spool, batches)
+
+    def _feed_on(self, spool: Spool, rows: list[Batch]) -> None:
+        """Give what was just committed to an uplink that has everything before it already."""
+        size = self._feed_bytes + sum(batch.size for batch in rows)
+        if rows and self._fed_upto == rows[0].row_id - 1 and size <= _FEED_BYTES:
+            self._give(spool, rows)
+        else:
+            self._more_on_disk = self._fed_upto < spool.last_id
+
+    def _give(self, spool: Spool, batches: list[Batch]) -> None:
         if batches:
             self._fed_upto = batches[-1].row_id
             with self._fed:
                 self._feed.extend(batches)
                 self._feed_bytes += sum(batch.size for batch in batches)
                 self._fed.notify()
+        # Nothing found means that nothing is there, whatever the last id is: rows may be gone.
+        self._more_on_disk = bool(batches) and self._fed_upto < spool.last_id
 
     def _wake(self) -> None:
         with self._posted:

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.blob import MAGIC, MAX_MESSAGES, first_seq, seal, unseal
-from gateway.message import Chunk, Stored
+from gateway.blob import MAGIC, MAX_MESSAGES, first_seq, numbered, seal, unseal
+from gateway.message import Chunk
 
 chunks = st.builds(
     Chunk,
@@ -21,19 +21,13 @@ def count(batch: list[Chunk]) -> int:
     return sum(chunk.messages for chunk in batch)
 
 
-def numbered(row: int, epoch: int, batch: list[Chunk]) -> list[Stored]:
-    """Return what a blob of these chunks should give back."""
-    return [
-        Stored(first_seq(row) + count(batch[:place]), epoch, chunk)
-        for place, chunk in enumerate(batch)
-    ]
-
-
 @given(st.integers(1, 1 << 40), st.integers(0, (1 << 63) - 1), batches)
 def test_a_blob_gives_back_its_chunks(row: int, epoch: int, batch: list[Chunk]) -> None:
     opened = unseal(row, count(batch), seal(row, epoch, batch))
     assert opened.damage is None
     assert opened.chunks == numbered(row, epoch, batch)
+    seqs = [first_seq(row) + count(batch[:place]) for place in range(len(batch))]
+    assert [stored.seq for stored in opened.chunks] == seqs
 
 
 def crashed(blob: bytes, how: int, at: int, bit: int) -> bytes:

@@ -15,6 +15,7 @@ class Source:
 
     def __init__(self) -> None:
         self.epoch = 1
+        self.gathers = False
         self.resumes: int | None = None
         self.coming: list[Arrivals] = []
         self.acked: list[tuple[int, list[int]]] = []

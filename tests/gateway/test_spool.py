@@ -214,7 +214,7 @@ def test_what_was_reported_as_written_survives_a_kill(tmp_path: Path) -> None:
         assert spool.set_aside == 0
         kept = [int(t) for t in texts(spool, spool.cursor)]
         assert kept[: (done + 1) * 10] == list(range((done + 1) * 10))
-        spool.discard(spool._last_id)
+        spool.discard(spool.last_id)
         spool.close()
 
 

@@ -74,10 +74,11 @@ class Recording:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._spool, name)
 
-    def append(self, chunks: list[Chunk]) -> None:
+    def append(self, chunks: list[Chunk]) -> list[Batch]:
         self._log.append("begin")
-        self._spool.append(chunks)
+        rows: list[Batch] = self._spool.append(chunks)
         self._log.append("committed")
+        return rows
 
 
 def test_nothing_is_acknowledged_before_it_is_on_disk(make: Callable[..., Running]) -> None:
@@ -100,7 +101,7 @@ def test_a_failing_disk_ends_the_thread_and_acknowledges_nothing(
     make: Callable[..., Running],
 ) -> None:
     class Failing(Recording):
-        def append(self, chunks: list[Chunk]) -> None:
+        def append(self, chunks: list[Chunk]) -> list[Batch]:
             raise OSError(5, "Input/output error")
 
     running = make(wrap=lambda spool: Failing(spool, []))
@@ -171,10 +172,11 @@ def test_when_full_only_the_newest_connection_keeps_its_place(make: Callable[...
     class Full(Recording):
         full = True
 
-        def append(self, chunks: list[Chunk]) -> None:
+        def append(self, chunks: list[Chunk]) -> list[Batch]:
             if Full.full:
                 raise SpoolFull("full")
-            self._spool.append(chunks)
+            rows: list[Batch] = self._spool.append(chunks)
+            return rows
 
     running = make(wrap=lambda spool: Full(spool, []))
     running.spooling.offer(arrivals(1, [1, 2]))

@@ -15,7 +15,7 @@ from edge_session import Rig
 from gateway.daemon import _Signals, _Watch
 from gateway.message import Arrivals
 from gateway.net import Net
-from gateway.spool import Spool
+from gateway.spool import Batch, Spool
 from gateway.spooling import Spooling
 from gateway.uplink import Uplink
 
@@ -44,9 +44,9 @@ class Source:
 class SlowSpool(Spool):
     block: threading.Event
 
-    def append(self, *args: Any) -> None:
+    def append(self, *args: Any) -> list[Batch]:
         self.block.wait()
-        super().append(*args)
+        return super().append(*args)
 
 
 class Whole:
