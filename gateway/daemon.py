@@ -112,7 +112,8 @@ class _Watch:
 
     def keep(self) -> None:
         """Go round until the process has to end."""
-        while self._signals.wait(_BUSY_TURN_S if self._live.busy else _TURN_S):
+        self._turn(time.monotonic())
+        while self._signals.wait(_TURN_S if self._is_ready else _BUSY_TURN_S):
             self._turn(time.monotonic())
         self._notifier.stopping()
 
