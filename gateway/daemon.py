@@ -26,6 +26,7 @@ from schemas.failure import BadConfig, Failure, RetryLater, Unavailable
 _log = logging.getLogger("tidegate.daemon")
 _TURN_S = 1.0
 _BUSY_TURN_S = 0.05
+_STATUS_EVERY_S = 2.0
 
 
 def run(path: Path) -> None:
@@ -108,12 +109,14 @@ class _Watch:
         self._live = live
         self._notifier = Notifier(asked.address)
         self._watchdog = Watchdog(asked.watchdog_s)
+        self._turn_s = min(_TURN_S, asked.watchdog_s / 8 or _TURN_S)
+        self._status_at_s = 0.0
         self._is_ready = False
 
     def keep(self) -> None:
         """Go round until the process has to end."""
         self._turn(time.monotonic())
-        while self._signals.wait(_TURN_S if self._is_ready else _BUSY_TURN_S):
+        while self._signals.wait(self._turn_s if self._is_ready else _BUSY_TURN_S):
             self._turn(time.monotonic())
         self._notifier.stopping()
 
@@ -131,6 +134,8 @@ class _Watch:
             self._notifier.ready()
         if self._watchdog.earned(now_s, beats(self._running)):
             self._notifier.alive()
+        if now_s >= self._status_at_s:
+            self._status_at_s = now_s + _STATUS_EVERY_S
             self._notifier.status(self._status())
 
     def _status(self) -> str:

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -292,3 +294,71 @@ def test_secrets_are_nowhere_and_nobody_else_may_read_the_data(tls: Tls) -> None
     assert {f.stat().st_mode & 0o777 for f in (gateway.folder / "data").iterdir()} == {0o600}
     limits = (process / "limits").read_text()
     assert re.search(r"Max core file size\s+0\s+0", limits)
+
+
+class Systemd:
+    """Reads what a service notifies it of, one text after the other."""
+
+    def __init__(self, address: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(address))
+        self._unread: list[str] = []
+
+    def heard(self, seconds: float = 0.05) -> list[str]:
+        """Return what was not returned yet, waiting for more for so long."""
+        found, self._unread = self._unread, []
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._socket.settimeout(left)
+            try:
+                found.append(self._socket.recv(500).decode())
+            except TimeoutError:
+                break
+        return found
+
+    def hear(self, word: str) -> None:
+        """Read up to and with a text that begins so."""
+
+        def is_heard() -> bool:
+            texts = self.heard()
+            places = [n for n, text in enumerate(texts, 1) if text.startswith(word)]
+            self._unread = texts[places[0] :] if places else []
+            return bool(places)
+
+        wait_for(word, is_heard, 15)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd]:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "800000")
+    made = Systemd(tmp_path / "notify")
+    yield made
+    made.close()
+
+
+def test_systemd_hears_of_the_start_progress_a_reload_and_the_end(
+    edge: Any, systemd: Systemd
+) -> None:
+    gateway = edge.gateway()
+    systemd.hear("READY=1")
+    systemd.hear("STATUS=ready; 0 messages in the spool")
+    systemd.hear("WATCHDOG=1")
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    systemd.hear("RELOADING=1")
+    systemd.hear("READY=1")
+    # The commit hangs, as another holds the database's write lock.
+    blocker = sqlite3.connect(gateway.folder / "data" / "spool.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    acked = set(edge.publisher.readings(1))
+    systemd.heard(1.0)
+    assert systemd.heard(1.0).count("WATCHDOG=1") == 0
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    systemd.hear("WATCHDOG=1")
+    wait_for("the reading", lambda: acked <= seen(edge))
+    assert gateway.end() == 0
+    systemd.hear("STOPPING=1")
