@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.ids import valid_id
 from gateway.invalid import Invalid
 from gateway.message import INTERNAL, UNSYNCED, Stored
 from gateway.packets import RETAIN, Packet
@@ -92,7 +93,7 @@ class Decoder:
             if len(payload) > self._max_payload:
                 raise Invalid("TOO_LARGE", f"{len(payload)} bytes of payload")
             target = self._target(topic)
-            samples = target.parse(payload, seq)
+            samples = target.parse(payload, seq, origin.received_ts)
             if len(samples) == 1:
                 return [self._reading(origin, seq, packet, target, samples[0])]
             return [
@@ -124,7 +125,7 @@ class Decoder:
         else:
             event_ts, clock = event_time(ts, received_ts, state)
         return Reading(
-            device_id,
+            device_id or _device_id(site, sample),
             metric or sample.metric,
             site,
             "READING",
@@ -168,6 +169,12 @@ class Decoder:
             clock=origin.clock,
             replayed=origin.replayed,
         )
+
+
+def _device_id(site: str, sample: Sample) -> str:
+    if not sample.device:
+        raise Invalid("MISSING", "neither the topic nor the payload names the device")
+    return f"{site}.{valid_id('device', sample.device)}"
 
 
 def _places(samples: Sequence[Sample]) -> list[tuple[int, int]]:

@@ -4,6 +4,8 @@ from typing import Literal
 
 Reason = Literal[
     "BAD_JSON",
+    "BAD_PAYLOAD",
+    "MISSING",
     "NO_ROUTE",
     "NOT_A_NUMBER",
     "NOT_FINITE",

@@ -7,7 +7,7 @@ behind the document. Of two equal members of one object the last counts.
 import re
 from collections.abc import Callable
 from math import isfinite
-from typing import Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,8 @@ _MAX_TEXT = 64
 _LONG = 1 << 63
 # Year 9999: later times fit Avro's long and Java, and nothing else can print them.
 MAX_TS = 253_402_300_799_999
+# How msgspec says that a value is beyond its limit.
+_LIMIT = re.compile(r" [<>]= -?\d+ ")
 _NOT_FINITE = re.compile(rb"(?i)\b(nan|inf|infinity)\b")
 
 
@@ -42,21 +44,37 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     device: str = ""
 
 
-Parse = Callable[[bytes, int], list[Sample]]
-"""From a payload, and the gateway's sequence number of its message, to samples in their order.
+Parse = Callable[[bytes, int, int], list[Sample]]
+"""From a payload to samples in their order; it raises :class:`Invalid`.
 
-It raises :class:`Invalid`. Sequence numbers grow in the order of the spool, also over restarts,
-and a message that is decoded again after a crash has the same one.
+Beside it come the gateway's sequence number of its message, which grows in the order of the spool,
+also over restarts, and its time of receipt, ms; decoded again after a crash it has the same ones.
 """
 
 
-class _Json(msgspec.Struct, gc=False):
-    value: float
-    ts: int | None = None
-    unit: str | None = None
-    seq: int | None = None
-    boot: str | int | None = None
-    quality: Literal["GOOD", "UNCERTAIN", "BAD"] = "GOOD"
+class Payload(NamedTuple):
+    """A format of payloads: how they are read, and what they name themselves."""
+
+    parse: Parse
+    names_metrics: bool = False
+    names_devices: bool = False
+
+
+_Ts = Annotated[int, msgspec.Meta(ge=0, le=MAX_TS)]
+_Seq = Annotated[int, msgspec.Meta(ge=-_LONG, le=_LONG - 1)]
+_Text = Annotated[str, msgspec.Meta(max_length=_MAX_TEXT)]
+
+
+class _Json(Sample, frozen=True, gc=False):
+    """The payload decoded straight into a sample, whose limits msgspec then holds as well."""
+
+    ts: _Ts | None = None
+    unit: _Text | None = None
+    seq: _Seq | None = None
+    boot: _Text | int | None = None  # type: ignore[assignment] # until _parse_json has seen it
+    # Names that stand for what the topic says; a payload may use them, and says nothing by it.
+    metric: str = msgspec.field(default="", name=" metric")
+    device: str = msgspec.field(default="", name=" device")
 
 
 _json = msgspec.json.Decoder(_Json).decode
@@ -64,17 +82,17 @@ _number = msgspec.json.Decoder(float).decode
 _metrics = msgspec.json.Decoder(dict[str, int | float | str | None]).decode
 
 
-def parser(form: Format) -> Parse:
-    """Return the parser of a format."""
+def plain(form: Format) -> Payload:
+    """Return one of the three plain formats."""
     read = _PARSERS[form]
 
-    def parse(payload: bytes, _seq: int) -> list[Sample]:
+    def parse(payload: bytes, _seq: int, _received_ts: int) -> list[Sample]:
         try:
             return read(payload)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise _why(payload, form, error) from error
+            raise why(payload, form, error) from error
 
-    return parse
+    return Payload(parse, names_metrics=form == "metrics")
 
 
 def _parse_number(payload: bytes) -> list[Sample]:
@@ -82,23 +100,22 @@ def _parse_number(payload: bytes) -> list[Sample]:
 
 
 def _parse_json(payload: bytes) -> list[Sample]:
-    p = _json(payload)
-    if p.unit is not None and len(p.unit) > _MAX_TEXT:
-        raise Invalid("OUT_OF_RANGE", f"unit is longer than {_MAX_TEXT} characters")
-    boot = None if p.boot is None else _boot(p.boot)
-    return [Sample(p.value, _ts(p.ts), p.unit, _seq(p.seq), boot, p.quality)]
+    sample = _json(payload)
+    if type(sample.boot) is int:
+        sample = msgspec.structs.replace(sample, boot=str(sample.boot))
+    return [sample]
 
 
 def _parse_metrics(payload: bytes) -> list[Sample]:
     members = _metrics(payload)
-    ts = _ts(_whole("ts", members.pop("ts", None)))
-    seq = _seq(_whole("seq", members.pop("seq", None)))
+    ts = ts_of(_whole("ts", members.pop("ts", None)))
+    seq = seq_of(_whole("seq", members.pop("seq", None)))
     boot = members.pop("boot", None)
     if not members:
         raise Invalid("BAD_JSON", "no metric in the object")
     if len(members) > MAX_METRICS:
         raise Invalid("TOO_LARGE", f"more than {MAX_METRICS} metrics in one message")
-    told = None if boot is None else _boot(boot)
+    told = None if boot is None else boot_of(boot)
     return [
         Sample(_float(name, value), ts, None, seq, told, "GOOD", metric_id(name))
         for name, value in members.items()
@@ -127,19 +144,22 @@ def _whole(name: str, value: float | str | None) -> int | None:
     raise Invalid("BAD_JSON", f"{name} is no integer")
 
 
-def _ts(ts: int | None) -> int | None:
+def ts_of(ts: int | None) -> int | None:
+    """Return a time in ms that can be kept and printed, or raise Invalid."""
     if ts is None or 0 <= ts <= MAX_TS:
         return ts
     raise Invalid("OUT_OF_RANGE", f"ts {ts:.6g} is no time in ms between 1970 and 9999")
 
 
-def _seq(seq: int | None) -> int | None:
+def seq_of(seq: int | None) -> int | None:
+    """Return a sequence number that fits the contract, or raise Invalid."""
     if seq is None or -_LONG <= seq < _LONG:
         return seq
     raise Invalid("OUT_OF_RANGE", "seq does not fit 64 bits")
 
 
-def _boot(boot: str | float) -> str:
+def boot_of(boot: str | float) -> str:
+    """Return a boot id as text, or raise Invalid."""
     if isinstance(boot, float) or len(text := str(boot)) > _MAX_TEXT:
         raise Invalid("OUT_OF_RANGE", f"boot is no integer or text of {_MAX_TEXT} characters")
     return text
@@ -153,14 +173,14 @@ def beyond(metric: str, value: float, limit: float) -> Invalid:
     return Invalid("OUT_OF_RANGE", f"{name} is {value:g}, beyond ±{limit:g}")
 
 
-def _why(payload: bytes, form: Format, error: Exception) -> Invalid:
+def why(payload: bytes, form: Format, error: Exception) -> Invalid:
     """Name the reason of a failed parse; slow, and off the path of good messages."""
     if isinstance(error, RecursionError):
         return Invalid("BAD_JSON", "nested too deeply")
     if isinstance(error, UnicodeDecodeError):
         return Invalid("BAD_JSON", "not UTF-8")
     text = str(error)
-    if "out of range" in text:
+    if "out of range" in text or _LIMIT.search(text):
         return Invalid("OUT_OF_RANGE", text)
     if isinstance(error, msgspec.ValidationError):
         of_value = "$.value" in text or "$[...]" in text or form == "number"

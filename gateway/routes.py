@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.ids import ID, METRIC, metric_id, valid_id
 from gateway.invalid import Invalid
-from gateway.payloads import Format, Parse, parser
+from gateway.payloads import Format, Parse, Payload, plain
 
 _NAME = re.compile(r"\{([a-z_]+)\}")
 # Bounds the cache below; a fleet within one gateway's reach has far fewer topics.
@@ -30,7 +30,7 @@ class Route(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where a topic leads; ``metric`` is empty where the payload names its metrics."""
+    """Where a topic leads; ``metric`` and ``device_id`` are empty where the payload names them."""
 
     device_id: str
     site: str
@@ -41,7 +41,7 @@ class Target(NamedTuple):
 
 def compile_route(
     template: str,
-    payload: Format,
+    payload: Format | Payload,
     *,
     site: str | None = None,
     metric: str | None = None,
@@ -49,27 +49,35 @@ def compile_route(
 ) -> Route:
     """Check a route and return it compiled.
 
+    Args:
+        template: its topic.
+        payload: how its payloads are read; a plain format by its name.
+        site: the site, where the topic does not name it.
+        metric: the metric, where neither topic nor payload names it.
+        unit: the unit, where the payload does not say it.
+
     Raises:
         ValueError: with what is wrong with it, for the person who wrote it.
     """
+    form = payload if isinstance(payload, Payload) else plain(payload)
     levels = template.split("/")
     names = [match[1] for level in levels if (match := _NAME.fullmatch(level))]
     _check_levels(template, levels, names)
     if ("site" in names) == (site is not None):
         raise ValueError('needs its site once: as "{site}" in the topic or as site = "…"')
-    if "device" not in names:
+    if "device" not in names and not form.names_devices:
         raise ValueError('needs "{device}" as one level of the topic')
     metrics = ("metric" in names) + (metric is not None)
-    if metrics != (0 if payload == "metrics" else 1):
-        wanted = "no metric: the payload names them" if payload == "metrics" else "its metric once"
-        raise ValueError(f'a "{payload}" route needs {wanted}')
+    if metrics != (0 if form.names_metrics else 1):
+        wanted = "no metric: the payload names them" if form.names_metrics else "its metric once"
+        raise ValueError(f"a route of this payload needs {wanted}")
     for value, kind in ((site, ID), (metric, METRIC)):
         if value is not None and not kind.fullmatch(value):
             raise ValueError(f"{value!r} is no valid id; ids match {kind.pattern}")
     parts = [_level_pattern(level) for level in levels]
     mqtt_filter = "/".join("+" if _NAME.fullmatch(level) else level for level in levels)
     pattern = re.compile("/".join(parts))
-    return Route(template, mqtt_filter, pattern, parser(payload), site, metric, unit)
+    return Route(template, mqtt_filter, pattern, form.parse, site, metric, unit)
 
 
 def _check_levels(template: str, levels: list[str], names: list[str]) -> None:
@@ -123,10 +131,10 @@ class Router:
 def _target(route: Route, match: re.Match[str]) -> Target:
     named = match.groupdict()
     site = valid_id("site", named.get("site", route.site) or "")
-    device = valid_id("device", named["device"])
+    device = valid_id("device", named["device"]) if "device" in named else ""
     metric = named.get("metric", route.metric)
     return Target(
-        f"{site}.{device}",
+        f"{site}.{device}" if device else "",
         site,
         "" if metric is None else metric_id(metric),
         route.parse,

@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway import kafka
+from gateway.formats.binary import Column
+from gateway.formats.choice import Name, Words, payload
+from gateway.formats.mapped import Fields
+from gateway.formats.values import TsUnit
 from gateway.logs import LogFormat, LogLevel
-from gateway.payloads import Format
 from gateway.routes import Route, compile_route
 from schemas.config import ByteSize, DurationMs, read_secret, secret_path
 from schemas.topics import DEFAULT_PREFIX
@@ -106,13 +109,20 @@ class ClockSection(msgspec.Struct, frozen=True):
 
 
 class RouteSection(msgspec.Struct, frozen=True):
-    """One line of the routing table."""
+    """One line of the routing table; see :class:`gateway.formats.choice.Words` for the payload."""
 
     topic: str
-    payload: Format
+    payload: Name
     site: str | None = None
     metric: str | None = None
     unit: str | None = None
+    each: str | None = None
+    fields: Fields | None = None
+    metrics: dict[str, str] = {}
+    ts_unit: TsUnit = "ms"
+    layout: str = ""
+    columns: tuple[Column, ...] = ()
+    decoder: str = ""
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -225,6 +235,7 @@ def compiled(route: RouteSection) -> Route:
     Raises:
         ValueError: it is wrong.
     """
+    words = {field: getattr(route, field) for field in Words.__struct_fields__}
     return compile_route(
-        route.topic, route.payload, site=route.site, metric=route.metric, unit=route.unit
+        route.topic, payload(Words(**words)), site=route.site, metric=route.metric, unit=route.unit
     )

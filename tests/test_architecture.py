@@ -95,6 +95,7 @@ def test_the_base_install_is_small_and_known() -> None:
     base = {line.split(";")[0] for line in requires("tidegate") or [] if "extra ==" not in line}
     names = {line.split("=")[0].split(">")[0].split("<")[0] for line in base}
     assert names == {
+        "cbor2",
         "click",
         "confluent-kafka",
         "fastavro",

@@ -268,7 +268,7 @@ def test_a_dead_letter_keeps_the_bytes_and_where_they_came_from() -> None:
 
 
 def test_a_fault_of_a_decoder_is_a_reason_and_not_the_end() -> None:
-    def broken(_payload: bytes, _seq: int) -> list[Sample]:
+    def broken(_payload: bytes, _seq: int, _at: int) -> list[Sample]:
         raise ZeroDivisionError("bug")
 
     decoder = Decoder("gw1", [ROUTES[0]._replace(parse=broken)], Limits(1000, 1e300))
@@ -277,7 +277,7 @@ def test_a_fault_of_a_decoder_is_a_reason_and_not_the_end() -> None:
 
 
 def test_equal_values_of_one_message_are_counted_and_not_one_reading() -> None:
-    def twice(_payload: bytes, _seq: int) -> list[Sample]:
+    def twice(_payload: bytes, _seq: int, _at: int) -> list[Sample]:
         same = Sample(1.0, ts=5, metric="x")
         return [same, Sample(2.0, ts=5, metric="x"), same, Sample(1.0, ts=5, metric="y")]
 

@@ -1,0 +1,1 @@
+"""Payload formats beyond the three plain ones: mapped JSON and CBOR, SenML, structs, custom."""
