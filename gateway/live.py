@@ -101,7 +101,10 @@ class Live:
         except (BadConfig, OSError) as error:
             self._refused("config", error)
             return
-        self._go_over(force, outfit, found)
+        if force != self._now or self._mqtt_files.differ() or self._kafka_files.differ():
+            self._go_over(force, outfit, found)
+        else:
+            self._accepted("config", "nothing has changed")
 
     def turn(self, now_s: float) -> None:
         """Do what is due; ``now_s`` is the monotonic clock."""
@@ -133,7 +136,7 @@ class Live:
             self._running.connection.adopt(outfit.endpoint, outfit.filters, reconnect=reconnect)
             self._upkeep.version = force.version
             logs.write_to(sys.stderr, self.config.log.format, self.config.log.level)
-            named = ", ".join(change.name for change in found) or "nothing"
+            named = ", ".join(change.name for change in found) or "no key"
             self._accepted("config", f"configuration {force.version} is in force, changed: {named}")
 
         self._then = then

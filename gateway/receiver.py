@@ -67,7 +67,8 @@ class Receiver:
             self._client._last_bytes_received = time.monotonic()  # noqa: SLF001
             if not self._cut(self._tail + data if self._tail else data, stamp, chunks, mids):
                 break
-            if not self.pending:
+            # TLS gives a record at a time, often one message, however many have come.
+            if not isinstance(sock, ssl.SSLSocket):
                 break
         return self._broken
 

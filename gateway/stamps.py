@@ -17,7 +17,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.message import UNSYNCED, Stored
+from gateway.message import INTERNAL, UNSYNCED, Stored
 
 _log = logging.getLogger("tidegate.daemon")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -75,9 +75,12 @@ class Stamps:
         self.settled = True
 
     def right(self, stored: Stored) -> Stored:
-        """Return a chunk with its true time of receipt, if that is known."""
+        """Return a chunk with its true time of receipt, if that is known.
+
+        The gateway's own messages say times inside, which stay as they are, and so does the flag.
+        """
         chunk = stored.chunk
-        if not chunk.flags & UNSYNCED:
+        if chunk.flags & (UNSYNCED | INTERNAL) != UNSYNCED:
             return stored
         era = self._eras.get(stored.epoch)
         if era is None or era.offset_ms is None or chunk.received_mono > era.until_mono:

@@ -6,7 +6,7 @@ from edge_fakes import chunk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.message import MQTT_5, UNSYNCED, Stored
+from gateway.message import INTERNAL, MQTT_5, UNSYNCED, Stored
 from gateway.stamps import Stamps, boot_id
 
 SET = 1_790_000_000_000
@@ -46,6 +46,8 @@ def test_what_came_later_was_stamped_right_already(tmp_path: Path) -> None:
     assert stamps.right(late) == late, "unsynchronised anew: the offset is not known any more"
     good = stored(100, flags=MQTT_5)
     assert stamps.right(good) == good
+    marker = stored(100, flags=UNSYNCED | INTERNAL)
+    assert stamps.right(marker) == marker, "the time inside it is of the old clock"
 
 
 @given(st.integers(0, 60_000), st.integers(-5000, 5000))
