@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from gateway.commands.explain import explain
+
 _CONFIG = click.option(
     "-c",
     "--config",
@@ -39,3 +41,6 @@ def check(path: Path) -> None:
     for warning in config.warnings(parsed):
         click.echo(f"{path}: warning: {warning}", err=True)
     click.echo(f"{path}: ok, {len(parsed.routes)} routes")
+
+
+gateway.add_command(explain)

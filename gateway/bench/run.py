@@ -47,6 +47,8 @@ class Phase(NamedTuple):
     commits: float
     flushes: int
     arrivals: list[Arrival]
+    connects: int
+    rewinds: int
 
 
 def measure(options: Options) -> dict[str, object]:
@@ -94,7 +96,8 @@ def _drain(gateway: Gateway, ends: Ends, count: int) -> Phase:
     commits = gateway.metric("tidegate_buffer_commits_total")
     after = usage(gateway.pid)
     flushes = device_flushes() - flushes
-    return Phase(seconds, Usage(0.0, 0.0), after, commits, flushes, _all(arrivals, count))
+    came = _all(arrivals, count)
+    return Phase(seconds, Usage(0.0, 0.0), after, commits, flushes, came, *_trouble(gateway))
 
 
 def _steady(gateway: Gateway, ends: Ends, options: Options) -> Phase:
@@ -110,7 +113,15 @@ def _steady(gateway: Gateway, ends: Ends, options: Options) -> Phase:
     commits = gateway.metric("tidegate_buffer_commits_total") - commits
     after = usage(gateway.pid)
     flushes = device_flushes() - flushes
-    return Phase(seconds, before, after, commits, flushes, _all(arrivals, count))
+    came = _all(arrivals, count)
+    return Phase(seconds, before, after, commits, flushes, came, *_trouble(gateway))
+
+
+def _trouble(gateway: Gateway) -> tuple[int, int]:
+    """Return how often it connected to the broker and went back to its cursor."""
+    names = ("tidegate_mqtt_connects_total", "tidegate_kafka_rewinds_total")
+    connects, rewinds = (int(gateway.metric(name)) for name in names)
+    return connects, rewinds
 
 
 def _wait_delivered(gateway: Gateway, count: float, seconds: float) -> None:
@@ -141,6 +152,8 @@ def _drain_figures(phase: Phase, idle: Usage, count: int) -> dict[str, object]:
         "rss_mb": round(phase.after.peak_rss_mb, 1),
         "lost": count - distinct,
         "duplicates": len(phase.arrivals) - distinct,
+        "connects": phase.connects,
+        "rewinds": phase.rewinds,
         "commits": int(phase.commits),
         "device_flushes": phase.flushes,
     }

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from edge_rig import seen, wait_for
 
+from gateway.murmur import partition
 from schemas.records import reading_key
 
 pytestmark = pytest.mark.stack
@@ -198,21 +199,6 @@ def test_keys_are_partitioned_as_java_does(edge: Any) -> None:
     acked = set(edge.publisher.readings(400, devices=40))
     wait_for("all", lambda: acked <= seen(edge))
     partition_of: dict[bytes, set[int]] = {}
-    for key, partition in edge.follower.keys:
-        partition_of.setdefault(key, set()).add(partition)
-    assert all(parts == {_murmur2(key) % 4} for key, parts in partition_of.items())
-
-
-def _murmur2(data: bytes) -> int:
-    """Return Kafka's default partitioner hash (org.apache.kafka.common.utils.Utils.murmur2) & 2^31-1."""
-    mask, m = 0xFFFFFFFF, 0x5BD1E995
-    h = (0x9747B28C ^ len(data)) & mask
-    for i in range(0, len(data) - len(data) % 4, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * m & mask
-        k = (k ^ k >> 24) * m & mask
-        h = (h * m & mask) ^ k
-    tail = data[len(data) - len(data) % 4 :]
-    if tail:
-        h = (h ^ int.from_bytes(tail, "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return (h ^ h >> 15) & 0x7FFFFFFF
+    for key, place in edge.follower.keys:
+        partition_of.setdefault(key, set()).add(place)
+    assert all(parts == {partition(key, 4)} for key, parts in partition_of.items())

@@ -1,0 +1,1 @@
+"""The commands of ``tidegate gateway`` that are more than a few lines."""
