@@ -77,7 +77,8 @@ def build(config: Config, version: str, folder: Path) -> Gateway:
     spooling = Spooling(
         lambda: Spool(folder / "spool.db", config.spool.quota, epoch),
         on_done,
-        devices_heard_after=time.time_ns() // 1_000_000 - _REMEMBERED_MS,
+        # By a clock that is not set nothing is long ago.
+        devices_heard_after=_now_ms() - _REMEMBERED_MS if clock.synced() else 0,
     )
     net = Net(connection, spooling, clock.synced)
     first = Parts(
@@ -173,6 +174,10 @@ def _topics(config: Config) -> Topics:
 def _decoder(config: Config, fallback: list[Route]) -> Decoder:
     limits = Limits(config.limits.payload, config.limits.magnitude)
     return Decoder(config.gateway.id, [*sections.routes(config), *fallback], limits)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _hold(config: Config, stamps: Stamps) -> Callable[[], bool]:

@@ -59,7 +59,10 @@ def run(path: Path) -> None:
     lock.close()
     if signals.crashes:
         name, error = signals.crashes[0]
-        raise Failure(f"the {name} thread failed: {type(error).__name__}: {error}") from error
+        told_error = f"the {name} thread failed: {type(error).__name__}: {error}"
+        _log.error("%s", told_error, extra=told)
+        _log.debug("it failed here", exc_info=error)
+        raise Failure(told_error) from error
     left = gateway.running.spooling.level.messages
     _log.info("gateway %s stopped, %d messages in the spool", config.gateway.id, left, extra=told)
 

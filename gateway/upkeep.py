@@ -38,5 +38,6 @@ class Upkeep:
         if not self.stamps.settled and self.clock.synced():
             self.stamps.learn(wall_ms, mono_ms)
             _log.info("the clock is set; what came before it is sent with its true time")
-        for expiry in self.expiries:
-            expiry.look(wall_ms / 1000)
+        if self.clock.synced():
+            for expiry in self.expiries:
+                expiry.look(wall_ms / 1000)

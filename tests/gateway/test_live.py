@@ -296,6 +296,22 @@ def test_secrets_are_nowhere_and_nobody_else_may_read_the_data(tls: Tls) -> None
     assert re.search(r"Max core file size\s+0\s+0", limits)
 
 
+def test_hostile_topics_end_as_dead_letters_and_leave_the_log_whole(edge: Any) -> None:
+    gateway = edge.gateway('[log]\nlevel = "debug"\nformat = "json"')
+    gateway.wait_ready()
+    hostile = ["..", "\u202etxt", "a b", "", "a" * 60_000, "$x", "\ufeff", "x'; DROP", "%s%n{}"]
+    for level in hostile:
+        edge.publisher.publish(f"sensors/{level}/d/t", b'{"value": 1}').wait_for_publish(5)
+        edge.publisher.publish(f"sensors/plant/{level}/t", b'{"value": 1}').wait_for_publish(5)
+    wait_for("all of them", lambda: len(edge.follower.dead) >= 2 * len(hostile))
+    assert {letter.reason for letter in edge.follower.dead} <= {"BAD_ID", "NO_ROUTE"}
+    assert edge.follower.readings == []
+    assert gateway.end() == 0
+    for line in gateway.logged().splitlines():
+        assert line.isascii()
+        assert {"ts", "level", "logger", "message"} <= set(json.loads(line))
+
+
 class Systemd:
     """Reads what a service notifies it of, one text after the other."""
 

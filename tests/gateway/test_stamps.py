@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 from edge_fakes import chunk
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.clock import SystemClock
 from gateway.message import INTERNAL, MQTT_5, UNSYNCED, Stored
 from gateway.stamps import Stamps, boot_id
+from gateway.upkeep import Upkeep
 
 SET = 1_790_000_000_000
 """The true time at monotonic zero."""
@@ -102,3 +105,20 @@ def test_only_so_many_processes_are_remembered(tmp_path: Path) -> None:
         started(tmp_path, epoch=epoch)
     assert len(Stamps(tmp_path / "clock.json", 1, "b1")._eras) == 200
     assert boot_id()
+
+
+def test_a_clock_that_is_not_set_ends_no_certificate(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = [False]
+    clock = SystemClock(ask=lambda: state[0], every_s=0.0)
+    upkeep = Upkeep(clock, started(tmp_path), "v")
+    upkeep.expiries[0].renewed(SET // 1000)
+    upkeep.look(2 * SET, 1000)
+    assert caplog.records == []
+    state[0] = True
+    upkeep.look(SET - 86_400_000, 2000)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0].startswith("the system's clock was set by -")
+    assert told[-1] == "the mqtt certificate ends in 1.0 days"
+    assert upkeep.stamps.settled
