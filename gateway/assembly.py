@@ -1,6 +1,7 @@
 """What a configuration is made into: the running parts, and what takes their place later."""
 
 import json
+import logging
 import secrets
 import ssl
 import time
@@ -12,6 +13,7 @@ from gateway import logs, sections
 from gateway.clock import SystemClock
 from gateway.decode import Decoder, Limits
 from gateway.endpoint import Endpoint
+from gateway.files import replace
 from gateway.message import Done
 from gateway.metrics import Running
 from gateway.mqtt import Connection
@@ -31,6 +33,7 @@ from schemas.config import read_secret
 from schemas.failure import BadConfig
 from schemas.registry import Registry, SchemaIds
 
+_log = logging.getLogger("tidegate.daemon")
 _REGISTRY_TIMEOUT_S = 2.0
 # A device silent for longer than this is not followed any more after a restart.
 _REMEMBERED_MS = 30 * 86_400_000
@@ -155,10 +158,18 @@ def remember_filters(folder: Path, filters: list[str]) -> list[str]:
     path = folder / "subscriptions.json"
     try:
         former = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         former = []
-    path.write_text(json.dumps(sorted({*former, *filters})), "utf-8")
+    keep_filters(folder, [*former, *filters])
     return [topic for topic in former if topic not in filters]
+
+
+def keep_filters(folder: Path, filters: list[str]) -> None:
+    """Remember these alone; a disk that is full or broken is no reason not to go on."""
+    try:
+        replace(folder / "subscriptions.json", json.dumps(sorted(set(filters))))
+    except OSError as error:
+        _log.warning("subscriptions.json: cannot be kept: %s", error.strerror)
 
 
 def _binding(config: Config, folder: Path) -> Binding:

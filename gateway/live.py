@@ -70,6 +70,7 @@ class Live:
         """Take the configuration the gateway was built from."""
         self._path = path
         self._now = force
+        self._folder = Path(force.config.gateway.data_dir)
         self._running = gateway.running
         self._parts = gateway.parts
         self._upkeep = gateway.running.upkeep
@@ -77,6 +78,7 @@ class Live:
         self._fallback: list[Route] = []
         self._settled: Settled | None = None
         self._then: Callable[[], None] | None = None
+        self._is_tidy = False
         self._look_at_s = 0.0
         self._watch()
 
@@ -97,7 +99,6 @@ class Live:
             found = changes(self.config, force.config)
             _refuse_fixed(self._path, found)
             outfit = _tried(force.config)
-            assembly.remember_filters(Path(force.config.gateway.data_dir), outfit.filters)
         except (BadConfig, OSError) as error:
             self._refused("config", error)
             return
@@ -114,6 +115,9 @@ class Live:
         elif self._fallback and self._is_over(now_s):
             self._fallback = []
             self._change(anew=False)
+        if not self._is_tidy and self._then is None and self._running.connection.settled:
+            self._is_tidy = True
+            assembly.keep_filters(self._folder, self._outfit.filters)
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + _LOOK_EVERY_S
             if self._mqtt_files.changed():
@@ -125,9 +129,10 @@ class Live:
         former = [*sections.routes(self.config), *self._fallback]
         templates = {route.topic for route in force.config.routes}
         self._fallback = [route for route in former if route.template not in templates]
-        self._settled = None
+        self._settled, self._is_tidy = None, False
         self._now, self._outfit = force, outfit
         self._parts.quiet.adopt(assembly.quiet_policy(self.config))
+        assembly.remember_filters(self._folder, outfit.filters)
         self._change(anew=self._kafka_files.differ())
         reconnect = any(change.how == "reconnect" for change in found)
         self._watch()
@@ -142,8 +147,7 @@ class Live:
         self._then = then
 
     def _change(self, *, anew: bool) -> None:
-        folder = Path(self.config.gateway.data_dir)
-        self._parts = assembly.parts(*self._now, folder, self._parts, self._fallback)
+        self._parts = assembly.parts(*self._now, self._folder, self._parts, self._fallback)
         self._running.uplink.change(Turn(self._parts, self._outfit.producer, anew))
 
     def _is_over(self, now_s: float) -> bool:

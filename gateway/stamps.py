@@ -17,6 +17,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway.files import replace
 from gateway.message import INTERNAL, UNSYNCED, Stored
 
 _log = logging.getLogger("tidegate.daemon")
@@ -94,7 +95,7 @@ class Stamps:
         """Keep them on disk, then use them: a time that is not on disk could come out otherwise."""
         kept = dict(list(eras.items())[-_REMEMBERED:])
         try:
-            _write(self._path, json.dumps([list(era) for era in kept.values()]))
+            replace(self._path, json.dumps([list(era) for era in kept.values()]))
         except OSError as error:
             _log.warning("%s: %s; times of receipt stay as they are", self._path, error.strerror)
             return
@@ -119,18 +120,3 @@ def _read(path: Path) -> dict[int, _Era]:
         _log.warning("%s: cannot be read, starting a new one: %s", path, error)
         return {}
     return {era.epoch: era for era in eras}
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file so that it is the old or the new one after a crash at any moment."""
-    aside = path.with_name(path.name + ".new")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

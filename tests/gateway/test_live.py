@@ -120,6 +120,14 @@ def test_a_swap_under_load_loses_nothing_and_leaves_no_dead_letter(edge: Any) ->
     acked |= load.end() | {(d, v) for d, v in new.end() if v >= first}
     wait_for("all that was acknowledged", lambda: acked <= arrived(edge.follower), 60)
     assert edge.follower.dead == []
+    remembered = gateway.folder / "data" / "subscriptions.json"
+    wait_for(
+        "the dropped filter to be forgotten",
+        lambda: (
+            set(json.loads(remembered.read_text()))
+            == {"sensors/+/+/+", "machines/+/+", "extra/+/+/+"}
+        ),
+    )
     assert gateway.metric(CONNECTS) == 2, "only the keepalive is worth a connection"
     assert gateway.end() == 0
 
