@@ -29,7 +29,7 @@ from gateway.threads import Worker
 from gateway.upkeep import Upkeep
 from gateway.uplink import Uplink
 from gateway.wire import Binding, Topics
-from schemas.config import read_secret
+from schemas.config import read_secret, secret_path
 from schemas.failure import BadConfig
 from schemas.registry import Registry, SchemaIds
 
@@ -49,6 +49,7 @@ class Outfit(NamedTuple):
     endpoint: Endpoint
     filters: list[str]
     producer: dict[str, Any]
+    registry: Registry
 
 
 class Gateway(NamedTuple):
@@ -86,7 +87,7 @@ def build(config: Config, version: str, folder: Path) -> Gateway:
     net = Net(connection, spooling, clock.synced)
     first = Parts(
         spooling,
-        _binding(config, folder),
+        _binding(config, folder, outfit),
         _topics(config),
         Identity(config.gateway.id, epoch, version),
         _decoder(config, []),
@@ -121,23 +122,29 @@ def equip(config: Config) -> Outfit:
     for key in config.kafka.librdkafka:
         if key.endswith("_file"):
             logs.hide(str(producer[key.removesuffix("_file")]))
-    return Outfit(_endpoint(config), filters, producer)
+    return Outfit(_endpoint(config), filters, producer, _registry(config))
 
 
 def parts(
-    config: Config, version: str, folder: Path, former: Parts, fallback: list[Route]
+    config: Config,
+    version: str,
+    outfit: Outfit,
+    folder: Path,
+    former: Parts,
+    fallback: list[Route],
 ) -> Parts:
     """Return what sessions share under another configuration.
 
     Args:
         config: the other configuration.
         version: what to call it in dead letters.
+        outfit: what it means for the connections.
         folder: the gateway's data.
         former: what it takes the place of; the spool, devices and counts go on.
         fallback: routes for what no route of the configuration fits.
     """
     return former._replace(
-        binding=_binding(config, folder),
+        binding=_binding(config, folder, outfit),
         topics=_topics(config),
         identity=former.identity._replace(config_version=version),
         decoder=_decoder(config, fallback),
@@ -172,9 +179,21 @@ def keep_filters(folder: Path, filters: list[str]) -> None:
         _log.warning("subscriptions.json: cannot be kept: %s", error.strerror)
 
 
-def _binding(config: Config, folder: Path) -> Binding:
-    registry = Registry(config.registry.url, timeout_s=_REGISTRY_TIMEOUT_S)
-    return Binding(SchemaIds(folder / "schema-ids.json", registry), _topics(config))
+def _binding(config: Config, folder: Path, outfit: Outfit) -> Binding:
+    return Binding(SchemaIds(folder / "schema-ids.json", outfit.registry), _topics(config))
+
+
+def _registry(config: Config) -> Registry:
+    section = config.registry
+    login, tls = None, None
+    if section.password_file:
+        login = (section.username, logs.hide(read_secret(section.password_file)))
+    if section.ca_file:
+        try:
+            tls = ssl.create_default_context(cafile=secret_path(section.ca_file))
+        except OSError as error:
+            raise BadConfig(f"[registry] ca_file: {error}") from error
+    return Registry(section.url, timeout_s=_REGISTRY_TIMEOUT_S, login=login, tls=tls)
 
 
 def _topics(config: Config) -> Topics:

@@ -1,7 +1,6 @@
 """Reading gateway.toml, and everything about it that can be checked offline."""
 
 import hashlib
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway import secure
-from gateway.sections import Config, KafkaSection, MqttSection, Scalar, address, compiled
+from gateway.sections import Config, KafkaSection, MqttSection, Scalar, address, compiled, loopback
 from schemas.config import Complaint, load
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -73,7 +72,7 @@ def _check_mqtt(mqtt: MqttSection) -> list[Complaint]:
     found = []
     if url.username is not None:
         found.append(Complaint(("mqtt", "url"), "credentials go into username and password_file"))
-    if url.scheme == "mqtt" and not mqtt.allow_insecure and not _loopback(url.hostname):
+    if url.scheme == "mqtt" and not mqtt.allow_insecure and not loopback(url.hostname):
         found.append(
             Complaint(
                 ("mqtt", "url"),
@@ -96,7 +95,7 @@ def _check_kafka(section: KafkaSection) -> list[Complaint]:
         except ValueError as error:
             found.append(Complaint(("kafka", "bootstrap_servers"), str(error)))
     protocol = str(section.librdkafka.get("security.protocol", "plaintext")).lower()
-    open_hosts = [host for host in hosts if not _loopback(host)]
+    open_hosts = [host for host in hosts if not loopback(host)]
     if open_hosts and not protocol.endswith("ssl") and not section.allow_insecure:
         found.append(
             Complaint(
@@ -134,10 +133,3 @@ def _is_address(text: str) -> bool:
         return not text or bool(address(text))
     except ValueError:
         return False
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

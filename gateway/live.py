@@ -147,7 +147,9 @@ class Live:
         self._then = then
 
     def _change(self, *, anew: bool) -> None:
-        self._parts = assembly.parts(*self._now, self._folder, self._parts, self._fallback)
+        self._parts = assembly.parts(
+            *self._now, self._outfit, self._folder, self._parts, self._fallback
+        )
         self._running.uplink.change(Turn(self._parts, self._outfit.producer, anew))
 
     def _is_over(self, now_s: float) -> bool:
@@ -162,7 +164,10 @@ class Live:
         return False
 
     def _renew(self, what: What) -> None:
-        """Use replaced certificates and secrets: MQTT at its next connection, Kafka at once."""
+        """Use replaced certificates and secrets: MQTT at its next connection, Kafka at once.
+
+        The registry's count as Kafka's: the uplink takes both.
+        """
         try:
             outfit = _tried(self.config)
         except (BadConfig, OSError) as error:
@@ -173,13 +178,13 @@ class Live:
             connection = self._running.connection
             connection.adopt(outfit.endpoint, outfit.filters, reconnect=False)
         else:
-            self._running.uplink.change(Turn(self._parts, outfit.producer, anew=True))
+            self._change(anew=True)
         self._note_ends()
         self._accepted(what, f"the {what} certificates and secrets were replaced")
 
     def _watch(self) -> None:
         self._mqtt_files = Watched(sections.mqtt_files(self.config.mqtt))
-        self._kafka_files = Watched(sections.kafka_files(self.config.kafka))
+        self._kafka_files = Watched(sections.kafka_files(self.config))
         self._note_ends()
 
     def _note_ends(self) -> None:

@@ -1,5 +1,6 @@
 """The gateway's settings, every key with its default, and what is made of them."""
 
+import ipaddress
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -62,9 +63,12 @@ class KafkaSection(msgspec.Struct, frozen=True):
 
 
 class RegistrySection(msgspec.Struct, frozen=True):
-    """The schema registry's Confluent API."""
+    """The schema registry's Confluent API; ``username`` may be an API key."""
 
     url: str
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
 
 
 class SpoolSection(msgspec.Struct, frozen=True):
@@ -165,6 +169,14 @@ def address(text: str) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
+def loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def broker(mqtt: MqttSection) -> Address:
     """Return the MQTT broker's address; the ports are the registered ones where none is given."""
     url = urlsplit(mqtt.url)
@@ -194,10 +206,11 @@ def mqtt_files(mqtt: MqttSection) -> list[Path]:
     return [secret_path(name) for name in named if name]
 
 
-def kafka_files(section: KafkaSection) -> list[Path]:
-    """Return the files whose contents a producer uses, as far as their keys tell."""
-    table = section.librdkafka
+def kafka_files(config: Config) -> list[Path]:
+    """Return the files whose contents the uplink uses, as far as their keys tell."""
+    table, registry = config.kafka.librdkafka, config.registry
     secrets = [secret_path(str(value)) for key, value in table.items() if key.endswith("_file")]
+    secrets += [secret_path(name) for name in (registry.password_file, registry.ca_file) if name]
     return [*secrets, *(Path(str(table[key])) for key in _LOCATIONS if key in table)]
 
 

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from gateway.sections import Config, KafkaSection, MqttSection, Scalar
+from gateway.sections import Config, KafkaSection, MqttSection, RegistrySection, Scalar, loopback
 from schemas.config import Complaint
 
 _SECRET = re.compile(r".*(password|passphrase|secret|key\.pem)")
@@ -17,9 +17,24 @@ _UNSAFE: dict[str, tuple[Scalar, ...]] = {
 
 def complaints(config: Config) -> list[Complaint]:
     """Return what is unsafe in a configuration."""
-    found = [*_check_mqtt(config.mqtt), *_check_kafka(config.kafka)]
-    if urlsplit(config.registry.url).username is not None:
-        found.append(Complaint(("registry", "url"), "no credentials here: URLs come into logs"))
+    return [
+        *_check_mqtt(config.mqtt),
+        *_check_kafka(config.kafka),
+        *_check_registry(config.registry),
+    ]
+
+
+def _check_registry(registry: RegistrySection) -> list[Complaint]:
+    found = []
+    url = urlsplit(registry.url)
+    if url.username is not None:
+        told = "credentials go into username and password_file: URLs come into logs"
+        found.append(Complaint(("registry", "url"), told))
+    if bool(registry.username) != bool(registry.password_file):
+        told = "username and password_file go together"
+        found.append(Complaint(("registry", "username"), told))
+    elif registry.username and url.scheme != "https" and not loopback(url.hostname or ""):
+        found.append(Complaint(("registry", "url"), "a password in plain text: use https://"))
     return found
 
 

@@ -5,9 +5,11 @@ or another schema: the file keys ids by registry URL and schema fingerprint, and
 again asks the registry to confirm them first.
 """
 
+import base64
 import http.client
 import json
 import os
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -38,10 +40,26 @@ class RegistryRefused(Exception):
 class Registry:
     """The few calls of the Confluent API that the project needs; each is one request."""
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
-        """Remember the base URL, up to and with the API's path (``…/apis/ccompat/v7``)."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 5.0,
+        login: tuple[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Remember how to ask.
+
+        Args:
+            url: the base URL, up to and with the API's path (``…/apis/ccompat/v7``).
+            timeout_s: how long one request may take, the look-up of the name aside.
+            login: user (or API key) and password, sent as basic authentication (RFC 7617).
+            tls: whom to trust; the system's authorities where it is None.
+        """
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
+        self._tls = tls
+        self._login = "" if login is None else base64.b64encode(":".join(login).encode()).decode()
 
     def find(self, subject: str, text: str) -> int | None:
         """Return the id of this very schema under the subject, or None when it has none.
@@ -106,8 +124,13 @@ class Registry:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": _CONTENT_TYPE, "Accept": f"{_CONTENT_TYPE}, application/json"},
         )
+        if self._login:
+            # Not copied to wherever a redirect leads.
+            request.add_unredirected_header("Authorization", f"Basic {self._login}")
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:
+            with urllib.request.urlopen(
+                request, timeout=self._timeout_s, context=self._tls
+            ) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             detail = f"registry {self.url}: {method} {path}: {error.code} {_message(error)}"

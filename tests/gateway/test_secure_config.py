@@ -7,7 +7,15 @@ from confluent_kafka import Producer
 
 from gateway import sections
 from gateway.config import read
-from gateway.sections import KafkaSection, MqttSection, kafka_files, mqtt_files
+from gateway.sections import (
+    Config,
+    GatewaySection,
+    KafkaSection,
+    MqttSection,
+    RegistrySection,
+    kafka_files,
+    mqtt_files,
+)
 from schemas.config import ConfigError
 
 MINIMAL = """
@@ -56,7 +64,12 @@ def parsed(
         ({"librdkafka": '"enable.ssl.certificate.verification" = "false"'}, "could pose"),
         ({"librdkafka": '"ssl.endpoint.identification.algorithm" = "none"'}, "could pose"),
         ({"librdkafka": '"enable.sasl.oauthbearer.unsecure.jwt" = true'}, "could pose"),
-        ({"registry": "http://u:hush@localhost"}, "no credentials here"),
+        ({"registry": "http://u:hush@localhost"}, "go into username and password_file"),
+        ({"registry": 'http://localhost"\nusername = "u'}, "go together"),
+        (
+            {"registry": 'http://registry.example"\nusername = "u"\npassword_file = "p'},
+            "a password in plain text",
+        ),
         ({"mqtt": 'key_file = "k"'}, "needs cert_file"),
         ({"mqtt": 'password_file = "p"'}, "needs username"),
         ({"mqtt": 'ca_file = "c"'}, "means nothing without TLS"),
@@ -100,7 +113,7 @@ def test_scram_and_oauthbearer_pass_through_to_a_librdkafka_that_knows_them(
     settings = sections.producer_settings(config.kafka)
     assert "hush" in settings.values()
     assert Producer({**settings, "bootstrap.servers": "127.0.0.1:1", "log_level": 0}) is not None
-    assert kafka_files(config.kafka) == [secret]
+    assert kafka_files(config) == [secret]
 
 
 def test_the_files_that_may_be_replaced_are_known(
@@ -110,4 +123,10 @@ def test_the_files_that_may_be_replaced_are_known(
     mqtt = MqttSection(password_file="pw", cert_file="/etc/c")
     assert sorted(mqtt_files(mqtt)) == sorted([tmp_path / "pw", Path("/etc/c")])
     table = {"ssl.ca.location": "/ca", "ssl.key.pem_file": "key", "linger.ms": 5}
-    assert kafka_files(KafkaSection("k:1", librdkafka=table)) == [tmp_path / "key", Path("/ca")]
+    config = Config(
+        GatewaySection("g", "/x"),
+        KafkaSection("k:1", librdkafka=table),
+        RegistrySection("https://r", "u", "pw", "/rca"),
+    )
+    found = kafka_files(config)
+    assert found == [tmp_path / "key", tmp_path / "pw", Path("/rca"), Path("/ca")]
