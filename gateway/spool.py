@@ -10,7 +10,7 @@ space comes back; a full *disk* would refuse both.
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,18 +61,31 @@ class DeviceRow(NamedTuple):
     interval_ms: int
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
 class Spool:
     """The database; every method is for the one thread that opened it."""
 
-    def __init__(self, path: Path, quota_bytes: int, epoch: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        quota_bytes: int,
+        epoch: int,
+        *,
+        connect: Callable[[Path], sqlite3.Connection] = _connect,
+    ) -> None:
         """Open or create it; a file that is no sound database is set aside, never deleted.
 
         Args:
             path: the database file.
             quota_bytes: how large the file may grow.
             epoch: this process's random number, stored with every record.
+            connect: opens the database, in autocommit mode.
         """
         self._path = path
+        self._open = connect
         self._epoch = epoch
         self.set_aside = 0
         self.damaged = len(list(path.parent.glob(f"{path.name}.row-*")))
@@ -86,7 +99,7 @@ class Spool:
             self._connect(quota_bytes)
 
     def _connect(self, quota_bytes: int) -> None:
-        self._db = sqlite3.connect(self._path, isolation_level=None)
+        self._db = self._open(self._path)
         try:
             for pragma in (
                 f"page_size={_PAGE_BYTES}",

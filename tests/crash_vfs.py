@@ -1,0 +1,163 @@
+"""A SQLite VFS that writes down what reaches the disk, and can fail or dawdle on demand.
+
+It is laid over SQLite's own, in the very library that Python's ``sqlite3`` uses: ``xOpen`` opens
+the file as ever and then exchanges the table of its methods, so that writes, truncations and syncs
+come by here and everything else goes straight to SQLite's own functions.
+"""
+
+import ctypes
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+OK = 0
+IOERR_FSYNC = 10 | 4 << 8
+IOERR_WRITE = 10 | 3 << 8
+FULL = 13
+
+
+class Event(NamedTuple):
+    """One thing done to one file: ``write`` (offset, data), ``truncate`` (size), ``sync``, ``delete``."""
+
+    file: str
+    kind: str
+    offset: int = 0
+    data: bytes = b""
+
+
+class _File(ctypes.Structure):
+    _fields_ = [("methods", ctypes.c_void_p)]
+
+
+_P = ctypes.c_void_p
+_WRITE = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int, ctypes.c_int64)
+_TRUNCATE = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int64)
+_SYNC = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int)
+_CLOSE = ctypes.CFUNCTYPE(ctypes.c_int, _P)
+# Names stay pointers: behind its end a name of SQLite's has the parameters of its URI.
+_OPEN = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, _P, ctypes.c_int, _P)
+_DELETE = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int)
+
+
+class _Methods(ctypes.Structure):
+    # sqlite3.h, struct sqlite3_io_methods, up to version 3.
+    _fields_ = [
+        ("version", ctypes.c_int),
+        ("close", _P), ("read", _P), ("write", _P), ("truncate", _P), ("sync", _P),
+        ("rest", _P * 13),
+    ]  # fmt: skip
+
+
+class _Vfs(ctypes.Structure):
+    # sqlite3.h, struct sqlite3_vfs, version 3.
+    _fields_ = [
+        ("version", ctypes.c_int), ("file_size", ctypes.c_int), ("path_size", ctypes.c_int),
+        ("next", _P), ("name", ctypes.c_char_p), ("data", _P),
+        ("open", _P), ("delete", _P), ("rest", _P * 14),
+    ]  # fmt: skip
+
+
+def library() -> ctypes.CDLL:
+    """Return the SQLite that Python's module runs on.
+
+    Raises:
+        OSError: it is built into the module and cannot be reached.
+    """
+    sqlite3.connect(":memory:").close()
+    maps = Path("/proc/self/maps").read_text()
+    paths = {line.split()[-1] for line in maps.splitlines() if "sqlite3" in line}
+    for path in sorted(paths, key=lambda p: "_sqlite3" in p):
+        found = ctypes.CDLL(path)
+        if hasattr(found, "sqlite3_vfs_register"):
+            return found
+    raise OSError("no SQLite of its own is loaded; it is linked into Python's module")
+
+
+_MADE: list["Vfs"] = []
+
+
+class Vfs:
+    """The VFS, registered under a name; ``events`` fill up, ``fault`` may fail what is done."""
+
+    def __init__(self, name: str) -> None:
+        self.events: list[Event] = []
+        self.fault: Callable[[Event], int] = lambda _event: OK
+        self._lib = library()
+        self._lib.sqlite3_vfs_find.restype = ctypes.POINTER(_Vfs)
+        self._lib.sqlite3_vfs_find.argtypes = [ctypes.c_char_p]
+        self._real = self._lib.sqlite3_vfs_find(None).contents
+        self._open, self._delete = _OPEN(self._on_open), _DELETE(self._on_delete)
+        self._own = _Vfs.from_buffer_copy(self._real)
+        self._own.name = name.encode()
+        self._own.open = ctypes.cast(self._open, _P).value
+        self._own.delete = ctypes.cast(self._delete, _P).value
+        self._own.version = 1
+        self._tables: dict[int, Any] = {}
+        self._files: dict[int, str] = {}
+        self.name = name
+        # SQLite keeps pointers into it as long as anything is open under it.
+        _MADE.append(self)
+
+    def __enter__(self) -> Self:
+        """Register it."""
+        assert self._lib.sqlite3_vfs_register(ctypes.byref(self._own), 0) == OK
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take it away again."""
+        self._lib.sqlite3_vfs_unregister(ctypes.byref(self._own))
+
+    def uri(self, path: Path) -> str:
+        """Return the URI of a database under it."""
+        return f"file:{path}?vfs={self.name}"
+
+    def _on_open(self, _vfs: int, name: int | None, file: int, flags: int, out: int) -> int:
+        code = _OPEN(self._real.open)(ctypes.addressof(self._real), name, file, flags, out)
+        slot = _File.from_address(file)
+        if code != OK or not slot.methods or not name:
+            return code
+        self._files[file] = _file_name(name)
+        slot.methods = ctypes.addressof(self._table(slot.methods))
+        return code
+
+    def _table(self, real_at: int) -> _Methods:
+        """Return the exchanged table for one of SQLite's own; made once for each."""
+        if real_at not in self._tables:
+            real = _Methods.from_address(real_at)
+            table = _Methods.from_buffer_copy(real)
+            write, truncate, sync = (
+                _WRITE(lambda f, p, n, at: self._write(real, f, p, n, at)),
+                _TRUNCATE(lambda f, size: self._truncate(real, f, size)),
+                _SYNC(lambda f, how: self._sync(real, f, how)),
+            )
+            table.write = ctypes.cast(write, _P).value
+            table.truncate = ctypes.cast(truncate, _P).value
+            table.sync = ctypes.cast(sync, _P).value
+            self._tables[real_at] = (table, write, truncate, sync)
+        return self._tables[real_at][0]  # type: ignore[no-any-return]
+
+    def _note(self, event: Event) -> int:
+        code = self.fault(event)
+        if code == OK:
+            self.events.append(event)
+        return code
+
+    def _write(self, real: _Methods, file: int, data: int, size: int, at: int) -> int:
+        event = Event(self._files[file], "write", at, ctypes.string_at(data, size))
+        return self._note(event) or _WRITE(real.write)(file, data, size, at)
+
+    def _truncate(self, real: _Methods, file: int, size: int) -> int:
+        event = Event(self._files[file], "truncate", size)
+        return self._note(event) or _TRUNCATE(real.truncate)(file, size)
+
+    def _sync(self, real: _Methods, file: int, how: int) -> int:
+        return self._note(Event(self._files[file], "sync")) or _SYNC(real.sync)(file, how)
+
+    def _on_delete(self, _vfs: int, name: int, sync_folder: int) -> int:
+        code = self._note(Event(_file_name(name), "delete"))
+        return code or _DELETE(self._real.delete)(ctypes.addressof(self._real), name, sync_folder)
+
+
+def _file_name(name: int) -> str:
+    return Path(ctypes.string_at(name).decode()).name
