@@ -138,6 +138,9 @@ class Link:
             self._producer.poll(0)
         except KafkaException as error:
             _log.debug("purge: %s", error)
+        # Its callbacks hold this, and this holds it: left to the garbage collector its threads and
+        # sockets would stay for as long as that takes.
+        del self._producer, self._produce
 
     def _on_stats(self, text: str) -> None:
         brokers = json.loads(text).get("brokers", {}).values()

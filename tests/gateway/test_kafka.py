@@ -1,6 +1,8 @@
 """The producer's settings and its sorting of errors, on librdkafka itself."""
 
+import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from edge_rig import MockKafka, wait_for
@@ -110,3 +112,19 @@ def test_a_full_queue_waits_and_gives_up_only_to_stop(mock: MockKafka) -> None:
     wait_for("the three", all_reported)
     assert reports == [None] * 3
     link.drop()
+
+
+def test_a_dropped_producer_leaves_no_thread_behind(mock: MockKafka) -> None:
+    """Not even until the next garbage collection: an outage makes producers for hours."""
+    gc.disable()
+    try:
+        before = len(list(Path("/proc/self/task").iterdir()))
+        for _ in range(3):
+            link = Link(kafka.settings(mock.bootstrap, {}), lambda: False, lambda _up, _why: None)
+            link.probe("tidegate.readings")
+            link.drop()
+        wait_for(
+            "its threads to end", lambda: len(list(Path("/proc/self/task").iterdir())) <= before
+        )
+    finally:
+        gc.enable()
