@@ -1,11 +1,13 @@
 """A redelivery is recognised where the bytes prove it, and never by its DUP flag alone."""
 
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
 from edge_fakes import Broker
 from edge_mqtt import connect, endpoint, turn_until
+from edge_rig import wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -16,6 +18,7 @@ from gateway.net import Net
 from gateway.packets import DUP, PUBLISH, split
 from gateway.redelivery import Redelivery, _packets
 from gateway.spool import Spool
+from gateway.spooling import Spooling
 
 
 def publish(mid: int, payload: bytes, flags: int = 0) -> bytes:
@@ -214,8 +217,20 @@ def until(net: Net, done: Any) -> None:
     raise AssertionError("the network loop did not get there")
 
 
-def test_the_spool_takes_arrivals_of_nothing(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool.db", 16 << 20, 1)
-    spool.append([])
-    assert spool.messages == 0
-    spool.close()
+def test_arrivals_of_nothing_are_done_in_their_turn(tmp_path: Path) -> None:
+    done: list[Done] = []
+    spooling = Spooling(lambda: Spool(tmp_path / "spool.db", 16 << 20, 1), done.append)
+    thread = threading.Thread(target=spooling.run, daemon=True)
+    thread.start()
+    spooling.offer(Arrivals(4, [1], []))
+    wait_for("it is done", lambda: done == [Done(4, [1])])
+    spooling.offer(arrivals(4, publish(2, b"b")))
+    spooling.offer(Arrivals(4, [3], []))
+    wait_for("all of it", lambda: [mid for d in done for mid in d.mids] == [1, 2, 3])
+    batch = spooling.take(5.0)
+    assert batch is not None
+    assert sum(stored.chunk.messages for stored in batch.chunks) == 1
+    wait_for("nothing more", spooling.drained)
+    spooling.stop()
+    thread.join(5)
+    assert not thread.is_alive()
