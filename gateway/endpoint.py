@@ -1,6 +1,8 @@
 """Where the MQTT broker is, and what is asked of it at every connection."""
 
+import select
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,6 +34,14 @@ class Endpoint(NamedTuple):
     def name(self) -> str:
         """Return what log lines call it."""
         return f"MQTT {self.host}:{self.port}"
+
+
+class Order(NamedTuple):
+    """Another configuration for a connection that runs."""
+
+    endpoint: Endpoint
+    filters: list[str]
+    reconnect: bool
 
 
 def client(end: Endpoint, version: MQTTProtocolVersion) -> Client:
@@ -75,3 +85,15 @@ def subscription(topic: str, version: MQTTProtocolVersion) -> Any:
     if version != MQTTProtocolVersion.MQTTv5:
         return (topic, 1)
     return (topic, SubscribeOptions(qos=1, retainHandling=_SEND_RETAINED_IF_NEW))
+
+
+def say_goodbye(paho: Client) -> None:
+    """Write a DISCONNECT and wait a second at most for it to leave."""
+    paho.disconnect()
+    until = time.monotonic() + 1.0
+    while paho.want_write() and time.monotonic() < until:
+        sock = paho.socket()
+        if sock is None:
+            break
+        select.select([], [sock], [], 0.1)
+        paho.loop_write()

@@ -13,7 +13,7 @@ import logging
 import select
 import time
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags
 from paho.mqtt.enums import MQTTProtocolVersion
@@ -21,7 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway import endpoint as ends
 from gateway.clock import Steady
-from gateway.endpoint import Endpoint
+from gateway.endpoint import Endpoint, Order
 from gateway.message import MQTT_5, UNSYNCED, Arrivals, Chunk
 from gateway.pacing import GATHER_S, LOOKUP_S, Trouble, backoff_s, gathers
 from gateway.receiver import Receiver, Stamp
@@ -30,14 +30,6 @@ from gateway.wake import Wake
 
 _log = logging.getLogger("tidegate.gateway.mqtt")
 _UNSUPPORTED_VERSION = "Unsupported protocol version"
-
-
-class Order(NamedTuple):
-    """Another configuration for a connection that runs."""
-
-    endpoint: Endpoint
-    filters: list[str]
-    reconnect: bool
 
 
 class Connection:
@@ -161,14 +153,7 @@ class Connection:
 
     def close(self) -> None:
         """Say goodbye, so that the broker keeps the session and publishes no will."""
-        self._client.disconnect()
-        until = time.monotonic() + 1.0
-        while self._client.want_write() and time.monotonic() < until:
-            sock = self._client.socket()
-            if sock is None:
-                break
-            select.select([], [sock], [], 0.1)
-            self._client.loop_write()
+        ends.say_goodbye(self._client)
         self.connected = self.subscribed = False
 
     def _new_client(self) -> Client:
