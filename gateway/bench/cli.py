@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from schemas.failure import Failure
+
 
 @click.command()
 @click.option("--readings", default=200_000, show_default=True, help="How many to queue and drain.")
@@ -21,6 +23,11 @@ import click
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Where the spool goes: on a disk, not in memory.",
 )
+@click.option(
+    "--telegraf",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A Telegraf binary, to drain as many beside it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def edge(
     readings: int,
@@ -30,14 +37,22 @@ def edge(
     kafka: str,
     registry: str,
     folder: Path | None,
+    telegraf: Path | None,
     as_json: bool,
 ) -> None:
     """Measure CPU, throughput, latency, memory and bytes from MQTT to Kafka."""
+    from gateway.bench.measure import in_memory  # noqa: PLC0415
     from gateway.bench.run import Options, measure  # noqa: PLC0415
     from gateway.bench.servers import Ends  # noqa: PLC0415
 
     where = folder or Path(tempfile.gettempdir())
-    figures = measure(Options(readings, rate, seconds, Ends(mqtt, kafka, registry), where))
+    if in_memory(where):
+        raise Failure(
+            f"{where} is in memory, where an fsync costs nothing; name a disk by --folder"
+        )
+    figures = measure(
+        Options(readings, rate, seconds, Ends(mqtt, kafka, registry), where, telegraf)
+    )
     if as_json:
         click.echo(json.dumps(figures))
         return

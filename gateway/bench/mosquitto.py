@@ -18,7 +18,7 @@ persistence true
 persistence_location {folder}/
 autosave_interval 1800
 max_inflight_messages {inflight}
-max_queued_messages 10000000
+max_queued_messages {queued}
 max_packet_size 16000000
 log_type error
 log_type warning
@@ -41,8 +41,8 @@ def binary() -> str | None:
 class Mosquitto:
     """One broker process on the loopback, with its state in a folder."""
 
-    def __init__(self, folder: Path, *, inflight: int = 1000) -> None:
-        """Start it.
+    def __init__(self, folder: Path, *, inflight: int = 1000, queued: int = 10_000_000) -> None:
+        """Start it; beyond ``queued`` messages for one client it drops what it has acknowledged.
 
         Raises:
             Unavailable: there is no mosquitto, or it does not come up.
@@ -61,6 +61,7 @@ class Mosquitto:
                 user=getpass.getuser(),
                 folder=folder,
                 inflight=inflight,
+                queued=queued,
             ),
             "utf-8",
         )

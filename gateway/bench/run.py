@@ -23,6 +23,8 @@ from gateway.bench.measure import (
     usage,
 )
 from gateway.bench.servers import BYTES_TOPIC, PREFIX, ROOT, Ends, Gateway, mock_kafka, servers
+from gateway.bench.telegraf import ROOT as TELEGRAF_ROOT
+from gateway.bench.telegraf import Telegraf
 from schemas.failure import Failure
 
 _SAMPLE = 20_000
@@ -36,6 +38,7 @@ class Options(NamedTuple):
     seconds: float
     given: Ends
     folder: Path
+    telegraf: Path | None = None
 
 
 class Phase(NamedTuple):
@@ -70,18 +73,38 @@ def measure(options: Options) -> dict[str, object]:
         drain = _drain(gateway, ends, options.readings)
         steady = _steady(gateway, ends, options)
         gateway.stop()
+        figures = _drain_figures(drain, idle, options.readings)
         return {
             "kafka": "given" if options.given.kafka else "mock",
-            **_drain_figures(drain, idle, options.readings),
+            **figures,
+            **_telegraf_figures(options, ends, folder, figures),
             **_steady_figures(steady, int(options.rate * options.seconds), options.rate),
             **_bytes_figures(mock, drain.arrivals),
         }
 
 
-def _publish(mqtt: str, count: int, rate: float) -> None:
+def _telegraf_figures(
+    options: Options, ends: Ends, folder: Path, own: dict[str, object]
+) -> dict[str, object]:
+    if options.telegraf is None:
+        return {}
+    telegraf = Telegraf(options.telegraf, folder, ends.mqtt, ends.kafka, f"{PREFIX}telegraf")
+    try:
+        start_s = telegraf.subscribe()
+        _publish(ends.mqtt, options.readings, 0, TELEGRAF_ROOT)
+        drained = telegraf.drain(options.readings, start_s)
+    finally:
+        telegraf.stop()
+    ratio = drained.cpu_us_per_reading / float(str(own["cpu_us_per_reading"]))
+    return {f"telegraf_{name}": figure for name, figure in drained._asdict().items()} | {
+        "telegraf_cpu_ratio": round(ratio, 2)
+    }
+
+
+def _publish(mqtt: str, count: int, rate: float, root: str = ROOT) -> None:
     url = urlsplit(mqtt)
     command = [sys.executable, "-m", "gateway.bench.publish"]
-    where = [str(url.hostname), str(url.port or 1883), ROOT, str(count), str(rate)]
+    where = [str(url.hostname), str(url.port or 1883), root, str(count), str(rate)]
     if subprocess.run([*command, *where], stdout=subprocess.DEVNULL, check=False).returncode:
         raise Failure("the publisher failed")
 

@@ -80,6 +80,7 @@ def _own_topics(kafka: str, stack: ExitStack) -> None:
     topics = [
         NewTopic(f"{PREFIX}readings", _PARTITIONS, config=config),
         NewTopic(f"{PREFIX}dead-letters", 1, config=config),
+        NewTopic(f"{PREFIX}telegraf", _PARTITIONS, config=config),
     ]
     try:
         for future in admin.create_topics(topics, request_timeout=20).values():
@@ -93,7 +94,12 @@ def _own_topics(kafka: str, stack: ExitStack) -> None:
 
 def mock_kafka(stack: ExitStack) -> str:
     """Start librdkafka's mock cluster and return its bootstrap servers."""
-    topics = [f"{PREFIX}readings:{_PARTITIONS}", f"{PREFIX}dead-letters:1", f"{BYTES_TOPIC}:1"]
+    topics = [
+        f"{PREFIX}readings:{_PARTITIONS}",
+        f"{PREFIX}dead-letters:1",
+        f"{PREFIX}telegraf:{_PARTITIONS}",
+        f"{BYTES_TOPIC}:1",
+    ]
     mock = stack.enter_context(
         subprocess.Popen(
             [sys.executable, "-m", "gateway.bench.mock_kafka", *topics],
