@@ -1,7 +1,7 @@
 """Fixed binary layouts, by a format string of Python's struct module and a column a value."""
 
 import struct
-from math import isnan
+from math import isfinite, isnan
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ from gateway.invalid import Invalid
 from gateway.payloads import Sample
 
 _ORDERS = "<>!"
+_MOST_BYTES = 65_536
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -50,11 +51,16 @@ def compiled(layout: str, columns: tuple[Column, ...], ts_unit: TsUnit) -> Layou
         reader = struct.Struct(layout)
     except struct.error as error:
         raise ValueError(f"layout {layout!r}: {error}") from error
-    count = len(reader.unpack(bytes(reader.size)))
+    if reader.size > _MOST_BYTES:
+        raise ValueError(f"layout {layout!r} has {reader.size} bytes; at most {_MOST_BYTES}")
+    raws = reader.unpack(bytes(reader.size))
+    count = len(raws)
     if count != len(columns):
         raise ValueError(
             f"layout {layout!r} has {count} values and the route {len(columns)} columns"
         )
+    for column, raw in zip(columns, raws, strict=True):
+        _check(layout, column, raw, ts_unit)
     names = [column.metric for column in columns if column.role == "metric"]
     if not names or len(set(names)) < len(names):
         raise ValueError("needs at least one column with a metric, and each metric once")
@@ -64,6 +70,22 @@ def compiled(layout: str, columns: tuple[Column, ...], ts_unit: TsUnit) -> Layou
         except Invalid as error:
             raise ValueError(error.detail) from error
     return Layout(reader, columns, ts_unit)
+
+
+def _check(layout: str, column: Column, raw: object, ts_unit: TsUnit) -> None:
+    """Refuse a column that no payload could fill."""
+    if column.role == "skip":
+        return
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise ValueError(  # noqa: TRY004 - it is the layout that is wrong
+            f"layout {layout!r}: only numbers are read, not s, p, c and ?; skip those"
+        )
+    if column.role == "seq" and not isinstance(raw, int):
+        raise ValueError(f"layout {layout!r}: a seq is an integer")
+    if column.role == "ts" and ts_unit == "rfc3339":
+        raise ValueError('ts_unit = "rfc3339" is text, and a layout holds numbers')
+    if not isfinite(column.scale) or not isfinite(column.offset) or column.scale == 0:
+        raise ValueError(f"{column.metric}: scale and offset are finite numbers, scale is not 0")
 
 
 def samples(payload: bytes, layout: Layout) -> list[Sample]:

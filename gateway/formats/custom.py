@@ -1,19 +1,20 @@
 """Decoders of others, found by entry point.
 
 A package that offers one declares, in the group ``tidegate.decoders``, a function
-``decode(payload: bytes) -> Iterable[Sample]``, with ``Sample`` of ``gateway.payloads``. What it
-raises is the reason of a dead letter.
+``decode(payload: bytes) -> Iterable[Sample]``, with ``Sample`` of ``gateway.payloads``; each names
+its metric. Whatever the function raises is the reason of a dead letter.
 """
 
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
+from itertools import islice
 
 import msgspec
 
 from gateway.formats import values
 from gateway.ids import metric_id
 from gateway.invalid import Invalid
-from gateway.payloads import MAX_METRICS, Sample, boot_of, seq_of, ts_of
+from gateway.payloads import MAX_METRICS, Sample
 
 GROUP = "tidegate.decoders"
 Decode = Callable[[bytes], Iterable[Sample]]
@@ -43,7 +44,7 @@ def samples(payload: bytes, decode: Decode) -> list[Sample]:
     Raises:
         Invalid: with the reason.
     """
-    made = list(decode(payload))
+    made = _called(decode, payload)
     if not made:
         raise Invalid("MISSING", "the decoder found no reading")
     if len(made) > MAX_METRICS:
@@ -51,17 +52,27 @@ def samples(payload: bytes, decode: Decode) -> list[Sample]:
     return [_checked(sample) for sample in made]
 
 
+def _called(decode: Decode, payload: bytes) -> list[Sample]:
+    """Call foreign code: what it raises, struct.error say, must not end the gateway."""
+    try:
+        return list(islice(decode(payload), MAX_METRICS + 1))
+    except Invalid:
+        raise
+    except Exception as error:  # foreign code: a message that ends the process would come again
+        told = f"the decoder raised {type(error).__name__}: {error}"
+        raise Invalid("UNDECODABLE", told[:200]) from error
+
+
 def _checked(sample: Sample) -> Sample:
     if not isinstance(sample, Sample):
         raise Invalid("UNDECODABLE", f"the decoder gave a {type(sample).__name__}, no Sample")
-    if sample.metric:
-        metric_id(sample.metric)
+    metric_id(sample.metric)
     return msgspec.structs.replace(
         sample,
         value=values.number("value", sample.value),
-        ts=ts_of(sample.ts),
-        seq=seq_of(sample.seq),
-        boot=None if sample.boot is None else boot_of(sample.boot),
+        ts=values.time_ms(sample.ts, "ms"),
+        seq=values.whole(sample.seq),
+        boot=values.boot(sample.boot),
         unit=values.text("unit", sample.unit),
         quality=values.quality(sample.quality),
     )
