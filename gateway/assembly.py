@@ -90,7 +90,7 @@ def build(config: Config, version: str, folder: Path) -> Gateway:
         _binding(config, folder, outfit),
         _topics(config),
         Identity(config.gateway.id, epoch, version),
-        _decoder(config, []),
+        _decoder(config, folder, []),
         QuietDevices(quiet_policy(config)),
         clock.synced,
         Tally(),
@@ -147,7 +147,7 @@ def parts(
         binding=_binding(config, folder, outfit),
         topics=_topics(config),
         identity=former.identity._replace(config_version=version),
-        decoder=_decoder(config, fallback),
+        decoder=_decoder(config, folder, fallback),
     )
 
 
@@ -201,9 +201,15 @@ def _topics(config: Config) -> Topics:
     return Topics(f"{prefix}readings", f"{prefix}dead-letters")
 
 
-def _decoder(config: Config, fallback: list[Route]) -> Decoder:
+def _decoder(config: Config, folder: Path, fallback: list[Route]) -> Decoder:
     limits = Limits(config.limits.payload, config.limits.magnitude)
-    return Decoder(config.gateway.id, [*sections.routes(config), *fallback], limits)
+    host = None
+    if any(route.payload == "sparkplug" for route in config.routes):
+        from gateway.formats.births import Births  # noqa: PLC0415 - only where a route asks for it
+        from gateway.formats.sparkplug import Host  # noqa: PLC0415
+
+        host = Host(Births(folder / "sparkplug.db"))
+    return Decoder(config.gateway.id, [*sections.routes(config, host), *fallback], limits)
 
 
 def _now_ms() -> int:

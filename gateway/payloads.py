@@ -58,6 +58,8 @@ class Payload(NamedTuple):
     parse: Parse
     names_metrics: bool = False
     names_devices: bool = False
+    bind: Callable[[str], Parse] | None = None
+    """Where the topic says how to read them: from a topic to its parser; it raises Invalid."""
 
 
 _Ts = Annotated[int, msgspec.Meta(ge=0, le=MAX_TS)]

@@ -5,7 +5,7 @@ stands for one whole level. Ids are validated here, before they become a Kafka k
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gateway.ids import ID, METRIC, metric_id, valid_id
@@ -13,6 +13,7 @@ from gateway.invalid import Invalid
 from gateway.payloads import Format, Parse, Payload, plain
 
 _NAME = re.compile(r"\{([a-z_]+)\}")
+_NAMESPACE = re.compile(r"spBv1\.0/(\{site\}|[^/+#{}\x00]+)/#")
 # Bounds the cache below; a fleet within one gateway's reach has far fewer topics.
 _MAX_TOPICS = 20_000
 
@@ -27,6 +28,7 @@ class Route(NamedTuple):
     site: str | None
     metric: str | None
     unit: str | None
+    bind: Callable[[str], Parse] | None = None
 
 
 class Target(NamedTuple):
@@ -60,6 +62,8 @@ def compile_route(
         ValueError: with what is wrong with it, for the person who wrote it.
     """
     form = payload if isinstance(payload, Payload) else plain(payload)
+    if form.bind is not None:
+        return _namespace(template, form, site, metric, unit)
     levels = template.split("/")
     names = [match[1] for level in levels if (match := _NAME.fullmatch(level))]
     _check_levels(template, levels, names)
@@ -78,6 +82,26 @@ def compile_route(
     mqtt_filter = "/".join("+" if _NAME.fullmatch(level) else level for level in levels)
     pattern = re.compile("/".join(parts))
     return Route(template, mqtt_filter, pattern, form.parse, site, metric, unit)
+
+
+def _namespace(
+    template: str, form: Payload, site: str | None, metric: str | None, unit: str | None
+) -> Route:
+    """Return the route of a Sparkplug group, or of all: of node, device and type of message."""
+    match = _NAMESPACE.fullmatch(template)
+    if match is None:
+        raise ValueError('is "spBv1.0/{site}/#", or "spBv1.0/GROUP/#" with site = "…"')
+    named = match[1] == "{site}"
+    if named == (site is not None):
+        raise ValueError('needs its site once: as "{site}" in the topic or as site = "…"')
+    if metric is not None:
+        raise ValueError("a route of this payload needs no metric: the payload names them")
+    if site is not None and not ID.fullmatch(site):
+        raise ValueError(f"{site!r} is no valid id; ids match {ID.pattern}")
+    group = "(?P<site>[^/]*)" if named else re.escape(match[1])
+    pattern = re.compile(rf"spBv1\.0/{group}(?:/[^/]*){{1,3}}")
+    mqtt_filter = template.replace("{site}", "+")
+    return Route(template, mqtt_filter, pattern, form.parse, site, None, unit, form.bind)
 
 
 def _check_levels(template: str, levels: list[str], names: list[str]) -> None:
@@ -124,11 +148,11 @@ class Router:
             raise Invalid("NO_ROUTE", "the topic is not UTF-8") from error
         for route in self._routes:
             if match := route.pattern.fullmatch(text):
-                return _target(route, match)
+                return _target(route, match, text)
         raise Invalid("NO_ROUTE", "no route fits the topic")
 
 
-def _target(route: Route, match: re.Match[str]) -> Target:
+def _target(route: Route, match: re.Match[str], topic: str) -> Target:
     named = match.groupdict()
     site = valid_id("site", named.get("site", route.site) or "")
     device = valid_id("device", named["device"]) if "device" in named else ""
@@ -137,6 +161,6 @@ def _target(route: Route, match: re.Match[str]) -> Target:
         f"{site}.{device}" if device else "",
         site,
         "" if metric is None else metric_id(metric),
-        route.parse,
+        route.parse if route.bind is None else route.bind(topic),
         route.unit,
     )

@@ -4,7 +4,7 @@ import ipaddress
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +18,9 @@ from gateway.logs import LogFormat, LogLevel
 from gateway.routes import Route, compile_route
 from schemas.config import ByteSize, DurationMs, read_secret, secret_path
 from schemas.topics import DEFAULT_PREFIX
+
+if TYPE_CHECKING:
+    from gateway.formats.sparkplug import Host
 
 Scalar = str | int | float | bool
 # What librdkafka reads by itself, once, when a producer is made.
@@ -152,9 +155,9 @@ class Address(NamedTuple):
     port: int
 
 
-def routes(config: Config) -> list[Route]:
-    """Return the routing table, compiled."""
-    return [compiled(route) for route in config.routes]
+def routes(config: Config, host: "Host | None" = None) -> list[Route]:
+    """Return the routing table, compiled; ``host`` reads Sparkplug messages."""
+    return [compiled(route, host) for route in config.routes]
 
 
 def address(text: str) -> Address:
@@ -242,13 +245,12 @@ def _located(name: str) -> Path | None:
     return secret_path(name) if name else None
 
 
-def compiled(route: RouteSection) -> Route:
-    """Return one route, compiled.
+def compiled(route: RouteSection, host: "Host | None" = None) -> Route:
+    """Return one route, compiled; ``host`` reads Sparkplug messages.
 
     Raises:
         ValueError: it is wrong.
     """
     words = {field: getattr(route, field) for field in Words.__struct_fields__}
-    return compile_route(
-        route.topic, payload(Words(**words)), site=route.site, metric=route.metric, unit=route.unit
-    )
+    form = payload(Words(**words), host)
+    return compile_route(route.topic, form, site=route.site, metric=route.metric, unit=route.unit)

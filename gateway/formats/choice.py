@@ -1,7 +1,7 @@
 """From the words of a route's table to the format they choose."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -11,7 +11,12 @@ from gateway.formats.mapped import Fields
 from gateway.formats.values import TsUnit
 from gateway.payloads import Format, Payload, Sample, plain, why
 
-Name = Literal["json", "number", "metrics", "cbor", "senml", "senml-cbor", "struct", "custom"]
+if TYPE_CHECKING:
+    from gateway.formats.sparkplug import Host
+
+Name = Literal[
+    "json", "number", "metrics", "cbor", "senml", "senml-cbor", "sparkplug", "struct", "custom"
+]  # fmt: skip
 
 Read = Callable[[bytes, int], list[Sample]]
 
@@ -38,8 +43,12 @@ _ALLOWED = {
 _EMPTY = Words("number")
 
 
-def payload(words: Words) -> Payload:
+def payload(words: Words, host: "Host | None" = None) -> Payload:
     """Return the format that a route chooses.
+
+    Args:
+        words: what it says.
+        host: what its Sparkplug messages are read by; by default one that remembers nothing.
 
     Raises:
         ValueError: the words do not go together, with what is wrong.
@@ -60,6 +69,8 @@ def payload(words: Words) -> Payload:
         return _read(lambda raw, _: custom.samples(raw, decode), names_metrics=True)
     if name in ("senml", "senml-cbor"):
         return _senml(name)
+    if name == "sparkplug":
+        return _sparkplug(host)
     return plain(name)  # type: ignore[arg-type] # the other names are the plain ones
 
 
@@ -83,6 +94,14 @@ def _senml(name: Name) -> Payload:
 
     read = senml.from_json if name == "senml" else senml.from_cbor
     return _read(read, names_metrics=True, names_devices=True)
+
+
+def _sparkplug(host: "Host | None") -> Payload:
+    from gateway.formats.births import Births  # noqa: PLC0415 - only where a route asks for it
+    from gateway.formats.sparkplug import Host  # noqa: PLC0415
+
+    bind = (host or Host(Births(None))).bind
+    return Payload(plain("number").parse, names_metrics=True, names_devices=True, bind=bind)
 
 
 def _read(read: Read, *, names_metrics: bool, names_devices: bool = False) -> Payload:

@@ -55,7 +55,7 @@ def test_the_sample_shows_every_key_with_its_default() -> None:
 def test_check_prints_ok_and_warns_of_bare_numbers() -> None:
     result = CliRunner().invoke(gateway, ["check", "-c", str(SAMPLE)])
     assert result.exit_code == 0, result.output
-    assert "ok, 7 routes" in result.stdout
+    assert "ok, 8 routes" in result.stdout
     assert "routes[2] meters/{device}: a bare number has neither time nor sequence" in result.stderr
     assert warnings(read(SAMPLE, {}))
 
