@@ -33,6 +33,8 @@ from schemas.config import read_secret, secret_path
 from schemas.failure import BadConfig
 from schemas.registry import Registry, SchemaIds
 
+Publish = Callable[[str, bytes], None]
+
 _log = logging.getLogger("tidegate.daemon")
 _REGISTRY_TIMEOUT_S = 2.0
 # A device silent for longer than this is not followed any more after a restart.
@@ -90,7 +92,7 @@ def build(config: Config, version: str, folder: Path) -> Gateway:
         _binding(config, folder, outfit),
         _topics(config),
         Identity(config.gateway.id, epoch, version),
-        _decoder(config, folder, []),
+        _decoder(config, folder, [], connection.publish),
         QuietDevices(quiet_policy(config)),
         clock.synced,
         Tally(),
@@ -132,6 +134,7 @@ def parts(
     folder: Path,
     former: Parts,
     fallback: list[Route],
+    publish: Publish,
 ) -> Parts:
     """Return what sessions share under another configuration.
 
@@ -142,12 +145,13 @@ def parts(
         folder: the gateway's data.
         former: what it takes the place of; the spool, devices and counts go on.
         fallback: routes for what no route of the configuration fits.
+        publish: sends to the MQTT broker.
     """
     return former._replace(
         binding=_binding(config, folder, outfit),
         topics=_topics(config),
         identity=former.identity._replace(config_version=version),
-        decoder=_decoder(config, folder, fallback),
+        decoder=_decoder(config, folder, fallback, publish),
     )
 
 
@@ -201,14 +205,14 @@ def _topics(config: Config) -> Topics:
     return Topics(f"{prefix}readings", f"{prefix}dead-letters")
 
 
-def _decoder(config: Config, folder: Path, fallback: list[Route]) -> Decoder:
+def _decoder(config: Config, folder: Path, fallback: list[Route], publish: Publish) -> Decoder:
     limits = Limits(config.limits.payload, config.limits.magnitude)
     host = None
     if any(route.payload == "sparkplug" for route in config.routes):
         from gateway.formats.births import Births  # noqa: PLC0415 - only where a route asks for it
         from gateway.formats.sparkplug import Host  # noqa: PLC0415
 
-        host = Host(Births(folder / "sparkplug.db"))
+        host = Host(Births(folder / "sparkplug.db"), publish)
     return Decoder(config.gateway.id, [*sections.routes(config, host), *fallback], limits)
 
 

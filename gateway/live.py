@@ -148,7 +148,12 @@ class Live:
 
     def _change(self, *, anew: bool) -> None:
         self._parts = assembly.parts(
-            *self._now, self._outfit, self._folder, self._parts, self._fallback
+            *self._now,
+            self._outfit,
+            self._folder,
+            self._parts,
+            self._fallback,
+            self._running.connection.publish,
         )
         self._running.uplink.change(Turn(self._parts, self._outfit.producer, anew))
 

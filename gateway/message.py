@@ -35,6 +35,12 @@ class Arrivals(NamedTuple):
     mids: list[int]
     chunks: list[Chunk]
 
+    @property
+    def memory(self) -> int:
+        """Return roughly how many bytes of memory it takes."""
+        # 200: what Python takes for a chunk beside its packets.
+        return sum(len(chunk.packets) + 200 for chunk in self.chunks)
+
 
 class Stored(NamedTuple):
     """A chunk as the spool gives it back."""

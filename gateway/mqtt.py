@@ -29,14 +29,14 @@ from gateway.subscriptions import Subscriptions
 from gateway.wake import Wake
 
 _log = logging.getLogger("tidegate.gateway.mqtt")
-_UNSUPPORTED_VERSION = "Unsupported protocol version"
+_UNSUPPORTED_VERSION, _MOST_WAITING = "Unsupported protocol version", 1000
 
 
 class Connection:
-    """One MQTT session over many connections; all but ``wake`` and ``adopt`` is for one thread.
+    """One MQTT session over many connections; for one thread, where it does not say otherwise.
 
-    ``epoch`` numbers the connections: it grows whenever one is made or lost. ``resumes`` is the
-    number of the one before the present, if the broker has kept the session since.
+    ``epoch`` numbers connections: it grows whenever one is made or lost. ``resumes`` is the number
+    of the one before the present, if the broker has kept the session since.
     """
 
     def __init__(self, endpoint: Endpoint, filters: list[str], *, stale: list[str]) -> None:
@@ -50,6 +50,7 @@ class Connection:
         self._endpoint = endpoint
         self._wants = Subscriptions(filters, stale)
         self._orders: deque[Order] = deque()
+        self._outbox: deque[tuple[str, bytes]] = deque(maxlen=_MOST_WAITING)
         self._renew = False
         self._steady = Steady()
         self._wake = Wake()
@@ -100,12 +101,15 @@ class Connection:
         self._orders.append(Order(endpoint, filters, reconnect))
         self._wake.set()
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 0 once there is a connection; for any thread. The oldest make room."""
+        self._outbox.append((topic, payload))
+        self._wake.set()
+
     def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
         """Run the connection for one turn and return what came, at most ``wait_s`` later.
 
-        Args:
-            wait_s: how long to wait for something to happen.
-            synced: whether the gateway's clock is to be trusted now.
+        ``synced`` says whether the gateway's clock is to be trusted now.
         """
         while self._orders:
             self._obey(self._orders.popleft())
@@ -113,6 +117,8 @@ class Connection:
         if sock is None:
             self._connect_when_due(wait_s)
             return None
+        while self._outbox and self.connected:
+            self._client.publish(*self._outbox.popleft())
         writers = [sock] if self._client.want_write() else []
         readers: list[Any] = [sock, self._wake]
         pending = self._receiver.pending
@@ -129,11 +135,7 @@ class Connection:
         return self._taken()
 
     def ack(self, epoch: int, mids: list[int]) -> bool:
-        """Write PUBACKs in this order, if the connection they belong to is still there.
-
-        Returns:
-            Whether any may have left.
-        """
+        """Write PUBACKs in this order, on their own connection alone; say if any may have left."""
         if epoch != self.epoch or not self.connected:
             self.stale_acks += len(mids)
             return False

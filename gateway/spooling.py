@@ -2,7 +2,7 @@
 
 It commits whenever it is free, with no timer: while one commit is on its way to the disk the next
 batch gathers, so latency and batching both come from the load. Discards ride in the same loop.
-Nobody else touches the database, so reading for the uplink happens here too.
+An uplink that is level is fed what was just committed, one that is behind from the disk.
 
     network ──offer──▶ [ mail ] ──▶ commit ──▶ acknowledgements ──▶ network
     uplink ◀──take── [ feed, bounded ] ◀── read back from disk
@@ -48,12 +48,10 @@ class Spooling:
         *,
         devices_heard_after: int = 0,
     ) -> None:
-        """Take a function that opens the spool, called in the thread itself.
+        """Take what opens the one connection, in the thread itself.
 
-        Args:
-            open_spool: opens the one connection.
-            on_done: called in the spool thread after each commit; must only hand over.
-            devices_heard_after: which remembered devices still matter, wall clock ms.
+        ``on_done`` is called in that thread after each commit, and must only hand over;
+        ``devices_heard_after`` says which remembered devices still matter, wall clock ms.
         """
         self._open = open_spool
         self._on_done = on_done
@@ -82,7 +80,7 @@ class Spooling:
         """Hand over messages for the next commit; returns at once."""
         with self._posted:
             self._mail.arrivals.append(arrivals)
-            self._pending_bytes += _size(arrivals)
+            self._pending_bytes += arrivals.memory
             self._posted.notify()
 
     @property
@@ -129,7 +127,7 @@ class Spooling:
             self._posted.wait_for(lambda: not self._mail.rewind or self._mail.stop)
 
     def append_own(self, chunks: list[Chunk]) -> None:
-        """Spool the gateway's own messages behind everything that is waiting now."""
+        """Spool the gateway's own messages behind all that waits now."""
         self.offer(Arrivals(_NO_EPOCH, [], chunks))
 
     # The thread.
@@ -241,7 +239,7 @@ class Spooling:
 
     def _let_go(self, gone: list[Arrivals]) -> None:
         with self._posted:
-            self._pending_bytes -= sum(map(_size, gone))
+            self._pending_bytes -= sum(arrivals.memory for arrivals in gone)
 
     def _rewind(self, spool: Spool) -> None:
         with self._fed:
@@ -297,8 +295,3 @@ class Spooling:
             spool.damaged,
             spool.set_aside,
         )
-
-
-def _size(arrivals: Arrivals) -> int:
-    # 200: what Python takes for a chunk beside its bytes, roughly.
-    return sum(len(chunk.packets) + 200 for chunk in arrivals.chunks)

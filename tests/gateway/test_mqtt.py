@@ -233,3 +233,13 @@ def test_a_half_open_connection_is_given_up_after_two_keepalives(
     ahead[0] = 62.0
     connection.take(0.02, synced=True)
     assert not connection.connected
+
+
+def test_what_is_to_be_published_waits_for_a_connection(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connection.publish("spBv1.0/g/NCMD/e", b"rebirth")
+    connect(connection, broker)
+    connection.take(0.02, synced=True)
+    connection.take(0.02, synced=True)
+    kind, body = broker.read()
+    assert (kind, body) == (3, b"\x00\x10spBv1.0/g/NCMD/e\x00rebirth")
