@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from gateway.commands.explain import explain
+from gateway.commands.install import install
 
 _CONFIG = click.option(
     "-c",
@@ -44,3 +45,4 @@ def check(path: Path) -> None:
 
 
 gateway.add_command(explain)
+gateway.add_command(install)
