@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from compose.follow import decoder, ends, follow
 from compose.local.endpoints import read
 from compose.options import prefix_option, state_option
+from gateway.follow import decoder, ends, follow
 from schemas.records import Alert
 
 _COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "blue"}

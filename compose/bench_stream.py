@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from confluent_kafka import Producer
 
-from compose.follow import ends
 from compose.jobs_cli import cluster_of
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
 from compose.schemas_cli import register_contracts
 from compose.topics import apply_topics
+from gateway.follow import ends
 from schemas.codec import ReadingEncoder
 from schemas.failure import Failure
 from schemas.records import Reading

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from confluent_kafka import Message
 
 from compose.consumed import committed
-from compose.follow import ends, follow
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
 from compose.tally import AlertTally, ReadingTally, dead_letters_of
+from gateway.follow import ends, follow
 from schemas.failure import Failure
 from schemas.records import Alert
 from schemas.topics import DEFAULT_PREFIX

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from confluent_kafka import Message
 
-from compose.follow import decoder
+from gateway.follow import decoder
 from schemas.codec import unframe
 from schemas.records import Alert, DeadLetter, Reading, reading_key
 

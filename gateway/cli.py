@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from gateway.commands.dead_letters import dead_letters
 from gateway.commands.explain import explain
 from gateway.commands.install import install
 
@@ -46,3 +47,4 @@ def check(path: Path) -> None:
 
 gateway.add_command(explain)
 gateway.add_command(install)
+gateway.add_command(dead_letters)

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from stack_fixture import RunningStack, eventually
 
-from compose.follow import decoder, follow
 from compose.local.endpoints import Endpoints
 from compose.processes import command, end, ready_url, start
 from compose.schemas_cli import register_contracts
 from compose.topics import apply_topics
+from gateway.follow import decoder, follow
 from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
 
 R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter)

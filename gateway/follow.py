@@ -1,7 +1,8 @@
 """Reading a topic as a person or a check does: all partitions, no group, nothing committed."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from confluent_kafka import (
@@ -33,6 +34,7 @@ def follow(
     committed_only: bool = True,
     batch: int = 1000,
     idle_s: float = 0.2,
+    security: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[list[Message]]:
     """Yield batches of records as they come, empty ones when nothing came for a while.
 
@@ -44,12 +46,13 @@ def follow(
         committed_only: leave out records of open and aborted transactions.
         batch: the most records in one batch.
         idle_s: how long to wait for a record before an empty batch.
+        security: librdkafka's settings for TLS and the login.
 
     Raises:
         Unavailable: the brokers do not answer.
         Failure: the topic does not exist.
     """
-    consumer = _consumer(bootstrap, committed_only=committed_only)
+    consumer = _consumer(bootstrap, committed_only=committed_only, security=security)
     try:
         partitions = _partitions(consumer, bootstrap, topic)
         first = start or dict.fromkeys(partitions, OFFSET_BEGINNING)
@@ -76,7 +79,7 @@ def ends(bootstrap: str, topic: str) -> dict[int, int]:
     Raises:
         Unavailable, Failure: as for :func:`follow`.
     """
-    consumer = _consumer(bootstrap, committed_only=False)
+    consumer = _consumer(bootstrap, committed_only=False, security={})
     try:
         return {
             each: _end(consumer, bootstrap, TopicPartition(topic, each))
@@ -99,9 +102,10 @@ def _end(consumer: Consumer, bootstrap: str, partition: TopicPartition) -> int:
             time.sleep(_PAUSE_S)
 
 
-def _consumer(bootstrap: str, *, committed_only: bool) -> Consumer:
+def _consumer(bootstrap: str, *, committed_only: bool, security: Mapping[str, Any]) -> Consumer:
     return Consumer(
         {
+            **security,
             "bootstrap.servers": bootstrap,
             "group.id": "tidegate-follow",
             "enable.auto.commit": False,
