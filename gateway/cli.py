@@ -7,6 +7,7 @@ import click
 from gateway.commands.dead_letters import dead_letters
 from gateway.commands.explain import explain
 from gateway.commands.install import install
+from gateway.commands.spool import spool
 
 _CONFIG = click.option(
     "-c",
@@ -48,3 +49,4 @@ def check(path: Path) -> None:
 gateway.add_command(explain)
 gateway.add_command(install)
 gateway.add_command(dead_letters)
+gateway.add_command(spool)

@@ -12,7 +12,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
 
-from gateway import admin, assembly, logs, metrics, sections, threads
+from gateway import admin, assembly, door, logs, metrics, sections, threads
 from gateway.admin import reasons
 from gateway.assembly import Gateway
 from gateway.live import Live, read
@@ -46,6 +46,7 @@ def run(path: Path) -> None:
     signals = _Signals()
     gateway = assembly.build(config, force.version, folder)
     server = _serve(config, gateway.running)
+    way_in = door.serve(folder, gateway.running.spooling)
     for worker in gateway.workers:
         worker.start(signals.crashed)
     told = {"fields": {"gateway": config.gateway.id, "config": force.version}}
@@ -54,6 +55,7 @@ def run(path: Path) -> None:
     _Watch(signals, gateway, Live(path, force, gateway)).keep()
     if not signals.crashes:
         threads.end(gateway.workers)
+    way_in.shutdown()
     if server is not None:
         server.shutdown()
     lock.close()

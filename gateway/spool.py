@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway import spool_rows
 from gateway.blob import numbered, seal, unseal
 from gateway.message import Chunk, Stored
+from gateway.spool_rows import Facts, Row
 
 _PAGE_BYTES = 4096
 _MAX_ROW_BYTES = 1 << 20
@@ -221,6 +223,14 @@ class Spool:
         pages = self._db.execute("PRAGMA page_count").fetchone()[0]
         free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages - free) * _PAGE_BYTES
+
+    def facts(self) -> Facts:
+        """Return its figures; the whole table is looked through."""
+        return spool_rows.facts(self._db)
+
+    def rows(self, after: int) -> list[Row]:
+        """Return stored rows as they are, a page of them behind an id."""
+        return spool_rows.rows(self._db, after)
 
     def close(self) -> None:
         """Close the database; its log is folded in."""

@@ -14,10 +14,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from gateway.mail import Mail, Question
 from gateway.message import Arrivals, Chunk, Done, Level
 from gateway.pacing import Trouble
 from gateway.spool import Batch, DeviceRow, Spool, SpoolFull
+
+T = TypeVar("T")
 
 _log = logging.getLogger("tidegate.gateway.spool")
 _FEED_BYTES = 1 << 20
@@ -25,17 +29,6 @@ _RETRY_S = 0.5
 _LEVEL_S = 0.2
 # The gateway's own messages have no epoch: no connection has to live for them.
 _NO_EPOCH = -1
-
-
-class _Mail:
-    """What the other threads left for the spool thread; guarded by its condition."""
-
-    def __init__(self) -> None:
-        self.arrivals: list[Arrivals] = []
-        self.discard_upto = 0
-        self.devices: list[DeviceRow] = []
-        self.rewind = False
-        self.stop = False
 
 
 class Spooling:
@@ -56,7 +49,7 @@ class Spooling:
         self._open = open_spool
         self._on_done = on_done
         self._devices_heard_after = devices_heard_after
-        self._mail = _Mail()
+        self._mail = Mail()
         self._posted = threading.Condition()
         self._feed: deque[Batch] = deque()
         self._feed_bytes = 0
@@ -130,6 +123,16 @@ class Spooling:
         """Spool the gateway's own messages behind all that waits now."""
         self.offer(Arrivals(_NO_EPOCH, [], chunks))
 
+    # For whoever asks.
+
+    def ask(self, about: Callable[[Spool], T]) -> T:
+        """Return what the spool's thread finds out at its next turn; what fails is raised here."""
+        question: Question[T] = Question(about)
+        with self._posted:
+            self._mail.questions.append(question)
+            self._posted.notify()
+        return question.answer()
+
     # The thread.
 
     def stop(self) -> None:
@@ -160,28 +163,18 @@ class Spooling:
         finally:
             spool.close()
 
-    def _collect(self) -> _Mail:
+    def _collect(self) -> Mail:
         with self._posted:
-            if not self._has_mail():
+            if not self._mail and (self._feed or not self._more_on_disk):
                 self._posted.wait(_RETRY_S)
-            mail, self._mail = self._mail, _Mail()
+            mail, self._mail = self._mail, Mail()
             self._mail.stop = mail.stop
             # The uplink waits for its rewind; the flag falls once it was done.
             self._mail.rewind = mail.rewind
         self.beat_s = time.monotonic()
         return mail
 
-    def _has_mail(self) -> bool:
-        mail = self._mail
-        return bool(
-            mail.arrivals
-            or mail.discard_upto
-            or mail.rewind
-            or mail.stop
-            or (self._more_on_disk and not self._feed)
-        )
-
-    def _serve(self, spool: Spool, mail: _Mail) -> None:
+    def _serve(self, spool: Spool, mail: Mail) -> None:
         if mail.discard_upto:
             spool.discard(mail.discard_upto, mail.devices)
             self._commits += 1
@@ -190,6 +183,9 @@ class Spooling:
             self._append(spool)
         if mail.rewind:
             self._rewind(spool)
+        for question in mail.questions:
+            question.put(spool)
+            self._more_on_disk = self._more_on_disk or self._fed_upto < spool.last_id
         self._refill(spool)
         if self.beat_s >= self._level_at_s:
             self._set_level(spool)

@@ -1,0 +1,123 @@
+"""A spool's rows and figures, for those who look at it."""
+
+import base64
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway.blob import MAX_MESSAGES, unseal
+from gateway.message import INTERNAL, MQTT_5, UNSYNCED, Stored
+from gateway.packets import DUP, RETAIN, split
+
+PAGE_BYTES = 1 << 20
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a spool holds; times in ms, ``oldest_ts`` None when it is empty."""
+
+    messages: int
+    bytes: int
+    rows: int
+    cursor: int
+    last_row: int
+    oldest_ts: int | None
+    used_bytes: int
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row as it is stored."""
+
+    row_id: int
+    messages: int
+    blob: bytes
+
+
+class Verified(NamedTuple):
+    """What a check of rows found; ``damage`` has a line for each row that is not sound."""
+
+    rows: int
+    messages: int
+    damage: list[str]
+
+
+def facts(db: sqlite3.Connection) -> Facts:
+    """Return a spool's figures."""
+    messages, size, rows, oldest = db.execute(
+        "SELECT coalesce(sum(n), 0), coalesce(sum(bytes), 0), count(*), min(first_ts) FROM batch"
+    ).fetchone()
+    cursor = db.execute("SELECT id FROM cursor").fetchone()[0]
+    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batch'").fetchone()
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    free = db.execute("PRAGMA freelist_count").fetchone()[0]
+    page = db.execute("PRAGMA page_size").fetchone()[0]
+    used = (pages - free) * page
+    return Facts(messages, size, rows, cursor, (last or (0,))[0], oldest, used)
+
+
+def rows(db: sqlite3.Connection, after: int, most_bytes: int = PAGE_BYTES) -> list[Row]:
+    """Return the rows behind an id, at least one if there is any, up to a size."""
+    found: list[Row] = []
+    size = 0
+    cursor = db.execute("SELECT id, n, blob FROM batch WHERE id > ? ORDER BY id", (after,))
+    for row_id, messages, blob in cursor:
+        found.append(Row(row_id, messages, blob))
+        size += len(blob)
+        if size >= most_bytes:
+            break
+    cursor.close()
+    return found
+
+
+def verified(pages: Iterable[list[Row]]) -> Verified:
+    """Check every checksum and every number."""
+    count = messages = 0
+    damage: list[str] = []
+    for page in pages:
+        for row in page:
+            count += 1
+            opened = unseal(row.row_id, row.messages, row.blob)
+            messages += sum(stored.chunk.messages for stored in opened.chunks)
+            if opened.damage is not None:
+                damage.append(f"row {row.row_id}: {opened.damage}")
+    return Verified(count, messages, damage)
+
+
+def messages(pages: Iterable[list[Row]]) -> Iterator[dict[str, Any]]:
+    """Return every readable message as a plain dict, its payload in base64 and as text if it is."""
+    for page in pages:
+        for row in page:
+            for stored in unseal(row.row_id, row.messages, row.blob).chunks:
+                yield from plain(stored)
+
+
+def chunks_of(row_id: int, blob: bytes) -> list[Stored]:
+    """Return what is readable of a row's blob of which nothing else is known."""
+    return unseal(row_id, MAX_MESSAGES, blob).chunks
+
+
+def plain(stored: Stored) -> Iterator[dict[str, Any]]:
+    """Return the messages of a chunk as plain dicts."""
+    chunk = stored.chunk
+    packets = split(chunk.packets, v5=bool(chunk.flags & MQTT_5))
+    for seq, (first, topic, payload) in enumerate(packets, stored.seq):
+        yield {
+            "gateway_seq": seq,
+            "gateway_epoch": stored.epoch,
+            "received_ts": chunk.received_ts,
+            "topic": topic.decode("utf-8", "backslashreplace"),
+            "payload": base64.b64encode(payload).decode(),
+            "text": _text(payload),
+            "retained": bool(first & RETAIN),
+            "dup": bool(first & DUP),
+            "clock_synced": not chunk.flags & UNSYNCED,
+            "internal": bool(chunk.flags & INTERNAL),
+        }
+
+
+def _text(payload: bytes) -> str | None:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return None
