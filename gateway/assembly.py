@@ -124,7 +124,7 @@ def equip(config: Config) -> Outfit:
     for key in config.kafka.librdkafka:
         if key.endswith("_file"):
             logs.hide(str(producer[key.removesuffix("_file")]))
-    return Outfit(_endpoint(config), filters, producer, _registry(config))
+    return Outfit(_endpoint(config), filters, producer, registry(config))
 
 
 def parts(
@@ -187,7 +187,12 @@ def _binding(config: Config, folder: Path, outfit: Outfit) -> Binding:
     return Binding(SchemaIds(folder / "schema-ids.json", outfit.registry), _topics(config))
 
 
-def _registry(config: Config) -> Registry:
+def registry(config: Config) -> Registry:
+    """Return the way to the registry.
+
+    Raises:
+        BadConfig: its password or its authority cannot be read.
+    """
     section = config.registry
     login, tls = None, None
     if section.password_file:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from gateway.commands.check import check
 from gateway.commands.dead_letters import dead_letters
 from gateway.commands.explain import explain
 from gateway.commands.install import install
@@ -34,19 +35,8 @@ def run(path: Path) -> None:
     daemon.run(path)
 
 
-@gateway.command()
-@_CONFIG
-def check(path: Path) -> None:
-    """Check a configuration without touching the network."""
-    from gateway import config  # noqa: PLC0415
-
-    parsed = config.read(path)
-    for warning in config.warnings(parsed):
-        click.echo(f"{path}: warning: {warning}", err=True)
-    click.echo(f"{path}: ok, {len(parsed.routes)} routes")
-
-
 gateway.add_command(explain)
 gateway.add_command(install)
 gateway.add_command(dead_letters)
 gateway.add_command(spool)
+gateway.add_command(check)

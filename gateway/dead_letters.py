@@ -22,7 +22,8 @@ from schemas.config import read_secret
 from schemas.failure import Failure, Unavailable
 from schemas.records import DeadLetter
 
-_SECURITY = ("security.", "sasl.", "ssl.", "socket.", "client.")
+SECURITY = ("security.", "sasl.", "ssl.", "socket.", "client.")
+"""How the settings begin that every client of Kafka shares, not only a producer."""
 _ACK_S = 30.0
 _CUT = "bytes are kept"
 _ROW = 16
@@ -54,7 +55,7 @@ def found(config: Config, *, since_ms: int, everyone: bool) -> Iterator[Found]:
     """
     topic = f"{config.kafka.topic_prefix}dead-letters"
     settings = sections.producer_settings(config.kafka)
-    security = {key: value for key, value in settings.items() if key.startswith(_SECURITY)}
+    security = {key: value for key, value in settings.items() if key.startswith(SECURITY)}
     servers = config.kafka.bootstrap_servers
     for batch in follow(servers, topic, until_end=True, security=security):
         for message in batch:

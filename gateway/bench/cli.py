@@ -41,12 +41,12 @@ def edge(
     as_json: bool,
 ) -> None:
     """Measure CPU, throughput, latency, memory and bytes from MQTT to Kafka."""
-    from gateway.bench.measure import in_memory  # noqa: PLC0415
     from gateway.bench.run import Options, measure  # noqa: PLC0415
     from gateway.bench.servers import Ends  # noqa: PLC0415
+    from gateway.online.machine import file_system  # noqa: PLC0415
 
     where = folder or Path(tempfile.gettempdir())
-    if in_memory(where):
+    if file_system(where) in ("tmpfs", "ramfs"):
         raise Failure(
             f"{where} is in memory, where an fsync costs nothing; name a disk by --folder"
         )

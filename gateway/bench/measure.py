@@ -42,15 +42,6 @@ def device_flushes() -> int:
     return sum(int(row[_FLUSHES]) for row in rows if len(row) > _FLUSHES)
 
 
-def in_memory(folder: Path) -> bool:
-    """Return whether a folder lies on a file system that is kept in memory."""
-    lines = Path("/proc/self/mounts").read_text().splitlines()
-    mounts = {Path(line.split()[1]): line.split()[2] for line in lines}
-    where = folder.resolve()
-    nearest = next(parent for parent in (where, *where.parents) if parent in mounts)
-    return mounts[nearest] in ("tmpfs", "ramfs")
-
-
 class Arrival(NamedTuple):
     """A reading on Kafka: its sequence number (µs) and its time of append (ms)."""
 
