@@ -74,6 +74,16 @@ class Decoder:
         self._router = Router(routes)
         self._target = self._router.target
         self._max_payload, self._max_magnitude = limits
+        self.shapes = tuple(route.shape for route in routes if route.shape is not None)
+
+    def shaped(self, packet: Packet, readings: list[Reading]) -> list[Reading]:
+        """Return what the message's route leaves of its readings.
+
+        Raises:
+            Invalid: its policy is a dead letter.
+        """
+        shape = self._target(packet[1]).shape
+        return readings if shape is None else shape.shaped(readings)
 
     def readings(self, origin: Origin, seq: int, packet: Packet) -> list[Reading]:
         """Return the readings of a message, in their order inside it.
@@ -114,7 +124,7 @@ class Decoder:
         repeat: int = 0,
     ) -> Reading:
         epoch, received_ts, state, _, replayed = origin
-        device_id, site, metric, _, unit = target
+        device_id, site, metric, _, unit, _ = target
         value, ts = sample.value, sample.ts
         if not -self._max_magnitude <= value <= self._max_magnitude:
             raise beyond(sample.metric, value, self._max_magnitude)

@@ -91,7 +91,8 @@ def _records(config: Config, routes: list[Route], asked: Asked, wire: Wire) -> l
     first = PUBLISH | RETAIN if asked.retained else PUBLISH
     topic = asked.topic.encode("utf-8", "surrogateescape")
     found = []
-    for reading in decoder.readings(origin, _SEQ, (first, topic, asked.payload)):
+    packet = (first, topic, asked.payload)
+    for reading in decoder.shaped(packet, decoder.readings(origin, _SEQ, packet)):
         key = reading.device_id.encode()
         place = None if asked.partitions is None else partition(key, asked.partitions)
         found.append(Record(reading, reading.device_id, place, wire.reading(reading)))

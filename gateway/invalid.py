@@ -11,6 +11,8 @@ Reason = Literal[
     "NOT_FINITE",
     "OUT_OF_RANGE",
     "BAD_ID",
+    "BAD_UNIT",
+    "RATE_LIMITED",
     "TOO_LARGE",
     "RETAINED",
     "UNDECODABLE",

@@ -4,6 +4,7 @@ They are read off the running parts when somebody asks, so counting costs the da
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
@@ -42,6 +43,7 @@ _GAUGES = {
     "tidegate_gateway_clock_synced": "1 while the gateway's own clock is synchronised.",
 }
 _REJECTED = "tidegate_gateway_messages_rejected_total"
+_THINNED = "tidegate_gateway_readings_thinned_total"
 _CONNECTED = "tidegate_connected"
 _BUILD = "tidegate_build_info"
 _DELAY = "tidegate_kafka_delivery_seconds"
@@ -62,7 +64,7 @@ NAMES = (
     *_COUNTERS,
     *_GAUGES,
     *_PROCESS,
-    *(_REJECTED, _CONNECTED, _BUILD, _DELAY, _CONFIG, _RELOADS, _EXPIRY, _IDLE),
+    *(_REJECTED, _THINNED, _CONNECTED, _BUILD, _DELAY, _CONFIG, _RELOADS, _EXPIRY, _IDLE),
 )
 
 
@@ -121,6 +123,7 @@ class GatewayMetrics(Collector):
         for name, value in self._gauges().items():
             yield GaugeMetricFamily(name, _GAUGES[name], value=value)
         yield self._rejected()
+        yield self._thinned()
         connected = GaugeMetricFamily(_CONNECTED, "1 while connected.", labels=["side"])
         connected.add_metric(["mqtt"], float(self._r.connection.connected))
         connected.add_metric(["kafka"], float(self._r.uplink.tally.reachable))
@@ -188,6 +191,15 @@ class GatewayMetrics(Collector):
     def _rejected(self) -> Metric:
         family = CounterMetricFamily(_REJECTED, "Messages dead-lettered.", labels=["reason"])
         for reason, count in dict(self._r.uplink.tally.dead).items():
+            family.add_metric([reason], float(count))
+        return family
+
+    def _thinned(self) -> Metric:
+        family = CounterMetricFamily(_THINNED, "Readings left out by routes.", labels=["reason"])
+        by_reason: Counter[str] = Counter()
+        for (_, reason), count in self._r.uplink.tally.thinned.copy().items():
+            by_reason[reason] += count
+        for reason, count in by_reason.items():
             family.add_metric([reason], float(count))
         return family
 

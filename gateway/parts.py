@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.decode import Decoder
@@ -47,6 +47,9 @@ class Identity(NamedTuple):
     config_version: str
 
 
+_MOST_DEVICES = 50_000
+
+
 class Tally:
     """What the uplink counts, over all its sessions; read by other threads."""
 
@@ -55,10 +58,18 @@ class Tally:
         self.markers = 0
         self.rewinds = 0
         self.dead: Counter[str] = Counter()
+        self.thinned: Counter[tuple[str, str]] = Counter()
+        """Readings left out by their route's shape, by device and reason; beyond many by reason."""
         self.reachable = False
         self.bound = False
         self.beat_s = time.monotonic()
         self.on_delay: Callable[[float], None] = _nothing
+
+    def left_out(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Count readings that a route's shape left out."""
+        for (device, reason), count in counts.items():
+            known = (device, reason) in self.thinned or len(self.thinned) < _MOST_DEVICES
+            self.thinned[device if known else "", reason] += count
 
 
 class Parts(NamedTuple):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gateway.ids import ID, METRIC, metric_id, valid_id
 from gateway.invalid import Invalid
 from gateway.payloads import Format, Parse, Payload, plain
+from gateway.shape import Shape
 
 _NAME = re.compile(r"\{([a-z_]+)\}")
 _NAMESPACE = re.compile(r"spBv1\.0/(\{site\}|[^/+#{}\x00]+)/#")
@@ -29,6 +30,7 @@ class Route(NamedTuple):
     metric: str | None
     unit: str | None
     bind: Callable[[str], Parse] | None = None
+    shape: Shape | None = None
 
 
 class Target(NamedTuple):
@@ -39,6 +41,7 @@ class Target(NamedTuple):
     metric: str
     parse: Parse
     unit: str | None
+    shape: Shape | None = None
 
 
 def compile_route(
@@ -163,4 +166,5 @@ def _target(route: Route, match: re.Match[str], topic: str) -> Target:
         "" if metric is None else metric_id(metric),
         route.parse if route.bind is None else route.bind(topic),
         route.unit,
+        route.shape,
     )

@@ -16,6 +16,7 @@ from gateway.formats.mapped import Fields
 from gateway.formats.values import TsUnit
 from gateway.logs import LogFormat, LogLevel
 from gateway.routes import Route, compile_route
+from gateway.shape import Shape, ShapeSection
 from schemas.config import ByteSize, DurationMs, read_secret, secret_path
 from schemas.topics import DEFAULT_PREFIX
 
@@ -130,6 +131,7 @@ class RouteSection(msgspec.Struct, frozen=True):
     layout: str = ""
     columns: tuple[Column, ...] = ()
     decoder: str = ""
+    shape: ShapeSection | None = None
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -253,4 +255,5 @@ def compiled(route: RouteSection, host: "Host | None" = None) -> Route:
     """
     words = {field: getattr(route, field) for field in Words.__struct_fields__}
     form = payload(Words(**words), host)
-    return compile_route(route.topic, form, site=route.site, metric=route.metric, unit=route.unit)
+    made = compile_route(route.topic, form, site=route.site, metric=route.metric, unit=route.unit)
+    return made if route.shape is None else made._replace(shape=Shape(route.shape))

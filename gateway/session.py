@@ -56,6 +56,8 @@ class Session:
         self._refused: list[Rejected] = []
         self._out = 0
         self._heard = Heard()
+        for shape in parts.decoder.shapes:
+            shape.forget()  # What was told may not have arrived.
         self._discard_at = self._tick_at = self._probe_at = 0.0
         self._discard_upto = 0
         self.has_delivered = False
@@ -107,6 +109,7 @@ class Session:
         waited = waited_ms(stored, self._p.identity.epoch, now)
         origin = Origin.of(stored, replayed=waited > REPLAYED_MS)
         decode, encode, produce = self._p.decoder.readings, self._wire.reading, self._link.produce
+        shaped = self._p.decoder.shaped if self._p.decoder.shapes and not origin.internal else None
         topic, report = self._p.topics.readings, item.report
         # Of markers the gateway heard nothing.
         note = self._heard.note if not origin.internal else _nothing
@@ -115,7 +118,8 @@ class Session:
         for seq, packet in enumerate(_packets(stored), stored.seq):
             try:
                 readings = decode(origin, seq, packet)
-                records = [(r.device_id.encode(), encode(r)) for r in readings]
+                kept = readings if shaped is None else shaped(packet, readings)
+                records = [(r.device_id.encode(), encode(r)) for r in kept]
             except Invalid as reason:
                 self._bury(item, origin, seq, packet, reason)
                 continue
@@ -227,6 +231,8 @@ class Session:
         if self._discard_upto and now_s >= self._discard_at:
             self._discard_at = now_s + _DISCARD_EVERY_S
             now = moment()
+            for shape in self._p.decoder.shapes:
+                self._p.tally.left_out(shape.told())
             self._heard.tell(self._p.quiet)
             devices = rows(self._p.quiet.unsaved(now.mono, _MOST_ROWS), now.ts)
             self._p.feed.discard(self._discard_upto, devices)
