@@ -28,7 +28,7 @@ DEFAULTS: dict[str, str | int | float | bool] = {
     "message.timeout.ms": 0,
     "queue.buffering.max.messages": 20_000,
     "queue.buffering.max.kbytes": 16_384,
-    "linger.ms": float(__import__("os").environ.get("LINGER", "5")),
+    "linger.ms": 1,
     "compression.type": "zstd",
     "batch.size": 1_000_000,
     "partitioner": "murmur2_random",

@@ -98,38 +98,40 @@ class Session:
 
     def _send(self, batch: Batch) -> None:
         item = InFlight(batch, self._outcome)
+        records: list[tuple[bytes, bytes]] = []
         for stored in batch.chunks:
-            self._send_chunk(item, stored)
+            self._encode(item, stored, records)
+        # Only now, and all at once: spread over the time it takes to encode them, records would
+        # leave in small requests, each of which costs the client's threads and the broker's.
+        produce, topic, report = self._link.produce, self._p.topics.readings, item.report
+        for key, value in records:
+            if not produce(topic, key, value, report):
+                self._outcome.rejected.append(Rejected(item, topic, key, value))
+        # Reports may have come meanwhile; nobody asks before the batch is complete.
+        item.open += len(records)
         item.complete = True
         self._window.add(item)
 
-    def _send_chunk(self, item: InFlight, stored: Stored) -> None:
+    def _encode(self, item: InFlight, stored: Stored, records: list[tuple[bytes, bytes]]) -> None:
+        """Add the keys and values of a chunk's readings; bury what can be none."""
         now = moment()
         stored = self._p.right(stored)
         waited = waited_ms(stored, self._p.identity.epoch, now)
         origin = Origin.of(stored, replayed=waited > REPLAYED_MS)
-        decode, encode, produce = self._p.decoder.readings, self._wire.reading, self._link.produce
+        decode, encode = self._p.decoder.readings, self._wire.reading
         shaped = self._p.decoder.shaped if self._p.decoder.shapes and not origin.internal else None
-        topic, report = self._p.topics.readings, item.report
         # Of markers the gateway heard nothing.
         note = self._heard.note if not origin.internal else _nothing
         mono = now.mono - waited
-        sent = 0
         for seq, packet in enumerate(_packets(stored), stored.seq):
             try:
                 readings = decode(origin, seq, packet)
                 kept = readings if shaped is None else shaped(packet, readings)
-                records = [(r.device_id.encode(), encode(r)) for r in kept]
+                records += [(r.device_id.encode(), encode(r)) for r in kept]
             except Invalid as reason:
                 self._bury(item, origin, seq, packet, reason)
                 continue
-            for key, value in records:
-                sent += 1
-                if not produce(topic, key, value, report):
-                    self._outcome.rejected.append(Rejected(item, topic, key, value))
             note(readings, mono)
-        # Reports may have come meanwhile; nobody asks before the batch is complete.
-        item.open += sent
 
     def _produce(self, item: InFlight, topic: str, key: bytes, value: bytes) -> None:
         item.open += 1
