@@ -13,7 +13,6 @@ from gateway import logs, sections
 from gateway.clock import SystemClock
 from gateway.decode import Decoder, Limits
 from gateway.endpoint import Endpoint
-from gateway.files import replace
 from gateway.message import Done
 from gateway.metrics import Running
 from gateway.mqtt import Connection
@@ -31,6 +30,7 @@ from gateway.uplink import Uplink
 from gateway.wire import Binding, Topics
 from schemas.config import read_secret, secret_path
 from schemas.failure import BadConfig
+from schemas.files import replace
 from schemas.registry import Registry, SchemaIds
 
 Publish = Callable[[str, bytes], None]

@@ -10,6 +10,7 @@ import sys
 import time
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseServer
 from typing import IO
 
 from gateway import admin, assembly, door, logs, metrics, sections, threads
@@ -19,6 +20,7 @@ from gateway.live import Live, read
 from gateway.metrics import Running, beats
 from gateway.notify import Notifier, Watchdog, supervisor
 from gateway.sections import Config
+from gateway.spooling import Spooling
 from gateway.threads import Crash
 from gateway.wake import Wake
 from schemas.failure import BadConfig, Failure, RetryLater, Unavailable
@@ -46,7 +48,7 @@ def run(path: Path) -> None:
     signals = _Signals()
     gateway = assembly.build(config, force.version, folder)
     server = _serve(config, gateway.running)
-    way_in = door.serve(folder, gateway.running.spooling)
+    way_in = _way_in(folder, gateway.running.spooling)
     for worker in gateway.workers:
         worker.start(signals.crashed)
     told = {"fields": {"gateway": config.gateway.id, "config": force.version}}
@@ -55,7 +57,8 @@ def run(path: Path) -> None:
     _Watch(signals, gateway, Live(path, force, gateway)).keep()
     if not signals.crashes:
         threads.end(gateway.workers)
-    way_in.shutdown()
+    if way_in is not None:
+        way_in.shutdown()
     if server is not None:
         server.shutdown()
     lock.close()
@@ -67,6 +70,14 @@ def run(path: Path) -> None:
         raise Failure(told_error) from error
     left = gateway.running.spooling.level.messages
     _log.info("gateway %s stopped, %d messages in the spool", config.gateway.id, left, extra=told)
+
+
+def _way_in(folder: Path, spooling: Spooling) -> BaseServer | None:
+    try:
+        return door.serve(folder, spooling)
+    except OSError as error:
+        _log.warning("the commands `gateway spool` cannot ask this gateway: %s", error)
+        return None
 
 
 class _Signals:

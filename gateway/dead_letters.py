@@ -14,12 +14,12 @@ from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 from gateway import sections
 from gateway.endpoint import Endpoint, client
 from gateway.explain import Asked, Explained, explain
-from gateway.files import replace
 from gateway.follow import follow
 from gateway.sections import Config
 from schemas.codec import decode
 from schemas.config import read_secret
 from schemas.failure import Failure, Unavailable
+from schemas.files import replace
 from schemas.records import DeadLetter
 
 SECURITY = ("security.", "sasl.", "ssl.", "socket.", "client.")

@@ -1,6 +1,5 @@
 """Small files: replaced whole by us, and noticed when others replace them."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -42,25 +41,6 @@ class Watched:
 
     def _stamps(self) -> tuple[_Stamp | None, ...]:
         return tuple(map(_stamp, self._paths))
-
-
-def replace(path: Path, text: str) -> None:
-    """Replace a file so that it is the old or the new one after a crash at any moment.
-
-    Raises:
-        OSError: it could not be kept; the old one is still there.
-    """
-    aside = path.with_name(path.name + ".new")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -17,8 +17,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.files import replace
 from gateway.message import INTERNAL, UNSYNCED, Stored
+from schemas.files import replace
 
 _log = logging.getLogger("tidegate.daemon")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -8,7 +8,6 @@ again asks the registry to confirm them first.
 import base64
 import http.client
 import json
-import os
 import ssl
 import urllib.error
 import urllib.parse
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.contracts import ContractName, contract_text, fingerprint
+from schemas.files import replace
 
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
@@ -178,7 +178,7 @@ class SchemaIds:
         key = self._key(subject, contract)
         if self._ids.get(key) != schema_id:
             self._ids[key] = schema_id
-            _replace(self._path, json.dumps(self._ids, indent=1, sort_keys=True))
+            replace(self._path, json.dumps(self._ids, indent=1, sort_keys=True))
         return schema_id
 
     def _key(self, subject: str, contract: ContractName) -> str:
@@ -193,18 +193,3 @@ def _read(path: Path) -> dict[str, int]:
     if not isinstance(ids, dict):
         return {}
     return {key: value for key, value in ids.items() if type(value) is int}
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write so that a power cut leaves the old file or the new one, never half of one."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -52,6 +52,13 @@ def test_the_sample_shows_every_key_with_its_default() -> None:
             assert shown or field.name in ("librdkafka", "decoder"), (section.name, field.name)
 
 
+@pytest.mark.parametrize("path", sorted(SAMPLE.parent.glob("*.toml")), ids=lambda p: p.name)
+def test_every_sample_passes_the_check(path: Path) -> None:
+    result = CliRunner().invoke(gateway, ["check", "-c", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "ok, " in result.stdout
+
+
 def test_check_prints_ok_and_warns_of_bare_numbers() -> None:
     result = CliRunner().invoke(gateway, ["check", "-c", str(SAMPLE)])
     assert result.exit_code == 0, result.output
