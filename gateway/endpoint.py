@@ -1,6 +1,8 @@
 """Where the MQTT broker is, and what is asked of it at every connection."""
 
+import os
 import select
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -15,6 +17,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 _SEND_RETAINED_IF_NEW = 1
 # Larger than any payload that can fit a dead letter; a broker drops what is larger than this.
 _MAX_PACKET_BYTES = 4 << 20
+_GOODBYE_S = 1.0
+_DRAIN_BYTES = 64 << 10
 
 
 class Endpoint(NamedTuple):
@@ -88,12 +92,37 @@ def subscription(topic: str, version: MQTTProtocolVersion) -> Any:
 
 
 def say_goodbye(paho: Client) -> None:
-    """Write a DISCONNECT and wait a second at most for it to leave."""
+    """Write a DISCONNECT, wait a second at most for it to leave and another for the broker's end.
+
+    paho closes the socket with the DISCONNECT. What the broker has sent and nobody has read would
+    make that a reset, at which a broker drops what it has not read in its turn: the last
+    acknowledgements, whose messages would come again. So a second handle keeps the connection
+    until the broker has ended it, and what still comes is read and dropped; it was never
+    acknowledged.
+    """
+    sock: Any = paho.socket()
+    kept = None if sock is None else socket.socket(fileno=os.dup(sock.fileno()))
     paho.disconnect()
-    until = time.monotonic() + 1.0
+    until = time.monotonic() + _GOODBYE_S
     while paho.want_write() and time.monotonic() < until:
         sock = paho.socket()
         if sock is None:
             break
         select.select([], [sock], [], 0.1)
         paho.loop_write()
+    if kept is not None:
+        with kept:
+            _until_ended(kept)
+
+
+def _until_ended(sock: socket.socket) -> None:
+    """Say that nothing more comes, and read until the other side says the same."""
+    until = time.monotonic() + _GOODBYE_S
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        while (left := until - time.monotonic()) > 0:
+            sock.settimeout(left)
+            if not sock.recv(_DRAIN_BYTES):
+                return
+    except OSError:
+        return  # Ended by the other side, or silent for the second: there is nobody to wait for.

@@ -228,10 +228,11 @@ class Spooling:
 
     def _committed(self, written: list[Arrivals]) -> None:
         self._commits += 1
-        self._let_go(written)
         for arrivals in written:
             if arrivals.mids:
                 self._on_done(Done(arrivals.epoch, arrivals.mids))
+        # Last: a network thread that ends waits for nothing more once nothing is pending.
+        self._let_go(written)
 
     def _let_go(self, gone: list[Arrivals]) -> None:
         with self._posted:
