@@ -22,8 +22,6 @@ from schemas.failure import Failure, Unavailable
 from schemas.files import replace
 from schemas.records import DeadLetter
 
-SECURITY = ("security.", "sasl.", "ssl.", "socket.", "client.")
-"""How the settings begin that every client of Kafka shares, not only a producer."""
 _ACK_S = 30.0
 _CUT = "bytes are kept"
 _ROW = 16
@@ -54,8 +52,7 @@ def found(config: Config, *, since_ms: int, everyone: bool) -> Iterator[Found]:
         Unavailable, Failure: Kafka does not answer, or has no such topic.
     """
     topic = f"{config.kafka.topic_prefix}dead-letters"
-    settings = sections.producer_settings(config.kafka)
-    security = {key: value for key, value in settings.items() if key.startswith(SECURITY)}
+    security = sections.security_settings(config.kafka)
     servers = config.kafka.bootstrap_servers
     for batch in follow(servers, topic, until_end=True, security=security):
         for message in batch:

@@ -1,5 +1,6 @@
 """Small files: replaced whole by us, and noticed when others replace them."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +42,16 @@ class Watched:
 
     def _stamps(self) -> tuple[_Stamp | None, ...]:
         return tuple(map(_stamp, self._paths))
+
+
+def set_aside(database: Path) -> Path:
+    """Rename a database and its log; salvaging them is a person's business. Return the new path."""
+    stem = f"{database.name}.corrupt-{time.time_ns() // 1_000_000}"
+    for suffix in ("", "-wal", "-shm"):
+        part = database.with_name(database.name + suffix)
+        if part.exists():
+            part.rename(database.with_name(stem + suffix))
+    return database.with_name(stem)
 
 
 def _stamp(path: Path) -> _Stamp | None:

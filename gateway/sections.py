@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gateway.formats.sparkplug import Host
 
 Scalar = str | int | float | bool
+# How the settings begin that are not a producer's alone.
+_SHARED = ("security.", "sasl.", "ssl.", "socket.", "client.")
 # What librdkafka reads by itself, once, when a producer is made.
 _LOCATIONS = (
     "ssl.ca.location",
@@ -241,6 +243,15 @@ def producer_settings(section: KafkaSection) -> dict[str, Scalar]:
         for key, value in section.librdkafka.items()
     }
     return kafka.settings(section.bootstrap_servers, table)
+
+
+def security_settings(section: KafkaSection) -> dict[str, Scalar]:
+    """Return the settings that every client of Kafka shares with the producer: TLS and the login.
+
+    Raises:
+        ConfigError: a secret cannot be read.
+    """
+    return {k: v for k, v in producer_settings(section).items() if k.startswith(_SHARED)}
 
 
 def _located(name: str) -> Path | None:

@@ -9,13 +9,13 @@ space comes back; a full *disk* would refuse both.
 """
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway import spool_rows
 from gateway.blob import numbered, seal, unseal
+from gateway.files import set_aside
 from gateway.message import Chunk, Stored
 from gateway.spool_rows import Facts, Row
 
@@ -96,7 +96,7 @@ class Spool:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            _set_aside(path)
+            set_aside(path)
             self.set_aside = 1
             self._connect(quota_bytes)
 
@@ -220,9 +220,7 @@ class Spool:
 
     def used_bytes(self) -> int:
         """Return how much of the quota is taken; freed pages are free again."""
-        pages = self._db.execute("PRAGMA page_count").fetchone()[0]
-        free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
-        return int(pages - free) * _PAGE_BYTES
+        return spool_rows.used_bytes(self._db)
 
     def facts(self) -> Facts:
         """Return its figures; the whole table is looked through."""
@@ -267,7 +265,7 @@ class Spool:
             return SpoolFull(str(error))
         if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             self._db.close()
-            aside = _set_aside(self._path)
+            aside = set_aside(self._path)
             return SpoolCorrupt(f"{self._path}: {error}; set aside as {aside}")
         return error
 
@@ -283,13 +281,3 @@ def _cut(chunks: Sequence[Chunk]) -> Iterable[Sequence[Chunk]]:
         count += chunk.messages
     if begin < len(chunks):
         yield chunks[begin:]
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename the database and its log; salvaging them is a person's business."""
-    stem = f"{path.name}.corrupt-{time.time_ns() // 1_000_000}"
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(path.with_name(stem + suffix))
-    return path.with_name(stem)

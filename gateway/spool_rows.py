@@ -49,11 +49,16 @@ def facts(db: sqlite3.Connection) -> Facts:
     ).fetchone()
     cursor = db.execute("SELECT id FROM cursor").fetchone()[0]
     last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batch'").fetchone()
-    pages = db.execute("PRAGMA page_count").fetchone()[0]
-    free = db.execute("PRAGMA freelist_count").fetchone()[0]
-    page = db.execute("PRAGMA page_size").fetchone()[0]
-    used = (pages - free) * page
-    return Facts(messages, size, rows, cursor, (last or (0,))[0], oldest, used)
+    return Facts(messages, size, rows, cursor, (last or (0,))[0], oldest, used_bytes(db))
+
+
+def used_bytes(db: sqlite3.Connection) -> int:
+    """Return how much of the file is taken; freed pages are free again."""
+    pages, free, page = (
+        db.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * page)
 
 
 def rows(db: sqlite3.Connection, after: int, most_bytes: int = PAGE_BYTES) -> list[Row]:

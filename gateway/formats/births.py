@@ -8,13 +8,13 @@ are dropped, which also clears what a spool with other numbers has left.
 
 import logging
 import sqlite3
-import time
 from bisect import bisect_left
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from gateway.files import set_aside
 from gateway.pacing import Trouble
 
 _log = logging.getLogger("tidegate.sparkplug")
@@ -167,7 +167,7 @@ class Births:
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError as error:
-                aside = _set_aside(self._path)
+                aside = None if self._path is None else set_aside(self._path)
                 self._trouble.seen(f"{error}; set aside as {aside}")
                 self._db = _connected(self._path)
         return self._db
@@ -188,14 +188,3 @@ def _connected(path: Path | None) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-
-def _set_aside(path: Path | None) -> Path | None:
-    if path is None:
-        return None
-    stem = f"{path.name}.corrupt-{time.time_ns() // 1_000_000}"
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(path.with_name(stem + suffix))
-    return path.with_name(stem)

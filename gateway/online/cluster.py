@@ -12,7 +12,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, and 
 )
 
 from gateway import sections
-from gateway.dead_letters import SECURITY
 from gateway.online.finding import Finding
 from gateway.sections import Config
 from schemas.contracts import ContractName, contract_text
@@ -30,8 +29,7 @@ _NAMES: tuple[tuple[str, ContractName], ...] = (
 
 def check_kafka(config: Config) -> Iterator[Finding]:
     """Return what the brokers say of the two topics the gateway writes."""
-    settings = sections.producer_settings(config.kafka)
-    security = {key: value for key, value in settings.items() if key.startswith(SECURITY)}
+    security = sections.security_settings(config.kafka)
     servers = config.kafka.bootstrap_servers
     try:
         admin = AdminClient({**security, "bootstrap.servers": servers, "log_level": 0})
