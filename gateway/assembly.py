@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway import logs, sections
+from gateway.classes import Classes
 from gateway.clock import SystemClock
 from gateway.decode import Decoder, Limits
 from gateway.endpoint import Endpoint
@@ -19,7 +20,8 @@ from gateway.mqtt import Connection
 from gateway.net import Net
 from gateway.parts import Identity, Parts, Tally
 from gateway.quiet import Policy, QuietDevices
-from gateway.routes import Route
+from gateway.room import Room
+from gateway.routes import Route, device_of
 from gateway.sections import Config
 from gateway.spool import Spool
 from gateway.spooling import Spooling
@@ -83,6 +85,8 @@ def build(config: Config, version: str, folder: Path) -> Gateway:
     spooling = Spooling(
         lambda: Spool(folder / "spool.db", config.spool.quota, epoch),
         on_done,
+        classes=Classes(config.spool.classes, sections.rest(config.spool), devices_by(config, [])),
+        room=Room(config.spool.quota, config.spool.free_space, clock.synced),
         # By a clock that is not set nothing is long ago.
         devices_heard_after=_now_ms() - _REMEMBERED_MS if clock.synced() else 0,
     )
@@ -96,6 +100,7 @@ def build(config: Config, version: str, folder: Path) -> Gateway:
         QuietDevices(quiet_policy(config)),
         clock.synced,
         Tally(),
+        config.spool.backlog_rate,
         stamps.right,
     )
     uplink = Uplink(first, outfit.producer, _hold(config, stamps))
@@ -153,6 +158,12 @@ def parts(
         identity=former.identity._replace(config_version=version),
         decoder=_decoder(config, folder, fallback, publish),
     )
+
+
+def devices_by(config: Config, fallback: list[Route]) -> Callable[[bytes], str]:
+    """Return what tells the device of a topic."""
+    routes = [*sections.routes(config), *fallback]
+    return lambda topic: device_of(routes, topic)
 
 
 def quiet_policy(config: Config) -> Policy:

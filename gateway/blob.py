@@ -8,7 +8,7 @@ zero: with ``crc(packets)`` and seed zero a tail of zeros reads as any number of
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gateway.message import Chunk, Stored
@@ -19,9 +19,16 @@ _HEAD = struct.Struct("<BIQHQqqB")
 _CRC = struct.Struct("<I")
 OVERHEAD = _HEAD.size + _CRC.size
 """Bytes a chunk takes beside its packets."""
+FLAGS_AT = _HEAD.size - 1
+"""Where a chunk's flags stand in it."""
 
 ROW_BITS = 12
 MAX_MESSAGES = 1 << ROW_BITS
+_LANE_BITS = 48
+_MOST_ROW_BYTES = 1 << 20
+_MOST_ROW_MESSAGES = 2000
+LANES = 8
+"""How many lanes there may be: a number has 63 bits, for lane, row and place in the row."""
 
 
 class Opened(NamedTuple):
@@ -31,28 +38,41 @@ class Opened(NamedTuple):
     damage: str | None
 
 
+def first_row(lane: int) -> int:
+    """Return what stands before the rows of a lane, each of which has a range of ids of its own."""
+    return lane << _LANE_BITS
+
+
+def lane_of(row_id: int) -> int:
+    """Return the lane of a row."""
+    return row_id >> _LANE_BITS
+
+
+def row_of(seq: int) -> int:
+    """Return the row that a message's number belongs to."""
+    return seq >> ROW_BITS
+
+
 def first_seq(row_id: int) -> int:
     """Return the sequence number of a row's first message.
 
-    Numbers come from SQLite's AUTOINCREMENT row ids and never from time, so they grow across
-    restarts and clock jumps and are never given out twice.
+    Numbers come from row ids, which are counted, and never from time: they grow across restarts
+    and clock jumps and are never given out twice.
     """
     return row_id << ROW_BITS
 
 
-def seal(row_id: int, epoch: int, chunks: Iterable[Chunk]) -> bytes:
-    """Return the blob of a row holding these chunks, of at most ``MAX_MESSAGES`` together."""
+def seal(stored: Iterable[Stored]) -> bytes:
+    """Return the blob of a row holding these chunks, in the order of their numbers."""
     pieces: list[bytes] = []
-    seq = first_seq(row_id)
-    for packets, count, received_ts, received_mono, flags in chunks:
+    for seq, epoch, (packets, count, received_ts, received_mono, flags) in stored:
         head = _HEAD.pack(MAGIC, len(packets), seq, count, epoch, received_ts, received_mono, flags)
         pieces += (head, _CRC.pack(zlib.crc32(packets, zlib.crc32(head, _SEED))), packets)
-        seq += count
     return b"".join(pieces)
 
 
 def numbered(row_id: int, epoch: int, chunks: Iterable[Chunk]) -> list[Stored]:
-    """Return chunks with the numbers that :func:`seal` gives them."""
+    """Return the chunks of a new row, of at most ``MAX_MESSAGES`` together, with their numbers."""
     stored: list[Stored] = []
     seq = first_seq(row_id)
     for chunk in chunks:
@@ -64,11 +84,12 @@ def numbered(row_id: int, epoch: int, chunks: Iterable[Chunk]) -> list[Stored]:
 def unseal(row_id: int, count: int, blob: bytes) -> Opened:
     """Return the chunks of a blob that should hold ``count`` messages.
 
-    Behind a damaged place reading goes on at the next chunk whose checksum and number fit.
+    Behind a damaged place reading goes on at the next chunk whose checksum and number fit. A row
+    that was thinned has gaps between the numbers of its chunks.
     """
     chunks: list[Stored] = []
     lowest = first_seq(row_id)
-    end, at, readable = lowest + count, 0, 0
+    end, at, readable = lowest + MAX_MESSAGES, 0, 0
     gaps: list[int] = []
     while at < len(blob):
         stored = _sound(blob, at, lowest, end)
@@ -107,3 +128,16 @@ def _next(blob: bytes, at: int, lowest: int, end: int) -> int:
             return at
         at += 1
     return len(blob)
+
+
+def rows_of(chunks: Sequence[Chunk]) -> Iterable[Sequence[Chunk]]:
+    """Return chunks cut into rows of a bounded number of messages and, roughly, bytes."""
+    begin = size = count = 0
+    for end, chunk in enumerate(chunks):
+        if end > begin and (count + chunk.messages > _MOST_ROW_MESSAGES or size >= _MOST_ROW_BYTES):
+            yield chunks[begin:end]
+            begin, size, count = end, 0, 0
+        size += len(chunk.packets)
+        count += chunk.messages
+    if begin < len(chunks):
+        yield chunks[begin:]

@@ -8,7 +8,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway import secure
-from gateway.sections import Config, KafkaSection, MqttSection, Scalar, address, compiled, loopback
+from gateway.classes import problems
+from gateway.sections import (
+    Config,
+    KafkaSection,
+    MqttSection,
+    Scalar,
+    address,
+    compiled,
+    loopback,
+    rest,
+)
 from schemas.config import Complaint, load
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -45,6 +55,8 @@ def complaints(config: Config) -> list[Complaint]:
     """Return what is wrong with a configuration beyond single values."""
     found = [*_check_mqtt(config.mqtt), *_check_kafka(config.kafka), *_check_values(config)]
     found += secure.complaints(config)
+    for index, key, wrong in problems(config.spool.classes, rest(config.spool)):
+        found.append(Complaint(("spool", "classes", index, key), wrong))
     if not config.routes:
         found.append(Complaint(("routes",), "at least one [[routes]] table is needed"))
     for index, route in enumerate(config.routes):
@@ -118,6 +130,8 @@ def _check_values(config: Config) -> list[Complaint]:
         (("registry", "url"), urlsplit(config.registry.url).scheme in ("http", "https"), "http(s)"),
         (("spool", "quota"), config.spool.quota >= _MIN_QUOTA, "16MiB or more"),
         (("spool", "high_water"), 0 < config.spool.high_water <= 1, "above 0, at most 1"),
+        (("spool", "free_space"), config.spool.free_space >= _MIN_QUOTA, "16MiB or more"),
+        (("spool", "backlog_rate"), config.spool.backlog_rate >= 0, "0 or more"),
         (("limits", "payload"), 1 <= config.limits.payload <= _MOST_PAYLOAD, "1B to 512KiB"),
         (("limits", "magnitude"), config.limits.magnitude > 0, "above 0"),
         (("markers", "min_quiet"), config.markers.min_quiet >= 1000, "1s or more"),

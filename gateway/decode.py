@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.gaps import GAP_TOPIC, told
 from gateway.ids import valid_id
 from gateway.invalid import Invalid
 from gateway.message import INTERNAL, UNSYNCED, Stored
@@ -18,6 +19,8 @@ from gateway.payloads import Sample, beyond
 from gateway.routes import Route, Router, Target
 from schemas.records import Clock, DeadLetter, Reading
 
+# A dead letter has room for these beside a payload.
+_MOST_PROPERTIES = 65_536
 FUTURE_MS = 60_000
 """How far a device's time may be ahead of the gateway's before it is not believed."""
 
@@ -98,6 +101,8 @@ class Decoder:
         """
         try:
             if origin.internal:
+                if packet[1] == GAP_TOPIC:
+                    raise Invalid("GAP", told(packet[2]))
                 return [self._marker(origin, seq, packet)]
             _, topic, payload = packet
             if len(payload) > self._max_payload:
@@ -211,6 +216,14 @@ def event_time(device_ts: int | None, received_ts: int, state: Clock) -> tuple[i
     return device_ts, state
 
 
+class Buried(NamedTuple):
+    """A message that becomes a dead letter: its number, the packet, and MQTT 5's properties."""
+
+    seq: int
+    packet: Packet
+    properties: bytes = b""
+
+
 class Sender(NamedTuple):
     """Who writes a dead letter, and under which configuration."""
 
@@ -219,14 +232,14 @@ class Sender(NamedTuple):
 
 
 def dead_letter(
-    origin: Origin, seq: int, packet: Packet, reason: Invalid, *, at: int, by: Sender, room: int
+    origin: Origin, buried: Buried, reason: Invalid, *, at: int, by: Sender, room: int
 ) -> DeadLetter:
     """Return the dead letter of a message, with its original bytes.
 
     A payload beyond ``room`` bytes would not fit a Kafka message either; its beginning is kept
     and the detail says so.
     """
-    _, topic, payload = packet
+    _, topic, payload = buried.packet
     detail = reason.detail
     if len(payload) > room:
         detail = f"{detail}; the first {room} of {len(payload)} bytes are kept"
@@ -239,6 +252,7 @@ def dead_letter(
         mqtt_topic=topic.decode("utf-8", "backslashreplace"),
         gateway_id=by.gateway_id,
         gateway_epoch=origin.epoch,
-        gateway_seq=seq,
+        gateway_seq=buried.seq,
         config_version=by.config_version,
+        mqtt_properties=buried.properties[:_MOST_PROPERTIES] or None,
     )

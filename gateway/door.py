@@ -84,12 +84,14 @@ def _answer(line: bytes, spooling: Spooling) -> Answer:
     try:
         ask = msgspec.json.decode(line, type=Ask)
         if ask.facts:
-            return Answer(facts=spooling.ask(lambda spool: spool.facts()))
+            return Answer(facts=spooling.ask(lambda spool: spool.look(spool_rows.facts)))
         if ask.keep:
             spooling.ask(lambda spool: spool.append(ask.keep))
             return Answer()
         after = ask.rows_after or 0
-        return Answer(rows=spooling.ask(lambda spool: spool.rows(after)))
+        return Answer(
+            rows=spooling.ask(lambda spool: spool.look(lambda db: spool_rows.rows(db, after)))
+        )
     except (msgspec.MsgspecError, sqlite3.Error, SpoolFull, SpoolCorrupt, Unavailable) as error:
         return Answer(error=f"{type(error).__name__}: {error}")
 

@@ -17,6 +17,7 @@ Reason = Literal[
     "RETAINED",
     "UNDECODABLE",
     "REJECTED_BY_KAFKA",
+    "GAP",
 ]
 
 

@@ -155,6 +155,7 @@ class Live:
             self._fallback,
             self._running.connection.publish,
         )
+        self._running.spooling.follow(assembly.devices_by(self.config, self._fallback))
         self._running.uplink.change(Turn(self._parts, self._outfit.producer, anew))
 
     def _is_over(self, now_s: float) -> bool:

@@ -7,7 +7,8 @@ from concurrent.futures import TimeoutError as Late
 from typing import Any, Generic, TypeVar
 
 from gateway.message import Arrivals
-from gateway.spool import DeviceRow, Spool, SpoolCorrupt, SpoolFull
+from gateway.spool import Spool, SpoolCorrupt, SpoolFull
+from gateway.spool_file import DeviceRow
 from schemas.failure import Unavailable
 
 T = TypeVar("T")
@@ -45,7 +46,8 @@ class Mail:
 
     def __init__(self) -> None:
         self.arrivals: list[Arrivals] = []
-        self.discard_upto = 0
+        self.discard: list[int] = []
+        """Rows, each of which ends what its lane may forget."""
         self.devices: list[DeviceRow] = []
         self.questions: list[Question[Any]] = []
         self.rewind = False
@@ -53,6 +55,4 @@ class Mail:
 
     def __bool__(self) -> bool:
         """Return whether there is anything in it."""
-        return bool(
-            self.arrivals or self.discard_upto or self.questions or self.rewind or self.stop
-        )
+        return bool(self.arrivals or self.discard or self.questions or self.rewind or self.stop)

@@ -20,7 +20,7 @@ from gateway.decode import FUTURE_MS, MarkerBody
 from gateway.message import INTERNAL, UNSYNCED, Chunk, Stored
 from gateway.packets import publish
 from gateway.quiet import QuietDevices, Snapshot
-from gateway.spool import DeviceRow
+from gateway.spool_file import DeviceRow
 from schemas.records import Reading
 
 MARKER_TOPIC = b"$tidegate/marker"

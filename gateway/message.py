@@ -1,5 +1,6 @@
 """What travels between the gateway's threads."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 UNSYNCED = 1
@@ -69,3 +70,4 @@ class Level(NamedTuple):
     commits: int = 0
     damaged: int = 0
     set_aside: int = 0
+    dropped: Mapping[str, int] = {}

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from random import random
+from typing import NamedTuple
 
 
 def backoff_s(attempt: int, *, first_s: float = 0.5, most_s: float = 30.0) -> float:
@@ -37,6 +38,38 @@ def gathers(last: int, window: int) -> bool:
         window: how many the broker sends ahead of their acknowledgement, 0 if that is not known.
     """
     return last < window // 4
+
+
+class Bucket(NamedTuple):
+    """A token bucket at a time, s; it may be in debt."""
+
+    tokens: float
+    at_s: float
+
+    def filled(self, now_s: float, rate: float, burst: float) -> "Bucket":
+        """Return it at a later time, filled at a rate, in tokens a second, up to a burst."""
+        tokens = self.tokens + max(now_s - self.at_s, 0.0) * rate
+        return Bucket(min(tokens, burst), max(now_s, self.at_s))
+
+
+class Allowance:
+    """How much of a backlog may go: so many messages a second, or all of it."""
+
+    def __init__(self, per_s: int) -> None:
+        """Take the rate; 0 sets no bound."""
+        self._per_s = per_s
+        self._bucket = Bucket(per_s, 0.0)
+
+    def spend(self, messages: int) -> None:
+        """Take note of messages that go."""
+        self._bucket = self._bucket._replace(tokens=self._bucket.tokens - messages)
+
+    def spent(self, now_s: float) -> bool:
+        """Return whether what is left has to wait."""
+        if not self._per_s:
+            return False
+        self._bucket = self._bucket.filled(now_s, self._per_s, self._per_s)
+        return self._bucket.tokens <= 0
 
 
 class Trouble:

@@ -6,7 +6,10 @@ few index operations and no object of its own. Layout by MQTT 3.1.1 and MQTT 5, 
 two-byte length, packet id above QoS 0, in MQTT 5 the properties with their length, payload.
 """
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
+
+from gateway.message import MQTT_5, Chunk
 
 PUBLISH = 0x30
 DUP = 0x08
@@ -112,6 +115,42 @@ def split(packets: bytes, *, v5: bool) -> list[Packet]:
             none = payload < at and not packets[payload]
             payload = payload + 1 if none else _behind_properties(packets, payload, at)
         found.append((first, packets[body + 2 : topic_end], packets[payload:at]))
+    return found
+
+
+class Span(NamedTuple):
+    """Where one of several packets stands, its topic, and where that ends."""
+
+    begin: int
+    end: int
+    topic: bytes
+    topic_end: int
+
+
+def spans(packets: bytes) -> Iterator[Span]:
+    """Return where each of whole PUBLISH packets stands."""
+    at = 0
+    while at < len(packets):
+        body, length = _long(packets, at + 1)
+        topic_end = body + 2 + (packets[body] << 8 | packets[body + 1])
+        yield Span(at, body + length, packets[body + 2 : topic_end], topic_end)
+        at = body + length
+
+
+def properties(chunk: Chunk) -> list[bytes]:
+    """Return the MQTT 5 properties of each message of a chunk, as they came, without their length.
+
+    Those of an earlier MQTT, or that run beyond their packet's end, are none.
+    """
+    packets = chunk.packets
+    found = []
+    for span in spans(packets):
+        begin = end = 0
+        if chunk.flags & MQTT_5:
+            at = span.topic_end + 2 if packets[span.begin] & _QOS else span.topic_end
+            end = _behind_properties(packets, at, span.end)
+            begin = _long(packets, at)[0] if end > at else end
+        found.append(packets[begin:end])
     return found
 
 

@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 from gateway.decode import Decoder
 from gateway.message import Chunk, Stored
 from gateway.quiet import QuietDevices
-from gateway.spool import Batch, DeviceRow
+from gateway.spool import Batch
+from gateway.spool_file import DeviceRow
 from gateway.wire import Binding, Topics
 
 
@@ -18,14 +19,14 @@ class Feed(Protocol):
     def opened(self) -> list[DeviceRow]:
         """Wait until it is open; return the devices it remembers."""
 
-    def take(self, wait_s: float) -> Batch | None:
-        """Return the next batch in order."""
+    def take(self, wait_s: float, *, urgent: bool = False) -> Batch | None:
+        """Return the next batch, the most urgent first; ``urgent``: none of the last class."""
 
     def drained(self) -> bool:
         """Return whether everything was taken."""
 
-    def discard(self, upto: int, devices: Sequence[DeviceRow] = ()) -> None:
-        """Forget up to and with a row."""
+    def discard(self, upto: Sequence[int], devices: Sequence[DeviceRow] = ()) -> None:
+        """Forget up to and with a row each of some lanes."""
 
     def rewind(self) -> None:
         """Start again behind what was discarded."""
@@ -83,6 +84,8 @@ class Parts(NamedTuple):
     quiet: QuietDevices
     synced: Callable[[], bool]
     tally: Tally
+    backlog_rate: int = 0
+    """Messages a second of what waited in the spool; 0 for all there are."""
     right: Callable[[Stored], Stored] = as_it_is
     """Sets a time of receipt right that was taken before the clock was set."""
 

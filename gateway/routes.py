@@ -155,6 +155,17 @@ class Router:
         raise Invalid("NO_ROUTE", "no route fits the topic")
 
 
+def device_of(routes: Sequence[Route], topic: bytes) -> str:
+    """Return the id of the device that a topic names, empty where it names none."""
+    text = topic.decode("utf-8", "replace")
+    for route in routes:
+        if match := route.pattern.fullmatch(text):
+            named = match.groupdict()
+            site, device = named.get("site", route.site), named.get("device")
+            return f"{site}.{device}" if site and device else ""
+    return ""
+
+
 def _target(route: Route, match: re.Match[str], topic: str) -> Target:
     named = match.groupdict()
     site = valid_id("site", named.get("site", route.site) or "")

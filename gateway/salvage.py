@@ -2,17 +2,21 @@
 
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway import door, spool_rows
-from gateway.blob import unseal
+from gateway.blob import LANES, first_row, unseal
 from gateway.message import Chunk, Stored
 from schemas.failure import Failure
 
 _ROW = re.compile(r".*\.row-(\d+)")
 _PORTION_BYTES = 1 << 20
+# How many rows are tried of a lane whose last one is not to be found out.
+_MOST_UNKNOWN = 1_000_000
+# A page of the file that is gone takes some ten rows with it; so many in a row are its end.
+_MOST_UNREADABLE = 10_000
 
 
 class Salvaged(NamedTuple):
@@ -40,28 +44,44 @@ def read(path: Path) -> Salvaged:
 
 def _from_database(db: sqlite3.Connection) -> Salvaged:
     """Read row by row: one that cannot be read costs itself alone."""
-    chunks: list[Stored] = []
-    trouble: list[str] = []
-    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batch'").fetchone()
-    first = _first(db)
-    for row_id in range(first, (last or (first - 1,))[0] + 1):
+    found = Salvaged([], [])
+    db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    for lane in range(LANES):
+        before, end = first_row(lane), first_row(lane + 1)
+        first = _asked(db, "SELECT cursor FROM lane WHERE number = ?", lane) or before
+        last = _asked(db, f"SELECT max(id) FROM batch WHERE id > ? AND id < {end}", before)
+        _read_lane(
+            db, range(first + 1, (first + _MOST_UNKNOWN if last is None else last) + 1), found
+        )
+    return found
+
+
+def _read_lane(db: sqlite3.Connection, ids: Iterable[int], found: Salvaged) -> None:
+    unreadable = 0
+    for row_id in ids:
         try:
             row = db.execute("SELECT n, blob FROM batch WHERE id = ?", (row_id,)).fetchone()
         except sqlite3.DatabaseError as error:
-            trouble.append(f"row {row_id}: {error}")
+            unreadable += 1
+            if unreadable == 1:
+                found.trouble.append(f"from row {row_id} on: {error}")
+            if unreadable > _MOST_UNREADABLE:
+                return
             continue
+        unreadable = 0
         if row is not None:
             opened = unseal(row_id, *row)
-            chunks += opened.chunks
-            trouble += [f"row {row_id}: {opened.damage}"] if opened.damage else []
-    return Salvaged(chunks, trouble)
+            found.chunks.extend(opened.chunks)
+            if opened.damage:
+                found.trouble.append(f"row {row_id}: {opened.damage}")
 
 
-def _first(db: sqlite3.Connection) -> int:
+def _asked(db: sqlite3.Connection, question: str, about: int) -> int | None:
+    """Return a number, 0 where there is none, None where it cannot be read."""
     try:
-        return int(db.execute("SELECT id FROM cursor").fetchone()[0]) + 1
-    except (sqlite3.DatabaseError, TypeError):
-        return 1
+        return int((db.execute(question, (about,)).fetchone() or (0,))[0] or 0)
+    except sqlite3.DatabaseError:
+        return None
 
 
 def put(chunks: list[Stored], keep: Callable[[list[Chunk]], None]) -> None:

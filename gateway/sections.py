@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway import kafka
+from gateway.classes import REST, ClassSection, WhenFull
 from gateway.formats.binary import Column
 from gateway.formats.choice import Name, Words, payload
 from gateway.formats.mapped import Fields
@@ -78,10 +79,15 @@ class RegistrySection(msgspec.Struct, frozen=True):
 
 
 class SpoolSection(msgspec.Struct, frozen=True):
-    """How much disk the spool may take, and from which share of it on /readyz warns."""
+    """How much disk the spool may take, who goes ahead, and what happens when there is no room."""
 
     quota: ByteSize = ByteSize(1 << 30)
     high_water: float = 0.8
+    free_space: ByteSize = ByteSize(64 << 20)
+    when_full: WhenFull = "stop"
+    max_age: DurationMs = DurationMs(0)
+    backlog_rate: int = 0
+    classes: tuple[ClassSection, ...] = ()
 
 
 class LimitsSection(msgspec.Struct, frozen=True):
@@ -256,6 +262,11 @@ def security_settings(section: KafkaSection) -> dict[str, Scalar]:
 
 def _located(name: str) -> Path | None:
     return secret_path(name) if name else None
+
+
+def rest(spool: SpoolSection) -> ClassSection:
+    """Return the class of the devices that no other class has."""
+    return ClassSection(REST, ("*",), spool.when_full, spool.max_age)
 
 
 def compiled(route: RouteSection, host: "Host | None" = None) -> Route:

@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gateway.decode import Origin, Sender, dead_letter
+from gateway.blob import lane_of
+from gateway.decode import Buried, Origin, Sender, dead_letter
 from gateway.delivery import InFlight, Outcome, Rejected, Window
 from gateway.invalid import Invalid
 from gateway.kafka import POISONOUS, Link, Recoverable
 from gateway.markers import Heard, Moment, due, rows, waited_ms
 from gateway.message import MQTT_5, Stored
-from gateway.pacing import LOOKUP_S
-from gateway.packets import Packet, split
+from gateway.pacing import LOOKUP_S, Allowance
+from gateway.packets import Packet, properties, split
 from gateway.parts import Parts
 from gateway.resend import Resend
 from gateway.spool import Batch
@@ -59,7 +60,8 @@ class Session:
         for shape in parts.decoder.shapes:
             shape.forget()  # What was told may not have arrived.
         self._discard_at = self._tick_at = self._probe_at = 0.0
-        self._discard_upto = 0
+        self._discard_upto: dict[int, int] = {}
+        self._backlog = Allowance(parts.backlog_rate)
         self.has_delivered = False
 
     def run(self) -> None:
@@ -82,7 +84,8 @@ class Session:
         else:
             # With reports outstanding the wait is short: they are served between batches. It could
             # be shorter still, but nothing waits for them: rows are discarded every 0.1 s.
-            batch = self._p.feed.take(0.02 if len(self._window) else 0.2)
+            wait_s = 0.02 if len(self._window) else 0.2
+            batch = self._p.feed.take(wait_s, urgent=self._backlog.spent(time.monotonic()))
             if batch is not None:
                 self._send(batch)
         self._link.poll(0)
@@ -118,18 +121,22 @@ class Session:
         stored = self._p.right(stored)
         waited = waited_ms(stored, self._p.identity.epoch, now)
         origin = Origin.of(stored, replayed=waited > REPLAYED_MS)
+        if origin.replayed:
+            self._backlog.spend(stored.chunk.messages)
         decode, encode = self._p.decoder.readings, self._wire.reading
         shaped = self._p.decoder.shaped if self._p.decoder.shapes and not origin.internal else None
         # Of markers the gateway heard nothing.
         note = self._heard.note if not origin.internal else _nothing
         mono = now.mono - waited
+        told: list[bytes] = []
         for seq, packet in enumerate(_packets(stored), stored.seq):
             try:
                 readings = decode(origin, seq, packet)
                 kept = readings if shaped is None else shaped(packet, readings)
                 records += [(r.device_id.encode(), encode(r)) for r in kept]
             except Invalid as reason:
-                self._bury(item, origin, seq, packet, reason)
+                told = told or properties(stored.chunk)
+                self._bury(item, origin, Buried(seq, packet, told[seq - stored.seq]), reason)
                 continue
             note(readings, mono)
 
@@ -142,16 +149,14 @@ class Session:
         self,
         item: InFlight,
         origin: Origin,
-        seq: int,
-        packet: Packet,
+        buried: Buried,
         reason: Invalid,
         room: int = _ROOM,
     ) -> None:
         identity = self._p.identity
         letter = dead_letter(
             origin,
-            seq,
-            packet,
+            buried,
             reason,
             at=moment().ts,
             by=Sender(identity.gateway_id, identity.config_version),
@@ -176,7 +181,7 @@ class Session:
             if not self.has_delivered:
                 self.has_delivered = True
                 self._on_well()
-            self._discard_upto = item.row_id
+            self._discard_upto[lane_of(item.row_id)] = item.row_id
             self._p.tally.delivered += sum(stored.chunk.messages for stored in item.chunks)
             if item.chunks and item.chunks[0].epoch == self._p.identity.epoch:
                 received = item.chunks[0].chunk.received_mono
@@ -225,9 +230,10 @@ class Session:
         # The refused record's place is taken by its dead letter.
         item.open -= 1
         stored = item.stored(seq)
-        packet = _packets(stored)[seq - stored.seq]
+        at = seq - stored.seq
+        buried = Buried(seq, _packets(stored)[at], properties(stored.chunk)[at])
         # How long it waited matters to readings alone.
-        self._bury(item, Origin.of(stored, replayed=False), seq, packet, reason, _SMALL_ROOM)
+        self._bury(item, Origin.of(stored, replayed=False), buried, reason, _SMALL_ROOM)
 
     def _discard(self, now_s: float) -> None:
         if self._discard_upto and now_s >= self._discard_at:
@@ -237,8 +243,8 @@ class Session:
                 self._p.tally.left_out(shape.told())
             self._heard.tell(self._p.quiet)
             devices = rows(self._p.quiet.unsaved(now.mono, _MOST_ROWS), now.ts)
-            self._p.feed.discard(self._discard_upto, devices)
-            self._discard_upto = 0
+            self._p.feed.discard(list(self._discard_upto.values()), devices)
+            self._discard_upto.clear()
 
     def _tick(self, now_s: float) -> None:
         tally = self._p.tally

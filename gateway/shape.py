@@ -15,6 +15,7 @@ import msgspec
 
 from gateway import units
 from gateway.invalid import Invalid
+from gateway.pacing import Bucket
 from schemas.config import DurationMs
 from schemas.records import Reading
 
@@ -46,11 +47,6 @@ class _Sent(NamedTuple):
     quality: str
 
 
-class _Bucket(NamedTuple):
-    tokens: float
-    at_ms: int
-
-
 class Shape:
     """The shaping of one route, with what it remembers of its series."""
 
@@ -65,7 +61,7 @@ class Shape:
         self._plain = section.scale == 1.0 and section.offset == 0.0
         self._bands = section.deadband > 0 or section.deadband_percent > 0
         self._sent: dict[tuple[str, str], _Sent] = {}
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, Bucket] = {}
         self._thinned: Counter[tuple[str, str]] = Counter()
 
     def told(self) -> Counter[tuple[str, str]]:
@@ -123,15 +119,14 @@ class Shape:
             Invalid: RATE_LIMITED, where that is the policy.
         """
         s, reading = self._s, readings[0]
-        now = reading.received_ts
+        now_s = reading.received_ts / 1000
         if len(self._buckets) >= _MOST_SERIES:
             self._buckets.clear()
-        bucket = self._buckets.get(reading.device_id, _Bucket(s.burst, now))
-        passed_s = max(now - bucket.at_ms, 0) / 1000
-        tokens = min(bucket.tokens + passed_s * s.rate, s.burst)
-        within = tokens >= 1
-        left = tokens - len(readings) if within else tokens
-        self._buckets[reading.device_id] = _Bucket(left, max(now, bucket.at_ms))
+        known = self._buckets.get(reading.device_id, Bucket(s.burst, now_s))
+        bucket = known.filled(now_s, s.rate, s.burst)
+        within = bucket.tokens >= 1
+        left = bucket.tokens - len(readings) if within else bucket.tokens
+        self._buckets[reading.device_id] = bucket._replace(tokens=left)
         if not within and s.over == "dead-letter":
             raise Invalid("RATE_LIMITED", f"more than {s.rate:g} readings a second")
         return within

@@ -4,35 +4,32 @@ SQLite in WAL mode with ``synchronous=FULL``: a commit is one fsync of the log, 
 committed is there after a crash. One row is one batch. There is exactly one connection, used by
 exactly one thread: SQLite before 3.51.3 can corrupt a WAL database that has two.
 
+Each priority class has a *lane*: a range of row ids, counted up by one and never given twice, for
+a number that comes again would make a consumer take a new reading for a known one.
+
 The quota is SQLite's ``max_page_count``. A full database refuses new pages and still deletes, so
 space comes back; a full *disk* would refuse both.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
-from gateway import spool_rows
-from gateway.blob import numbered, seal, unseal
+from gateway import gaps, spool_file
+from gateway.blob import first_row, lane_of, numbered, rows_of, seal, unseal
 from gateway.files import set_aside
-from gateway.message import Chunk, Stored
-from gateway.spool_rows import Facts, Row
+from gateway.gaps import Why
+from gateway.message import INTERNAL, Chunk, Stored
+from gateway.spool_file import PAGE_BYTES, DeviceRow, Place, places, prepared
+from gateway.thinning import Left
 
-_PAGE_BYTES = 4096
-_MAX_ROW_BYTES = 1 << 20
-_MAX_ROW_MESSAGES = 2000
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS batch (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, n INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    first_ts INTEGER NOT NULL, blob BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS cursor (one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS device (
-    device_id TEXT NOT NULL, own_clock INTEGER NOT NULL, site TEXT NOT NULL,
-    last_ts INTEGER NOT NULL, heard_ts INTEGER NOT NULL, interval_ms INTEGER NOT NULL,
-    PRIMARY KEY (device_id, own_clock)) WITHOUT ROWID;
-INSERT OR IGNORE INTO cursor VALUES (1, 0);
-"""
+T = TypeVar("T")
+_MOST_GAPS = 10
+_NOTHING: Mapping[int, Sequence[Chunk]] = MappingProxyType({})
 
 
 class SpoolFull(Exception):
@@ -52,21 +49,6 @@ class Batch(NamedTuple):
     damage: str | None
 
 
-class DeviceRow(NamedTuple):
-    """What must outlive a restart for a quiet device's markers; times in ms, wall clock."""
-
-    device_id: str
-    own_clock: bool
-    site: str
-    last_ts: int
-    heard_ts: int
-    interval_ms: int
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None)
-
-
 class Spool:
     """The database; every method is for the one thread that opened it."""
 
@@ -76,7 +58,7 @@ class Spool:
         quota_bytes: int,
         epoch: int,
         *,
-        connect: Callable[[Path], sqlite3.Connection] = _connect,
+        connect: Callable[[Path], sqlite3.Connection] = spool_file.connected,
     ) -> None:
         """Open or create it; a file that is no sound database is set aside, never deleted.
 
@@ -89,43 +71,45 @@ class Spool:
         self._path = path
         self._open = connect
         self._epoch = epoch
+        self._quota_pages = max(quota_bytes // PAGE_BYTES, 64)
         self.set_aside = 0
         self.damaged = len(list(path.parent.glob(f"{path.name}.row-*")))
+        self.dropped: Counter[Why] = Counter()
+        """Messages that went by policy, since this was opened."""
         try:
-            self._connect(quota_bytes)
+            self._connect()
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
             set_aside(path)
             self.set_aside = 1
-            self._connect(quota_bytes)
+            self._connect()
 
-    def _connect(self, quota_bytes: int) -> None:
-        self._db = self._open(self._path)
+    def _connect(self) -> None:
+        self._db = prepared(self._path, self._quota_pages, self._open)
         try:
-            for pragma in (
-                f"page_size={_PAGE_BYTES}",
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                f"journal_size_limit={4 << 20}",
-                "wal_autocheckpoint=1000",
-                f"cache_size=-{4 << 10}",
-                f"max_page_count={max(quota_bytes // _PAGE_BYTES, 64)}",
-            ):
-                self._db.execute(f"PRAGMA {pragma}")
-            self._db.executescript(_SCHEMA)
             self.messages, self.bytes = self._db.execute(
                 "SELECT coalesce(sum(n), 0), coalesce(sum(bytes), 0) FROM batch"
             ).fetchone()
-            self.cursor: int = self._db.execute("SELECT id FROM cursor").fetchone()[0]
-            last = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batch'")
-            self.last_id: int = (last.fetchone() or (0,))[0]
+            self.places = places(self._db)
+            self.has_gaps = bool(gaps.waiting(self._db, 1))
         except sqlite3.DatabaseError:
             self._db.close()
             raise
 
-    def append(self, chunks: Sequence[Chunk]) -> list[Batch]:
+    @property
+    def folder(self) -> Path:
+        """Return where it is."""
+        return self._path.parent
+
+    def append(
+        self, chunks: Sequence[Chunk], ahead: Mapping[int, Sequence[Chunk]] = _NOTHING
+    ) -> list[Batch]:
         """Write chunks and return once they are on the disk: all of them, or none.
+
+        Args:
+            chunks: those of lane 0.
+            ahead: those of other lanes.
 
         Returns:
             The rows written, as :meth:`read` would give them.
@@ -135,35 +119,17 @@ class Spool:
             sqlite3.OperationalError: the disk failed. What SQLite then has in memory is not
                 to be trusted: the process must end without acknowledging.
         """
-        last_id = self.last_id
         written: list[Batch] = []
-        messages = 0
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            for row in _cut(chunks):
-                last_id += 1
-                blob = seal(last_id, self._epoch, row)
-                count = sum(chunk.messages for chunk in row)
-                given = self._db.execute(
-                    "INSERT INTO batch (n, bytes, first_ts, blob) VALUES (?, ?, ?, ?)",
-                    (count, len(blob), row[0].received_ts, blob),
-                ).lastrowid
-                # The messages' numbers come from the id, so it must be the one they were made with.
-                if given != last_id:
-                    raise SpoolCorrupt(f"{self._path}: row {given} where {last_id} was due")
-                written.append(Batch(last_id, len(blob), numbered(last_id, self._epoch, row), None))
-                messages += count
-            self._db.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            self._roll_back()
-            raise self._named(error) from error
-        self.last_id = last_id
-        self.messages += messages
-        self.bytes += sum(batch.size for batch in written)
+        with self._transaction():
+            for lane, its in ((0, chunks), *ahead.items()):
+                for row_id, row in enumerate(rows_of(its), self.places[lane].last_id + 1):
+                    stored = numbered(row_id, self._epoch, row)
+                    written.append(self._insert(row_id, stored))
+        self._count(written)
         return written
 
     def read(self, after: int, max_bytes: int) -> list[Batch]:
-        """Return the batches behind a row id, at least one if there is any, up to a size.
+        """Return a lane's batches behind a row id, at least one if there is any, up to a size.
 
         A damaged row gives the chunks that can still be read; its bytes are kept in a file
         beside the database and counted.
@@ -175,7 +141,8 @@ class Spool:
         size = 0
         try:
             rows = self._db.execute(
-                "SELECT id, n, blob FROM batch WHERE id > ? ORDER BY id", (after,)
+                "SELECT id, n, blob FROM batch WHERE id > ? AND id < ? ORDER BY id",
+                (after, first_row(lane_of(after) + 1)),
             )
             for row_id, count, blob in rows:
                 opened = unseal(row_id, count, blob)
@@ -190,62 +157,112 @@ class Spool:
             raise self._named(error) from error
         return batches
 
-    def discard(self, upto: int, devices: Iterable[DeviceRow] = ()) -> None:
-        """Delete the rows up to and with an id, and remember devices, in one transaction.
+    def discard(self, upto: Sequence[int], devices: Iterable[DeviceRow] = ()) -> None:
+        """Delete the rows up to and with an id each of a lane; remember devices; all or nothing.
 
         Devices are left out when there is no room for them: deleting must always be possible.
         """
-        keep = "SELECT coalesce(sum(n), 0), coalesce(sum(bytes), 0) FROM batch WHERE id <= ?"
-        messages, size = self._db.execute(keep, (upto,)).fetchone()
+        count = "SELECT coalesce(sum(n), 0), coalesce(sum(bytes), 0) FROM batch "
+        for row_id in upto:
+            lane = (first_row(lane_of(row_id)), row_id)
+            messages, size = self._db.execute(f"{count} WHERE id > ? AND id <= ?", lane).fetchone()
+            self.messages -= messages
+            self.bytes -= size
         try:
             self._discard(upto, devices)
         except SpoolFull:
             self._discard(upto, ())
-        self.cursor = max(self.cursor, upto)
-        self.messages -= messages
-        self.bytes -= size
 
-    def devices(self, heard_after: int) -> list[DeviceRow]:
-        """Return the devices heard after a time (ms), and forget the others."""
-        self._db.execute("DELETE FROM device WHERE heard_ts <= ?", (heard_after,))
-        rows = self._db.execute(
-            "SELECT device_id, own_clock, site, last_ts, heard_ts, interval_ms FROM device"
-        )
-        return [DeviceRow(row[0], bool(row[1]), *row[2:]) for row in rows]
+    def take_out(self, work: Callable[[sqlite3.Connection], Left]) -> Left:
+        """Let a policy take messages out, see :mod:`gateway.thinning`; note in one with it what.
 
-    def oldest_ts(self) -> int | None:
-        """Return when the oldest message still here was received (ms), None when empty."""
-        row = self._db.execute("SELECT first_ts FROM batch ORDER BY id LIMIT 1").fetchone()
-        return None if row is None else int(row[0])
+        Raises:
+            SpoolFull: there is not even room to say what went; all is as it was.
+        """
+        with self._transaction():
+            left = work(self._db)
+            gaps.note(self._db, left.gaps)
+            lane = lane_of(left.upto)
+            spool_file.set_place(self._db, lane, self.places[lane])
+        self.messages -= left.messages
+        self.bytes -= left.size
+        for gap in left.gaps:
+            self.dropped[gap.why] += gap.messages
+            self.has_gaps = True
+        return left
 
-    def used_bytes(self) -> int:
-        """Return how much of the quota is taken; freed pages are free again."""
-        return spool_rows.used_bytes(self._db)
+    def tell_gaps(self, ts: int, mono: int) -> list[Batch]:
+        """Spool what went as messages of the gateway's own, now in ms; some at a time.
 
-    def facts(self) -> Facts:
-        """Return its figures; the whole table is looked through."""
-        return spool_rows.facts(self._db)
+        Raises:
+            SpoolFull: there is no room; they can wait.
+        """
+        found = gaps.waiting(self._db, _MOST_GAPS)
+        self.has_gaps = len(found) == _MOST_GAPS
+        if not found:
+            return []
+        chunks = [Chunk(packet, 1, ts, mono, INTERNAL) for _, packet in found]
+        row_id = self.places[0].last_id + 1
+        with self._transaction():
+            batch = self._insert(row_id, numbered(row_id, self._epoch, chunks))
+            self._db.execute("DELETE FROM gap WHERE id <= ?", (found[-1][0],))
+        self._count([batch])
+        return [batch]
 
-    def rows(self, after: int) -> list[Row]:
-        """Return stored rows as they are, a page of them behind an id."""
-        return spool_rows.rows(self._db, after)
+    def classes(self) -> str | None:
+        """Return what the lanes stand for, as it was remembered."""
+        row = self._db.execute("SELECT doc FROM classes").fetchone()
+        return None if row is None else str(row[0])
+
+    def remember_classes(self, doc: str) -> None:
+        """Remember what the lanes stand for from now on."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO classes VALUES (1, ?)", (doc,))
+
+    def may_grow(self, allowed: bool) -> None:
+        """Let the file grow up to its quota, or no further than it is: freed pages serve then."""
+        # SQLite takes a limit below the present size for the present size.
+        self._db.execute(f"PRAGMA max_page_count={self._quota_pages if allowed else 1}")
+
+    def look(self, about: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what is found out about the database, see :mod:`gateway.spool_rows`."""
+        return about(self._db)
 
     def close(self) -> None:
         """Close the database; its log is folded in."""
         self._db.close()
 
-    def _discard(self, upto: int, devices: Iterable[DeviceRow]) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            self._db.execute("DELETE FROM batch WHERE id <= ?", (upto,))
-            self._db.execute("UPDATE cursor SET id = max(id, ?)", (upto,))
-            self._db.executemany(
-                "INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?)", list(devices)
-            )
-            self._db.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            self._roll_back()
-            raise self._named(error) from error
+    def _insert(self, row_id: int, stored: list[Stored]) -> Batch:
+        blob = seal(stored)
+        count = sum(one.chunk.messages for one in stored)
+        self._db.execute(
+            "INSERT INTO batch (id, n, bytes, first_ts, blob) VALUES (?, ?, ?, ?, ?)",
+            (row_id, count, len(blob), stored[0].chunk.received_ts, blob),
+        )
+        return Batch(row_id, len(blob), stored, None)
+
+    def _count(self, written: Iterable[Batch]) -> None:
+        for batch in written:
+            lane = lane_of(batch.row_id)
+            self.places[lane] = self.places[lane]._replace(last_id=batch.row_id)
+            self.messages += sum(stored.chunk.messages for stored in batch.chunks)
+            self.bytes += batch.size
+
+    def _discard(self, upto: Sequence[int], devices: Iterable[DeviceRow]) -> None:
+        reached = {}
+        for row_id in upto:
+            lane = lane_of(row_id)
+            cursor, last_id = self.places[lane]
+            reached[lane] = Place(max(cursor, row_id), last_id)
+        with self._transaction():
+            for lane, place in reached.items():
+                self._db.execute(
+                    "DELETE FROM batch WHERE id > ? AND id <= ?", (first_row(lane), place.cursor)
+                )
+                spool_file.set_place(self._db, lane, place)
+            spool_file.keep_devices(self._db, devices)
+        for lane, place in reached.items():
+            self.places[lane] = place
 
     def _keep_damaged(self, row_id: int, blob: bytes) -> None:
         aside = self._path.with_name(f"{self._path.name}.row-{row_id}")
@@ -253,9 +270,17 @@ class Spool:
             aside.write_bytes(blob)
             self.damaged += 1
 
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit what is done in it, or nothing; what SQLite raises is named."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._named(error) from error
 
     def _named(self, error: sqlite3.DatabaseError) -> Exception:
         """Return the exception that says what an error of SQLite means here."""
@@ -268,16 +293,3 @@ class Spool:
             aside = set_aside(self._path)
             return SpoolCorrupt(f"{self._path}: {error}; set aside as {aside}")
         return error
-
-
-def _cut(chunks: Sequence[Chunk]) -> Iterable[Sequence[Chunk]]:
-    """Cut into rows of a bounded number of messages and, roughly, bytes."""
-    begin = size = count = 0
-    for end, chunk in enumerate(chunks):
-        if end > begin and (count + chunk.messages > _MAX_ROW_MESSAGES or size >= _MAX_ROW_BYTES):
-            yield chunks[begin:end]
-            begin, size, count = end, 0, 0
-        size += len(chunk.packets)
-        count += chunk.messages
-    if begin < len(chunks):
-        yield chunks[begin:]

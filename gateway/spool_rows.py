@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.blob import MAX_MESSAGES, unseal
+from gateway.blob import LANES, MAX_MESSAGES, first_row, unseal
+from gateway.classes import REST, remembered
 from gateway.message import INTERNAL, MQTT_5, UNSYNCED, Stored
 from gateway.packets import DUP, RETAIN, split
 
@@ -15,15 +16,17 @@ PAGE_BYTES = 1 << 20
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What a spool holds; times in ms, ``oldest_ts`` None when it is empty."""
+    """What a spool holds; times in ms, ``oldest_ts`` None when it is empty.
+
+    ``classes`` counts the messages of each priority class that has any.
+    """
 
     messages: int
     bytes: int
     rows: int
-    cursor: int
-    last_row: int
     oldest_ts: int | None
     used_bytes: int
+    classes: dict[str, int]
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -43,13 +46,39 @@ class Verified(NamedTuple):
 
 
 def facts(db: sqlite3.Connection) -> Facts:
-    """Return a spool's figures."""
+    """Return a spool's figures; the whole table is looked through."""
     messages, size, rows, oldest = db.execute(
         "SELECT coalesce(sum(n), 0), coalesce(sum(bytes), 0), count(*), min(first_ts) FROM batch"
     ).fetchone()
-    cursor = db.execute("SELECT id FROM cursor").fetchone()[0]
-    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batch'").fetchone()
-    return Facts(messages, size, rows, cursor, (last or (0,))[0], oldest, used_bytes(db))
+    return Facts(messages, size, rows, oldest, used_bytes(db), classes(db))
+
+
+def classes(db: sqlite3.Connection) -> dict[str, int]:
+    """Return how many messages each priority class has, without those that have none."""
+    doc = db.execute("SELECT doc FROM classes").fetchone()
+    names = [REST, *(section.name for section in remembered("[]" if doc is None else doc[0]))]
+    found = {}
+    for lane, name in enumerate(names):
+        waiting = db.execute(
+            "SELECT sum(n) FROM batch WHERE id > ? AND id < ?",
+            (first_row(lane), first_row(lane + 1)),
+        ).fetchone()[0]
+        if waiting:
+            found[name] = waiting
+    return found
+
+
+def oldest_ts(db: sqlite3.Connection) -> int | None:
+    """Return when the oldest message still here was received (ms), None when empty."""
+    firsts = [
+        row[0]
+        for lane in range(LANES)
+        for row in db.execute(
+            "SELECT first_ts FROM batch WHERE id > ? AND id < ? ORDER BY id LIMIT 1",
+            (first_row(lane), first_row(lane + 1)),
+        )
+    ]
+    return min(firsts, default=None)
 
 
 def used_bytes(db: sqlite3.Connection) -> int:

@@ -12,21 +12,26 @@ An uplink that is level is fed what was just committed, one that is behind from 
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from gateway import spool_file, spool_rows
+from gateway.classes import Classes
+from gateway.feed import Feed
 from gateway.mail import Mail, Question
 from gateway.message import Arrivals, Chunk, Done, Level
 from gateway.pacing import Trouble
-from gateway.spool import Batch, DeviceRow, Spool, SpoolFull
+from gateway.room import Policy, Room
+from gateway.spool import Batch, Spool, SpoolFull
+from gateway.spool_file import DeviceRow
 
 T = TypeVar("T")
 
 _log = logging.getLogger("tidegate.gateway.spool")
-_FEED_BYTES = 1 << 20
 _RETRY_S = 0.5
 _LEVEL_S = 0.2
+# What a row takes in the database beside its messages, generously.
+_ROW_BYTES = 64 << 10
 # The gateway's own messages have no epoch: no connection has to live for them.
 _NO_EPOCH = -1
 
@@ -39,23 +44,26 @@ class Spooling:
         open_spool: Callable[[], Spool],
         on_done: Callable[[Done], None],
         *,
+        classes: Classes,
+        room: Room,
         devices_heard_after: int = 0,
     ) -> None:
         """Take what opens the one connection, in the thread itself.
 
-        ``on_done`` is called in that thread after each commit, and must only hand over;
-        ``devices_heard_after`` says which remembered devices still matter, wall clock ms.
+        Args:
+            open_spool: opens it.
+            on_done: called in that thread after each commit; it must only hand over.
+            classes: the priority classes that are wanted.
+            room: the bounds of the spool.
+            devices_heard_after: which remembered devices still matter, wall clock ms.
         """
         self._open = open_spool
         self._on_done = on_done
         self._devices_heard_after = devices_heard_after
+        self._policy = Policy(classes, room)
         self._mail = Mail()
         self._posted = threading.Condition()
-        self._feed: deque[Batch] = deque()
-        self._feed_bytes = 0
-        self._fed = threading.Condition()
-        self._fed_upto = 0
-        self._more_on_disk = True
+        self._feed = Feed()
         self._pending: list[Arrivals] = []
         self._pending_bytes = 0
         self._full = False
@@ -88,27 +96,26 @@ class Spooling:
         self._ready.wait()
         return self._devices
 
-    def take(self, wait_s: float) -> Batch | None:
-        """Return the next batch in order, or None when none came in time."""
-        with self._fed:
-            if not self._feed:
-                self._fed.wait(wait_s)
-            if not self._feed:
-                return None
-            batch = self._feed.popleft()
-            self._feed_bytes -= batch.size
-        if self._more_on_disk and self._feed_bytes < _FEED_BYTES:
+    def take(self, wait_s: float, *, urgent: bool = False) -> Batch | None:
+        """Return the next batch, the most urgent first; None when none came in time.
+
+        Args:
+            wait_s: for how long to wait for one.
+            urgent: none of the last class.
+        """
+        batch = self._feed.take(wait_s, urgent=urgent)
+        if batch is not None and self._feed.hungry:
             self._wake()
         return batch
 
     def drained(self) -> bool:
         """Return whether the uplink has taken everything that was ever committed or offered."""
-        return not (self._feed or self._more_on_disk or self._pending or self._mail.arrivals)
+        return self._feed.empty and not (self._pending or self._mail.arrivals)
 
-    def discard(self, upto: int, devices: Sequence[DeviceRow] = ()) -> None:
-        """Let the spool forget the batches up to and with this row; Kafka has them."""
+    def discard(self, upto: Sequence[int], devices: Sequence[DeviceRow] = ()) -> None:
+        """Let the spool forget, up to and with a row each of some lanes; Kafka has them."""
         with self._posted:
-            self._mail.discard_upto = upto
+            self._mail.discard += upto
             self._mail.devices += devices
             self._posted.notify()
 
@@ -128,10 +135,12 @@ class Spooling:
     def ask(self, about: Callable[[Spool], T]) -> T:
         """Return what the spool's thread finds out at its next turn; what fails is raised here."""
         question: Question[T] = Question(about)
-        with self._posted:
-            self._mail.questions.append(question)
-            self._posted.notify()
+        self._post(question)
         return question.answer()
+
+    def follow(self, device: Callable[[bytes], str]) -> None:
+        """Tell the devices of topics by another routing table from its next turn on."""
+        self._post(Question(lambda _: self._policy.follow(device)))
 
     # The thread.
 
@@ -150,8 +159,9 @@ class Spooling:
         spool = self._open()
         if spool.set_aside:
             _log.error("the spool could not be read and was set aside: possible loss")
-        self._devices = spool.devices(self._devices_heard_after)
-        self._fed_upto = spool.cursor
+        self._devices = spool.look(lambda db: spool_file.devices(db, self._devices_heard_after))
+        self._feed.begin(spool.places)
+        self._policy.settle(spool, self._feed)
         self._set_level(spool)
         self._ready.set()
         try:
@@ -165,7 +175,7 @@ class Spooling:
 
     def _collect(self) -> Mail:
         with self._posted:
-            if not self._mail and (self._feed or not self._more_on_disk):
+            if not self._mail and not self._feed.starved:
                 self._posted.wait(_RETRY_S)
             mail, self._mail = self._mail, Mail()
             self._mail.stop = mail.stop
@@ -175,8 +185,8 @@ class Spooling:
         return mail
 
     def _serve(self, spool: Spool, mail: Mail) -> None:
-        if mail.discard_upto:
-            spool.discard(mail.discard_upto, mail.devices)
+        if mail.discard:
+            spool.discard(mail.discard, mail.devices)
             self._commits += 1
         self._pending += mail.arrivals
         if self._pending:
@@ -185,8 +195,11 @@ class Spooling:
             self._rewind(spool)
         for question in mail.questions:
             question.put(spool)
-            self._more_on_disk = self._more_on_disk or self._fed_upto < spool.last_id
-        self._refill(spool)
+            self._feed.look_again(spool)
+        self._policy.look(spool, self._feed, self.beat_s, idle=not self._pending)
+        if spool.has_gaps and (mail.discard or not spool.messages):
+            self._policy.tell_gaps(spool, self._feed, self.beat_s)
+        self._feed.refill(spool)
         if self.beat_s >= self._level_at_s:
             self._set_level(spool)
 
@@ -195,14 +208,29 @@ class Spooling:
             self._append_what_fits(spool)
             return
         try:
-            rows = spool.append([chunk for arrivals in self._pending for chunk in arrivals.chunks])
+            rows = self._written(spool, self._pending)
         except SpoolFull:
             self._append_what_fits(spool)
             return
         self._committed(self._pending)
-        self._feed_on(spool, rows)
+        self._feed.add(rows, spool)
         # Last: until it is in the feed or known to be on disk it is still pending.
         self._pending = []
+
+    def _written(self, spool: Spool, arrivals: Sequence[Arrivals]) -> list[Batch]:
+        """Write arrivals in one commit, making room as far as the classes allow.
+
+        Raises:
+            SpoolFull: there is none.
+        """
+        by_class = self._policy.sorted([chunk for one in arrivals for chunk in one.chunks])
+        need = sum(one.memory for one in arrivals) + _ROW_BYTES
+        while True:
+            try:
+                return spool.append(*by_class)
+            except SpoolFull:
+                if not self._policy.make_room(spool, self._feed, need):
+                    raise
 
     def _append_what_fits(self, spool: Spool) -> None:
         """Commit as many of the pending arrivals, in order, as the spool still takes."""
@@ -213,17 +241,19 @@ class Spooling:
         fitted = 0
         for arrivals in keep:
             try:
-                spool.append(arrivals.chunks)
+                self._written(spool, [arrivals])
             except SpoolFull:
                 break
             fitted += 1
         self._full = fitted < len(keep)
-        if self._full:
+        if self._full and self._policy.disk_low:
+            self._trouble.seen("its disk is nearly full; nothing is acknowledged until it is not")
+        elif self._full:
             self._trouble.seen("full; nothing is acknowledged until Kafka has taken some")
         else:
             self._trouble.over()
         self._committed(keep[:fitted])
-        self._more_on_disk = self._fed_upto < spool.last_id
+        self._feed.look_again(spool)
         self._pending = keep[fitted:]
 
     def _committed(self, written: list[Arrivals]) -> None:
@@ -239,42 +269,15 @@ class Spooling:
             self._pending_bytes -= sum(arrivals.memory for arrivals in gone)
 
     def _rewind(self, spool: Spool) -> None:
-        with self._fed:
-            self._feed.clear()
-            self._feed_bytes = 0
-        self._fed_upto = spool.cursor
-        self._more_on_disk = True
+        self._feed.begin(spool.places)
         with self._posted:
             self._mail.rewind = False
             self._posted.notify_all()
 
-    def _refill(self, spool: Spool) -> None:
-        """Read on from the disk while the feed has room."""
-        if not self._more_on_disk or self._feed_bytes >= _FEED_BYTES:
-            return
-        batches = spool.read(self._fed_upto, _FEED_BYTES)
-        for batch in batches:
-            if batch.damage is not None:
-                _log.error("row %d kept as a file: %s", batch.row_id, batch.damage)
-        self._give(spool, batches)
-
-    def _feed_on(self, spool: Spool, rows: list[Batch]) -> None:
-        """Give what was just committed to an uplink that has everything before it already."""
-        size = self._feed_bytes + sum(batch.size for batch in rows)
-        if rows and self._fed_upto == rows[0].row_id - 1 and size <= _FEED_BYTES:
-            self._give(spool, rows)
-        else:
-            self._more_on_disk = self._fed_upto < spool.last_id
-
-    def _give(self, spool: Spool, batches: list[Batch]) -> None:
-        if batches:
-            self._fed_upto = batches[-1].row_id
-            with self._fed:
-                self._feed.extend(batches)
-                self._feed_bytes += sum(batch.size for batch in batches)
-                self._fed.notify()
-        # Nothing found means that nothing is there, whatever the last id is: rows may be gone.
-        self._more_on_disk = bool(batches) and self._fed_upto < spool.last_id
+    def _post(self, question: Question[Any]) -> None:
+        with self._posted:
+            self._mail.questions.append(question)
+            self._posted.notify()
 
     def _wake(self) -> None:
         with self._posted:
@@ -285,10 +288,11 @@ class Spooling:
         self._level_at_s = self.beat_s + _LEVEL_S
         self.level = Level(
             spool.messages,
-            spool.used_bytes(),
-            spool.oldest_ts() if spool.messages else None,
+            spool.look(spool_rows.used_bytes),
+            spool.look(spool_rows.oldest_ts) if spool.messages else None,
             self._full,
             self._commits,
             spool.damaged,
             spool.set_aside,
+            {str(why): count for why, count in spool.dropped.items()},
         )

@@ -88,6 +88,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     kafka_topic: str | None = None
     kafka_partition: int | None = None
     kafka_offset: int | None = None
+    mqtt_properties: bytes | None = None
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

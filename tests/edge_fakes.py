@@ -2,14 +2,22 @@
 
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError
 
-from gateway.message import MQTT_5, Chunk, Stored
+from gateway.classes import REST, Classes, ClassSection
+from gateway.message import MQTT_5, Chunk, Done, Stored
 from gateway.packets import publish, split
-from gateway.spool import Batch, DeviceRow
+from gateway.room import Room
+from gateway.spool import Batch
+from gateway.spool_file import DeviceRow
+from gateway.spooling import Spooling
+
+STOP = ClassSection(REST, ("*",))
+"""The class of all devices where there is no other: it stops when there is no room."""
+ROOMY = Room(64 << 20, 0)
 
 
 def chunk(
@@ -18,6 +26,19 @@ def chunk(
     """Return messages of one topic as a connection would have read them."""
     packets = [publish(topic, payload) for payload in payloads]
     return Chunk(b"".join(packets), len(packets), ts, mono, flags)
+
+
+def spooling(
+    open_spool: Callable[[], Any],
+    on_done: Callable[[Done], None],
+    *,
+    classes: Sequence[ClassSection] = (),
+    rest: ClassSection = STOP,
+    room: Room = ROOMY,
+) -> Spooling:
+    """Return a spool's thread's work; a topic's device is what stands before its first slash."""
+    made = Classes(classes, rest, lambda topic: topic.split(b"/")[0].decode())
+    return Spooling(open_spool, on_done, classes=made, room=room)
 
 
 def opened(chunks: Iterable[Stored]) -> list[tuple[int, bytes, bytes]]:
@@ -173,14 +194,14 @@ class FakeFeed:
         self.devices: list[DeviceRow] = []
         self.own: list[Chunk] = []
 
-    def take(self, _wait_s: float) -> Batch | None:
-        return self.batches.pop(0) if self.batches else None
+    def take(self, _wait_s: float, *, urgent: bool = False) -> Batch | None:
+        return self.batches.pop(0) if self.batches and not urgent else None
 
     def drained(self) -> bool:
         return not self.batches
 
-    def discard(self, upto: int, devices: Any = ()) -> None:
-        self.discarded.append(upto)
+    def discard(self, upto: list[int], devices: Any = ()) -> None:
+        self.discarded += upto
         self.devices += devices
 
     def append_own(self, chunks: list[Chunk]) -> None:

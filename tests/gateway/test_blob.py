@@ -23,7 +23,7 @@ def count(batch: list[Chunk]) -> int:
 
 @given(st.integers(1, 1 << 40), st.integers(0, (1 << 63) - 1), batches)
 def test_a_blob_gives_back_its_chunks(row: int, epoch: int, batch: list[Chunk]) -> None:
-    opened = unseal(row, count(batch), seal(row, epoch, batch))
+    opened = unseal(row, count(batch), seal(numbered(row, epoch, batch)))
     assert opened.damage is None
     assert opened.chunks == numbered(row, epoch, batch)
     seqs = [first_seq(row) + count(batch[:place]) for place in range(len(batch))]
@@ -49,7 +49,7 @@ def crashed(blob: bytes, how: int, at: int, bit: int) -> bytes:
 @settings(max_examples=400, deadline=None)
 @given(batches, st.integers(0, 4), st.integers(0, 1 << 20), st.integers(0, 7))
 def test_damage_never_makes_a_chunk(batch: list[Chunk], how: int, at: int, bit: int) -> None:
-    blob = crashed(seal(7, 99, batch), how, at, bit)
+    blob = crashed(seal(numbered(7, 99, batch)), how, at, bit)
     opened = unseal(7, count(batch), blob)
     whole = numbered(7, 99, batch)
     assert all(stored in whole for stored in opened.chunks)
@@ -62,7 +62,7 @@ def test_an_empty_tail_of_zeros_holds_nothing() -> None:
 
 def test_chunks_behind_a_damaged_one_are_still_read() -> None:
     batch = [Chunk(bytes([i]) * 50, 2, i, i, 0) for i in range(10)]
-    blob = bytearray(seal(3, 1, batch))
+    blob = bytearray(seal(numbered(3, 1, batch)))
     blob[len(blob) // 2] ^= 0x10
     opened = unseal(3, 20, bytes(blob))
     assert len(opened.chunks) == 9
@@ -71,12 +71,12 @@ def test_chunks_behind_a_damaged_one_are_still_read() -> None:
 
 
 def test_packets_that_look_like_a_chunk_are_none() -> None:
-    inner = seal(3, 1, [Chunk(b"inner", 1, 0, 0, 0)])
+    inner = seal(numbered(3, 1, [Chunk(b"inner", 1, 0, 0, 0)]))
     batch = [Chunk(inner, 1, 0, 0, 0), Chunk(bytes([MAGIC]), 1, 0, 0, 0)]
-    assert unseal(3, 2, seal(3, 1, batch)).chunks == numbered(3, 1, batch)
+    assert unseal(3, 2, seal(numbered(3, 1, batch))).chunks == numbered(3, 1, batch)
 
 
 def test_a_chunk_of_another_row_is_not_taken() -> None:
     batch = [Chunk(b"p", 1, 0, 0, 0)]
-    assert unseal(4, 1, seal(3, 1, batch)).chunks == []
+    assert unseal(4, 1, seal(numbered(3, 1, batch))).chunks == []
     assert first_seq(4) - first_seq(3) == MAX_MESSAGES

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.decode import Decoder, Limits, MarkerBody, Origin, Sender, dead_letter
+from gateway.decode import Buried, Decoder, Limits, MarkerBody, Origin, Sender, dead_letter
 from gateway.invalid import Invalid
 from gateway.packets import PUBLISH, RETAIN, Packet
 from gateway.payloads import Sample
@@ -253,7 +253,9 @@ def test_any_payload_is_readings_that_decode_or_a_reason(topic: str, payload: by
 def test_a_dead_letter_keeps_the_bytes_and_where_they_came_from() -> None:
     def letter_of(room: int) -> DeadLetter:
         bad, by = packet(b"t/\xff", b"\x00bytes"), Sender("g", "v")
-        return dead_letter(LIVE, SEQ, bad, Invalid("BAD_JSON", "no"), at=9, by=by, room=room)
+        return dead_letter(
+            LIVE, Buried(SEQ, bad), Invalid("BAD_JSON", "no"), at=9, by=by, room=room
+        )
 
     letter = letter_of(100)
     assert (letter.payload, letter.mqtt_topic, letter.reason) == (

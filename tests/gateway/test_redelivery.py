@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import edge_fakes
 from edge_fakes import Broker
 from edge_mqtt import connect, endpoint, turn_until
 from edge_rig import wait_for
@@ -18,7 +19,6 @@ from gateway.net import Net
 from gateway.packets import DUP, PUBLISH, split
 from gateway.redelivery import Redelivery, _packets
 from gateway.spool import Spool
-from gateway.spooling import Spooling
 
 
 def publish(mid: int, payload: bytes, flags: int = 0) -> bytes:
@@ -219,7 +219,7 @@ def until(net: Net, done: Any) -> None:
 
 def test_arrivals_of_nothing_are_done_in_their_turn(tmp_path: Path) -> None:
     done: list[Done] = []
-    spooling = Spooling(lambda: Spool(tmp_path / "spool.db", 16 << 20, 1), done.append)
+    spooling = edge_fakes.spooling(lambda: Spool(tmp_path / "spool.db", 16 << 20, 1), done.append)
     thread = threading.Thread(target=spooling.run, daemon=True)
     thread.start()
     spooling.offer(Arrivals(4, [1], []))

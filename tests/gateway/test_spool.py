@@ -12,7 +12,9 @@ from edge_fakes import chunk, opened
 
 from gateway.blob import first_seq
 from gateway.message import Chunk
-from gateway.spool import DeviceRow, Spool, SpoolCorrupt, SpoolFull
+from gateway.spool import Spool, SpoolCorrupt, SpoolFull
+from gateway.spool_file import DeviceRow, devices
+from gateway.spool_rows import oldest_ts, used_bytes
 
 MB = 1 << 20
 
@@ -62,11 +64,11 @@ def test_a_new_process_goes_on_behind_what_was_delivered(tmp_path: Path) -> None
     spool = open_spool(tmp_path, epoch=1)
     for text in "abc":
         spool.append([message(text)])
-    spool.discard(2)
+    spool.discard([2])
     spool.close()
     again = open_spool(tmp_path, epoch=2)
     again.append([message("d")])
-    batches = again.read(again.cursor, 1 << 30)
+    batches = again.read(again.places[0].cursor, 1 << 30)
     chunks = [c for b in batches for c in b.chunks]
     assert [(opened([c])[0][2], c.epoch) for c in chunks] == [(b"c", 1), (b"d", 2)]
     assert again.messages == 2
@@ -78,13 +80,13 @@ def test_no_number_is_given_twice_even_when_the_spool_was_empty(tmp_path: Path) 
     for _ in range(3):
         spool = open_spool(tmp_path)
         spool.append([message("x"), message("y")])
-        batch = spool.read(spool.cursor, 1 << 30)[-1]
+        batch = spool.read(spool.places[0].cursor, 1 << 30)[-1]
         seqs += [seq for seq, _, _ in opened(batch.chunks)]
-        spool.discard(batch.row_id)
+        spool.discard([batch.row_id])
         spool.append([message("z")])
         # What comes after an emptied table must still lie behind the cursor.
-        assert texts(spool, spool.cursor) == ["z"]
-        spool.discard(spool.read(spool.cursor, 1)[-1].row_id)
+        assert texts(spool, spool.places[0].cursor) == ["z"]
+        spool.discard([spool.read(spool.places[0].cursor, 1)[-1].row_id])
         spool.close()
     assert seqs == sorted(set(seqs))
 
@@ -94,11 +96,11 @@ def test_a_full_spool_refuses_whole_batches_and_frees_what_is_discarded(tmp_path
     accepted = fill(spool, 100_000)
     assert texts(spool) == [str(i) for i in range(accepted)]
     assert spool.messages == accepted
-    assert 2 * MB - 200_000 < spool.used_bytes() <= 2 * MB
+    assert 2 * MB - 200_000 < spool.look(used_bytes) <= 2 * MB
     rows = spool.read(0, 1 << 30)
-    spool.discard(rows[4].row_id, [DeviceRow("d", True, "s", 1, 1, 1)])
+    spool.discard([rows[4].row_id], [DeviceRow("d", True, "s", 1, 1, 1)])
     spool.append([message("again", 100_000)])
-    assert texts(spool, spool.cursor)[-1] == "again"
+    assert texts(spool, spool.places[0].cursor)[-1] == "again"
     assert (tmp_path / "spool.db").stat().st_size <= 2 * MB
     spool.close()
 
@@ -107,25 +109,25 @@ def test_discarding_works_when_there_is_no_room_for_devices(tmp_path: Path) -> N
     spool = open_spool(tmp_path, quota=1 * MB)
     fill(spool, 3000)
     many = [DeviceRow(f"site.device-{i}" + "x" * 100, True, "s", 1, 1, 1) for i in range(20_000)]
-    spool.discard(1, many)
-    assert spool.cursor == 1
-    assert spool.devices(0) == []
+    spool.discard([1], many)
+    assert spool.places[0].cursor == 1
+    assert spool.look(lambda db: devices(db, 0)) == []
     spool.close()
 
 
 def test_devices_are_remembered_and_old_ones_forgotten(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     spool.discard(
-        1, [DeviceRow("a", True, "s", 10, 100, 5), DeviceRow("b", False, "s", 20, 200, 6)]
+        [1], [DeviceRow("a", True, "s", 10, 100, 5), DeviceRow("b", False, "s", 20, 200, 6)]
     )
-    spool.discard(1, [DeviceRow("a", True, "s", 11, 101, 7)])
+    spool.discard([1], [DeviceRow("a", True, "s", 11, 101, 7)])
     spool.close()
     again = open_spool(tmp_path)
-    assert again.devices(100) == [
+    assert again.look(lambda db: devices(db, 100)) == [
         DeviceRow("a", True, "s", 11, 101, 7),
         DeviceRow("b", False, "s", 20, 200, 6),
     ]
-    assert again.devices(150) == [DeviceRow("b", False, "s", 20, 200, 6)]
+    assert again.look(lambda db: devices(db, 150)) == [DeviceRow("b", False, "s", 20, 200, 6)]
     again.close()
 
 
@@ -175,7 +177,7 @@ def test_a_damaged_row_gives_what_can_be_read_and_its_bytes_are_kept(tmp_path: P
     assert (spool.damaged, texts(spool)[0]) == (1, "m0")
     (kept,) = tmp_path.glob("spool.db.row-*")
     assert kept.read_bytes() == bytes(bad)
-    spool.discard(1)
+    spool.discard([1])
     spool.close()
     assert open_spool(tmp_path).damaged == 1
 
@@ -212,9 +214,9 @@ def test_what_was_reported_as_written_survives_a_kill(tmp_path: Path) -> None:
         done = int(rest[-1]) if rest else done
         spool = open_spool(tmp_path)
         assert spool.set_aside == 0
-        kept = [int(t) for t in texts(spool, spool.cursor)]
+        kept = [int(t) for t in texts(spool, spool.places[0].cursor)]
         assert kept[: (done + 1) * 10] == list(range((done + 1) * 10))
-        spool.discard(spool.last_id)
+        spool.discard([spool.places[0].last_id])
         spool.close()
 
 
@@ -223,5 +225,5 @@ def test_messages_carry_the_number_of_their_row(tmp_path: Path) -> None:
     spool.append([message("a"), message("b")])
     (batch,) = spool.read(0, 1)
     assert [seq for seq, _, _ in opened(batch.chunks)] == [first_seq(1), first_seq(1) + 1]
-    assert spool.oldest_ts() == 1000
+    assert spool.look(oldest_ts) == 1000
     spool.close()

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_fakes import chunk, opened
+from edge_fakes import chunk, opened, spooling
 from edge_rig import wait_for
 
-from gateway.message import INTERNAL, Arrivals, Chunk, Done
-from gateway.spool import Batch, DeviceRow, Spool, SpoolFull
-from gateway.spooling import Spooling
+from gateway.message import INTERNAL, Arrivals, Done
+from gateway.spool import Batch, Spool, SpoolFull
+from gateway.spool_file import DeviceRow, devices
 
 MB = 1 << 20
 
@@ -26,7 +26,7 @@ class Running:
 
     def __init__(self, open_spool: Callable[[], Any]) -> None:
         self.done: list[Done] = []
-        self.spooling = Spooling(open_spool, self.done.append)
+        self.spooling = spooling(open_spool, self.done.append)
         self.error: Exception | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -74,9 +74,9 @@ class Recording:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._spool, name)
 
-    def append(self, chunks: list[Chunk]) -> list[Batch]:
+    def append(self, *chunks: Any) -> list[Batch]:
         self._log.append("begin")
-        rows: list[Batch] = self._spool.append(chunks)
+        rows: list[Batch] = self._spool.append(*chunks)
         self._log.append("committed")
         return rows
 
@@ -101,7 +101,7 @@ def test_a_failing_disk_ends_the_thread_and_acknowledges_nothing(
     make: Callable[..., Running],
 ) -> None:
     class Failing(Recording):
-        def append(self, chunks: list[Chunk]) -> list[Batch]:
+        def append(self, *chunks: Any) -> list[Batch]:
             raise OSError(5, "Input/output error")
 
     running = make(wrap=lambda spool: Failing(spool, []))
@@ -127,7 +127,7 @@ def test_the_feed_holds_little_of_a_large_backlog(make: Callable[..., Running]) 
     for i in range(40):
         running.spooling.offer(arrivals(1, list(range(i * 100, i * 100 + 100)), size=5000))
     wait_for("all on disk", lambda: len(running.done) == 40)
-    assert running.spooling._feed_bytes < 4 * MB
+    assert running.spooling._feed._lanes[0].bytes < 4 * MB
     assert not running.spooling.drained()
 
 
@@ -137,7 +137,7 @@ def test_a_rewind_starts_behind_what_was_discarded(make: Callable[..., Running])
         running.spooling.offer(arrivals(1, [i]))
         wait_for("commit", lambda count=i + 1: len(running.done) == count)
     first = running.take(10)
-    running.spooling.discard(first[3].row_id)
+    running.spooling.discard([first[3].row_id])
     running.spooling.rewind()
     assert [b.row_id for b in running.take(6)] == [b.row_id for b in first[4:]]
 
@@ -153,7 +153,7 @@ def test_a_full_spool_stops_acking_and_goes_on_when_space_returns(
     assert 5 <= acked < 40
     assert running.spooling.waiting_bytes > 1 * MB
     for batch in running.take(acked):
-        running.spooling.discard(batch.row_id)
+        running.spooling.discard([batch.row_id])
     began = time.monotonic()
     wait_for("more acknowledged", lambda: len(running.done) > acked)
     assert time.monotonic() - began < 5
@@ -161,7 +161,7 @@ def test_a_full_spool_stops_acking_and_goes_on_when_space_returns(
     while seen < 40:
         for batch in running.take(1):
             seen += len(opened(batch.chunks))
-            running.spooling.discard(batch.row_id)
+            running.spooling.discard([batch.row_id])
     wait_for("all acknowledged", lambda: len(running.done) == 40)
     assert [d.mids for d in running.done] == [[i] for i in range(40)]
     wait_for("not full any more", lambda: not running.spooling.level.full)
@@ -172,10 +172,10 @@ def test_when_full_only_the_newest_connection_keeps_its_place(make: Callable[...
     class Full(Recording):
         full = True
 
-        def append(self, chunks: list[Chunk]) -> list[Batch]:
+        def append(self, *chunks: Any) -> list[Batch]:
             if Full.full:
                 raise SpoolFull("full")
-            rows: list[Batch] = self._spool.append(chunks)
+            rows: list[Batch] = self._spool.append(*chunks)
             return rows
 
     running = make(wrap=lambda spool: Full(spool, []))
@@ -203,10 +203,10 @@ def test_devices_are_saved_with_the_discard(make: Callable[..., Running], tmp_pa
     row = DeviceRow("d", True, "s", 1, 2, 3)
     running.spooling.offer(arrivals(1, [1]))
     (batch,) = running.take(1)
-    running.spooling.discard(batch.row_id, [row])
+    running.spooling.discard([batch.row_id], [row])
     running.stop()
     spool = Spool(tmp_path / "spool.db", 64 * MB, 1)
-    assert (spool.devices(0), spool.messages) == ([row], 0)
+    assert (spool.look(lambda db: devices(db, 0)), spool.messages) == ([row], 0)
     spool.close()
 
 

@@ -34,7 +34,7 @@ class Feed:
     def opened(self) -> list[Any]:
         return []
 
-    def take(self, wait_s: float) -> Batch | None:
+    def take(self, wait_s: float, *, urgent: bool = False) -> Batch | None:
         if self.next >= len(self.rows):
             time.sleep(min(wait_s, 0.005))
             return None
@@ -44,8 +44,8 @@ class Feed:
     def drained(self) -> bool:
         return self.next >= len(self.rows)
 
-    def discard(self, upto: int, devices: Any = ()) -> None:
-        self.cursor = upto
+    def discard(self, upto: list[int], devices: Any = ()) -> None:
+        (self.cursor,) = upto
 
     def rewind(self) -> None:
         self.next = self.cursor

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import edge_fakes
 import pytest
 from edge_fakes import chunk
 from edge_session import Rig
@@ -16,7 +17,6 @@ from gateway.daemon import _Signals, _Watch
 from gateway.message import Arrivals
 from gateway.net import Net
 from gateway.spool import Batch, Spool
-from gateway.spooling import Spooling
 from gateway.uplink import Uplink
 
 
@@ -62,7 +62,7 @@ class Whole:
             made.block = self.may_turn["spool"]
             return made
 
-        self.spooling = Spooling(opened, lambda _done: None)
+        self.spooling = edge_fakes.spooling(opened, lambda _done: None)
         self.net = Net(Source(self.may_turn["net"]), self.spooling, lambda: True)  # type: ignore[arg-type]
         binding = SimpleNamespace(bind=self.bind)
         parts = Rig().session._p._replace(feed=self.spooling, binding=binding)  # type: ignore[arg-type]

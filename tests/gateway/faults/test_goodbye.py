@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import edge_fakes
 import pytest
 from edge_fakes import Broker, chunk
 from edge_mqtt import DISCONNECT, PUBACK, arrive, connect, endpoint
@@ -14,7 +15,6 @@ from edge_rig import seen, wait_for
 from gateway.message import Arrivals, Done
 from gateway.mqtt import Connection
 from gateway.spool import Spool
-from gateway.spooling import Spooling
 
 
 def test_the_last_acknowledgements_survive_what_nobody_read(broker: Broker) -> None:
@@ -54,7 +54,7 @@ def test_nothing_stops_waiting_for_the_disk_before_it_can_be_acknowledged(tmp_pa
     def on_done(_done: Done) -> None:
         waited.append(spooling.waiting_bytes)
 
-    spooling = Spooling(lambda: Spool(tmp_path / "spool.db", 64 << 20, 1), on_done)
+    spooling = edge_fakes.spooling(lambda: Spool(tmp_path / "spool.db", 64 << 20, 1), on_done)
     spooling.offer(Arrivals(1, [1], [chunk(b"1")]))
     spooling.stop()
     spooling.run()
