@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.gaps import GAP_TOPIC, told
+from gateway.gaps import TOPICS, told
 from gateway.ids import valid_id
 from gateway.invalid import Invalid
 from gateway.message import INTERNAL, UNSYNCED, Stored
@@ -101,8 +101,8 @@ class Decoder:
         """
         try:
             if origin.internal:
-                if packet[1] == GAP_TOPIC:
-                    raise Invalid("GAP", told(packet[2]))
+                if packet[1] in TOPICS:
+                    raise Invalid("GAP", told(packet[1], packet[2]))
                 return [self._marker(origin, seq, packet)]
             _, topic, payload = packet
             if len(payload) > self._max_payload:

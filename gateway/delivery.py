@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gateway.message import Stored
-from gateway.spool import Batch
+from gateway.message import Batch, Stored
 
 Report = Callable[[Any, Any], None]
 """librdkafka's delivery report: error or None, and the message."""

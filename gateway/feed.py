@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from gateway.blob import LANES, lane_of
-from gateway.spool import Batch, Spool
+from gateway.message import Batch
+from gateway.spool import Spool
 from gateway.spool_file import Place
 
 _log = logging.getLogger("tidegate.gateway.spool")

@@ -53,6 +53,15 @@ class Stored(NamedTuple):
     chunk: Chunk
 
 
+class Batch(NamedTuple):
+    """One row of the spool as read back; ``damage`` says what is wrong with it."""
+
+    row_id: int
+    size: int
+    chunks: list[Stored]
+    damage: str | None
+
+
 class Done(NamedTuple):
     """Messages that are on disk now and may be acknowledged on the connection of that epoch."""
 

@@ -44,6 +44,7 @@ _GAUGES = {
 }
 _REJECTED = "tidegate_gateway_messages_rejected_total"
 _THINNED = "tidegate_gateway_readings_thinned_total"
+_DROPPED = "tidegate_buffer_messages_dropped_total"
 _CONNECTED = "tidegate_connected"
 _BUILD = "tidegate_build_info"
 _DELAY = "tidegate_kafka_delivery_seconds"
@@ -64,7 +65,7 @@ NAMES = (
     *_COUNTERS,
     *_GAUGES,
     *_PROCESS,
-    *(_REJECTED, _THINNED, _CONNECTED, _BUILD, _DELAY, _CONFIG, _RELOADS, _EXPIRY, _IDLE),
+    *(_REJECTED, _THINNED, _DROPPED, _CONNECTED, _BUILD, _DELAY, _CONFIG, _RELOADS, _EXPIRY, _IDLE),
 )
 
 
@@ -124,6 +125,7 @@ class GatewayMetrics(Collector):
             yield GaugeMetricFamily(name, _GAUGES[name], value=value)
         yield self._rejected()
         yield self._thinned()
+        yield self._dropped()
         connected = GaugeMetricFamily(_CONNECTED, "1 while connected.", labels=["side"])
         connected.add_metric(["mqtt"], float(self._r.connection.connected))
         connected.add_metric(["kafka"], float(self._r.uplink.tally.reachable))
@@ -192,6 +194,13 @@ class GatewayMetrics(Collector):
         family = CounterMetricFamily(_REJECTED, "Messages dead-lettered.", labels=["reason"])
         for reason, count in dict(self._r.uplink.tally.dead).items():
             family.add_metric([reason], float(count))
+        return family
+
+    def _dropped(self) -> Metric:
+        told = "Messages that left the spool by its policy, undelivered."
+        family = CounterMetricFamily(_DROPPED, told, labels=["policy"])
+        for policy, count in self._r.spooling.level.dropped.items():
+            family.add_metric([policy], float(count))
         return family
 
     def _thinned(self) -> Metric:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.decode import Decoder
-from gateway.message import Chunk, Stored
+from gateway.message import Batch, Chunk, Stored
 from gateway.quiet import QuietDevices
-from gateway.spool import Batch
 from gateway.spool_file import DeviceRow
 from gateway.wire import Binding, Topics
 

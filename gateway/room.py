@@ -6,8 +6,10 @@ the uplink. Everything that goes is written down, see :mod:`gateway.gaps`.
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from gateway import thinning
@@ -25,6 +27,8 @@ _LEAST = 4 << 20
 _LEAST_SHARE = 256
 _AGED_ROWS = 1000
 _LOOK_S = 1.0
+# Thinned so often, a thousandth is left.
+_LEVELS = 10
 _GAPS_S = 60.0
 
 
@@ -37,6 +41,14 @@ class Room(NamedTuple):
     """Whether the clock can be trusted: else nothing has an age."""
 
 
+class _Pass:
+    """A pass of thinning: the last row it came to, and of each topic whether the next one stays."""
+
+    def __init__(self, upto: int) -> None:
+        self.upto = upto
+        self.alternate = Alternate()
+
+
 class Policy:
     """Makes room by class; used in the spool's thread."""
 
@@ -44,8 +56,7 @@ class Policy:
         self._wanted = self._classes = wanted
         self._room = room
         self._look_at_s = self._gaps_at_s = 0.0
-        self._alternates: dict[int, Alternate] = {}
-        self._thinned: dict[int, int] = {}
+        self._passes: dict[int, list[_Pass]] = {}
         self._trouble = Trouble(_log, "spool")
         self.disk_low = False
         """Whether the disk has less free than it should: the file may then not grow."""
@@ -83,17 +94,17 @@ class Policy:
         if self._classes is not self._wanted and idle and not spool.messages:
             self.settle(spool, feed)
 
-    def tell_gaps(self, spool: Spool, feed: Feed, now_s: float) -> None:
+    def tell_loss(self, spool: Spool, feed: Feed, now_s: float) -> None:
         """Spool for Kafka what went; not often, so that one long loss is told as one."""
         if now_s < self._gaps_at_s:
             return
         self._gaps_at_s = now_s + _GAPS_S
         try:
-            rows = spool.tell_gaps(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
+            rows = spool.tell_loss(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
         except SpoolFull:
             return
         feed.add(rows, spool)
-        if not spool.has_gaps:
+        if not spool.has_lost:
             self._trouble.over()
 
     def make_room(self, spool: Spool, feed: Feed, need: int) -> bool:
@@ -151,12 +162,26 @@ class Policy:
         return spool.take_out(lambda db: thinning.drop_aged(db, after, before_ts, name, _AGED_ROWS))
 
     def _thin(self, spool: Spool, after: int, need: int, name: str) -> Left:
-        """Thin on from where the last time ended; from the oldest on again behind the newest."""
+        """Thin what is densest, the oldest of it first: so all the time of an outage is told alike.
+
+        Up to where a level's pass has come all rows were thinned once more than that; a row that
+        is new is dense, and is brought to the others' level before they are thinned again.
+        """
         lane = lane_of(after)
-        alternate = self._alternates.setdefault(lane, Alternate())
-        begin = max(after, self._thinned.get(lane, 0))
-        left = spool.take_out(lambda db: thinning.thin(db, begin, need, name, alternate))
-        if not left.messages and begin > after:
-            left = spool.take_out(lambda db: thinning.thin(db, after, need, name, alternate))
-        self._thinned[lane] = left.upto
-        return left
+        passes = self._passes.setdefault(lane, [_Pass(after) for _ in range(_LEVELS)])
+        end = spool.places[lane].last_id
+        gone = Left(None, 0, 0, after)
+        for one in passes:
+            rows = range(max(one.upto, after) + 1, end + 1)
+            if gone.size >= need:
+                break
+            left = spool.take_out(partial(_thinned, rows, need - gone.size, name, one.alternate))
+            one.upto = end = left.upto
+            gone = Left(None, gone.messages + left.messages, gone.size + left.size, after)
+        return gone if gone.messages else self._drop(spool, after, need, name)
+
+
+def _thinned(
+    rows: range, need: int, name: str, alternate: Alternate, db: sqlite3.Connection
+) -> Left:
+    return thinning.thin(db, rows, need, name, alternate)

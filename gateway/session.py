@@ -10,12 +10,11 @@ from gateway.delivery import InFlight, Outcome, Rejected, Window
 from gateway.invalid import Invalid
 from gateway.kafka import POISONOUS, Link, Recoverable
 from gateway.markers import Heard, Moment, due, rows, waited_ms
-from gateway.message import MQTT_5, Stored
+from gateway.message import MQTT_5, Batch, Stored
 from gateway.pacing import LOOKUP_S, Allowance
 from gateway.packets import Packet, properties, split
 from gateway.parts import Parts
 from gateway.resend import Resend
-from gateway.spool import Batch
 from gateway.wire import Wire
 from schemas.codec import decode
 from schemas.records import DeadLetter, Reading

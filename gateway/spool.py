@@ -17,18 +17,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from gateway import gaps, spool_file
 from gateway.blob import first_row, lane_of, numbered, rows_of, seal, unseal
 from gateway.files import set_aside
 from gateway.gaps import Why
-from gateway.message import INTERNAL, Chunk, Stored
+from gateway.message import INTERNAL, Batch, Chunk, Stored
 from gateway.spool_file import PAGE_BYTES, DeviceRow, Place, places, prepared
 from gateway.thinning import Left
 
 T = TypeVar("T")
-_MOST_GAPS = 10
 _NOTHING: Mapping[int, Sequence[Chunk]] = MappingProxyType({})
 
 
@@ -38,15 +37,6 @@ class SpoolFull(Exception):
 
 class SpoolCorrupt(Exception):
     """The database cannot be read and was set aside; the process must start again."""
-
-
-class Batch(NamedTuple):
-    """One row as read back."""
-
-    row_id: int
-    size: int
-    chunks: list[Stored]
-    damage: str | None
 
 
 class Spool:
@@ -92,7 +82,7 @@ class Spool:
                 "SELECT coalesce(sum(n), 0), coalesce(sum(bytes), 0) FROM batch"
             ).fetchone()
             self.places = places(self._db)
-            self.has_gaps = bool(gaps.waiting(self._db, 1))
+            self.has_lost = bool(gaps.untold(self._db))
         except sqlite3.DatabaseError:
             self._db.close()
             raise
@@ -132,20 +122,24 @@ class Spool:
         """Return a lane's batches behind a row id, at least one if there is any, up to a size.
 
         A damaged row gives the chunks that can still be read; its bytes are kept in a file
-        beside the database and counted.
+        beside the database and counted. Where messages are gone by policy, a record in front of
+        the first batch says which, see :mod:`gateway.gaps`.
 
         Raises:
             SpoolCorrupt: SQLite cannot read its file; it has been set aside.
         """
         batches: list[Batch] = []
+        # Before the cursor rows are gone because Kafka has them.
+        seen = gaps.Seen(max(after, self.places[lane_of(after)].cursor))
         size = 0
         try:
             rows = self._db.execute(
-                "SELECT id, n, blob FROM batch WHERE id > ? AND id < ? ORDER BY id",
+                "SELECT id, n, given, blob FROM batch WHERE id > ? AND id < ? ORDER BY id",
                 (after, first_row(lane_of(after) + 1)),
             )
-            for row_id, count, blob in rows:
+            for row_id, count, given, blob in rows:
                 opened = unseal(row_id, count, blob)
+                seen.row(row_id, given, opened.chunks)
                 batches.append(Batch(row_id, len(blob), *opened))
                 if opened.damage is not None:
                     self._keep_damaged(row_id, blob)
@@ -155,7 +149,9 @@ class Spool:
             rows.close()
         except sqlite3.DatabaseError as error:
             raise self._named(error) from error
-        return batches
+        if not batches:
+            seen.end(self.places[lane_of(after)].last_id)
+        return seen.told(batches)
 
     def discard(self, upto: Sequence[int], devices: Iterable[DeviceRow] = ()) -> None:
         """Delete the rows up to and with an id each of a lane; remember devices; all or nothing.
@@ -181,32 +177,32 @@ class Spool:
         """
         with self._transaction():
             left = work(self._db)
-            gaps.note(self._db, left.gaps)
+            if left.loss is not None:
+                gaps.note(self._db, left.loss)
             lane = lane_of(left.upto)
             spool_file.set_place(self._db, lane, self.places[lane])
         self.messages -= left.messages
         self.bytes -= left.size
-        for gap in left.gaps:
-            self.dropped[gap.why] += gap.messages
-            self.has_gaps = True
+        if left.loss is not None:
+            self.dropped[left.loss.why] += left.messages
+            self.has_lost = True
         return left
 
-    def tell_gaps(self, ts: int, mono: int) -> list[Batch]:
-        """Spool what went as messages of the gateway's own, now in ms; some at a time.
+    def tell_loss(self, ts: int, mono: int) -> list[Batch]:
+        """Spool how much went as messages of the gateway's own; now in ms, on both clocks.
 
         Raises:
             SpoolFull: there is no room; they can wait.
         """
-        found = gaps.waiting(self._db, _MOST_GAPS)
-        self.has_gaps = len(found) == _MOST_GAPS
-        if not found:
+        chunks = [Chunk(packet, 1, ts, mono, INTERNAL) for packet in gaps.untold(self._db)]
+        if not chunks:
             return []
-        chunks = [Chunk(packet, 1, ts, mono, INTERNAL) for _, packet in found]
         row_id = self.places[0].last_id + 1
         with self._transaction():
             batch = self._insert(row_id, numbered(row_id, self._epoch, chunks))
-            self._db.execute("DELETE FROM gap WHERE id <= ?", (found[-1][0],))
+            self._db.execute("DELETE FROM loss")
         self._count([batch])
+        self.has_lost = False
         return [batch]
 
     def classes(self) -> str | None:

@@ -19,10 +19,10 @@ from gateway import spool_file, spool_rows
 from gateway.classes import Classes
 from gateway.feed import Feed
 from gateway.mail import Mail, Question
-from gateway.message import Arrivals, Chunk, Done, Level
+from gateway.message import Arrivals, Batch, Chunk, Done, Level
 from gateway.pacing import Trouble
 from gateway.room import Policy, Room
-from gateway.spool import Batch, Spool, SpoolFull
+from gateway.spool import Spool, SpoolFull
 from gateway.spool_file import DeviceRow
 
 T = TypeVar("T")
@@ -197,8 +197,8 @@ class Spooling:
             question.put(spool)
             self._feed.look_again(spool)
         self._policy.look(spool, self._feed, self.beat_s, idle=not self._pending)
-        if spool.has_gaps and (mail.discard or not spool.messages):
-            self._policy.tell_gaps(spool, self._feed, self.beat_s)
+        if spool.has_lost and (mail.discard or not spool.messages):
+            self._policy.tell_loss(spool, self._feed, self.beat_s)
         self._feed.refill(spool)
         if self.beat_s >= self._level_at_s:
             self._set_level(spool)

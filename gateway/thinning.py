@@ -1,14 +1,15 @@
 """Making room in the spool: the oldest rows dropped, or every second message of each topic.
 
-Each of these runs inside a transaction and returns what went, which is to be noted in it.
+Each of these runs inside a transaction, and what it returns is to be noted in it.
 """
 
+import itertools
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from gateway.blob import first_row, first_seq, lane_of, seal, unseal
-from gateway.gaps import Gap, Going, is_gap
+from gateway.blob import first_row, lane_of, seal, unseal
+from gateway.gaps import Loss, Why, is_loss, joined, loss
 from gateway.message import UNSYNCED, Stored
 from gateway.packets import Span, spans
 
@@ -20,16 +21,41 @@ _PAGE_ROWS = 8
 class Left(NamedTuple):
     """What went, how many messages and bytes that is, and up to which row was looked."""
 
-    gaps: list[Gap]
+    loss: Loss | None
     messages: int
     size: int
     upto: int
+
+
+class _Going:
+    """Adds up what goes."""
+
+    def __init__(self, why: Why, name: str, upto: int) -> None:
+        self._why: Why = why
+        self._name = name
+        self._loss: Loss | None = None
+        self.messages = self.size = 0
+        self.upto = upto
+
+    def add(self, gone: Sequence[Stored], messages: int, size: int) -> None:
+        """Add what is readable of it, and what it counts for."""
+        if gone:
+            found = loss(self._why, self._name, gone)
+            self._loss = found if self._loss is None else joined(self._loss, found)
+        self.messages += messages
+        self.size += size
+
+    @property
+    def left(self) -> Left:
+        return Left(self._loss, self.messages, self.size, self.upto)
 
 
 class _Row(NamedTuple):
     row_id: int
     messages: int
     size: int
+    first_ts: int
+    given: int
     blob: bytes
 
     @property
@@ -56,17 +82,14 @@ class Alternate:
 
 def drop_oldest(db: sqlite3.Connection, after: int, need: int, name: str) -> Left:
     """Delete the first rows of a lane behind an id until so many bytes are free."""
-    going = Going("drop-oldest", name)
-    messages = size = 0
-    upto = after
+    going = _Going("drop-oldest", name, after)
     for row in _rows(db, after):
-        if size >= need:
+        if going.size >= need:
             break
-        upto = row.row_id
-        going.add(row.row_id, row.chunks)
+        going.upto = row.row_id
+        going.add(row.chunks, row.messages, row.size)
         db.execute("DELETE FROM batch WHERE id = ?", (row.row_id,))
-        messages, size = messages + row.messages, size + row.size
-    return Left(going.gaps, messages, size, upto)
+    return going.left
 
 
 def drop_aged(db: sqlite3.Connection, after: int, before_ts: int, name: str, most: int) -> Left:
@@ -74,46 +97,37 @@ def drop_aged(db: sqlite3.Connection, after: int, before_ts: int, name: str, mos
 
     Those that came while the clock was not set have no age yet, and stay.
     """
-    going = Going("age", name)
-    messages = size = count = 0
-    upto = after
-    for row in _rows(db, after):
+    going = _Going("age", name, after)
+    for row in itertools.islice(_rows(db, after), most):
         chunks = row.chunks
-        times = [stored.chunk.received_ts for stored in chunks]
-        if count >= most or max(times, default=0) >= before_ts:
+        if max((stored.chunk.received_ts for stored in chunks), default=0) >= before_ts:
             break
-        count, upto = count + 1, row.row_id
-        if any(stored.chunk.flags & UNSYNCED for stored in chunks):
-            continue
-        going.add(row.row_id, chunks)
-        db.execute("DELETE FROM batch WHERE id = ?", (row.row_id,))
-        messages, size = messages + row.messages, size + row.size
-    return Left(going.gaps, messages, size, upto)
+        going.upto = row.row_id
+        if not any(stored.chunk.flags & UNSYNCED for stored in chunks):
+            going.add(chunks, row.messages, row.size)
+            db.execute("DELETE FROM batch WHERE id = ?", (row.row_id,))
+    return going.left
 
 
-def thin(db: sqlite3.Connection, after: int, need: int, name: str, alternate: Alternate) -> Left:
-    """Take every second message of each topic out of a lane's rows behind an id.
+def thin(db: sqlite3.Connection, rows: range, need: int, name: str, alternate: Alternate) -> Left:
+    """Take every second message of each topic out of rows of a lane, until so many bytes are free.
 
-    It ends once so many bytes are free, or at the lane's end. A damaged row is left as it is.
+    A damaged row is left as it is.
     """
-    going = Going("thin", name)
-    messages = size = 0
-    upto = after
-    for row in _rows(db, after):
-        if size >= need:
+    going = _Going("thin", name, rows.start - 1)
+    for row in _rows(db, going.upto):
+        if going.size >= need or row.row_id not in rows:
             break
-        upto = row.row_id
+        going.upto = row.row_id
         opened = unseal(row.row_id, row.messages, row.blob)
         parted = [] if opened.damage else [_parted(stored, alternate) for stored in opened.chunks]
-        gone = [stored for part in parted for stored in part.gone]
-        if not gone:
-            continue
-        going.add(row.row_id, gone, _bits(row.row_id, gone))
-        kept = [stored for part in parted for stored in part.kept]
-        left = _rewritten(db, row.row_id, kept)
-        messages += sum(stored.chunk.messages for stored in gone)
-        size += row.size - left
-    return Left(going.gaps, messages, size, upto)
+        if gone := [stored for part in parted for stored in part.gone]:
+            kept = [stored for part in parted for stored in part.kept]
+            left = _rewritten(db, row, kept)
+            going.add(gone, sum(stored.chunk.messages for stored in gone), row.size - left)
+    else:
+        going.upto = max(rows.stop - 1, going.upto)
+    return going.left
 
 
 class _Parted(NamedTuple):
@@ -148,24 +162,17 @@ def _behind(stored: Stored, run: list[Span]) -> Stored:
     return stored._replace(seq=stored.seq + len(run))
 
 
-def _bits(row_id: int, gone: Iterable[Stored]) -> str:
-    bits = 0
-    for stored in gone:
-        at = stored.seq - first_seq(row_id)
-        bits |= ((1 << stored.chunk.messages) - 1) << at
-    return bits.to_bytes((bits.bit_length() + 7) // 8, "little").hex()
-
-
-def _rewritten(db: sqlite3.Connection, row_id: int, kept: list[Stored]) -> int:
+def _rewritten(db: sqlite3.Connection, row: _Row, kept: list[Stored]) -> int:
     """Leave only these chunks in a row, and no row where there are none; return its bytes."""
+    # Not an update: that takes room for the new blob before it frees the old one's.
+    db.execute("DELETE FROM batch WHERE id = ?", (row.row_id,))
     if not kept:
-        db.execute("DELETE FROM batch WHERE id = ?", (row_id,))
         return 0
     blob = seal(kept)
     count = sum(stored.chunk.messages for stored in kept)
     db.execute(
-        "UPDATE batch SET n = ?, bytes = ?, blob = ? WHERE id = ?",
-        (count, len(blob), blob, row_id),
+        "INSERT INTO batch (id, n, bytes, first_ts, given, blob) VALUES (?, ?, ?, ?, ?, ?)",
+        (row.row_id, count, len(blob), row.first_ts, row.given or row.messages, blob),
     )
     return len(blob)
 
@@ -178,10 +185,11 @@ def _rows(db: sqlite3.Connection, after: int) -> Iterator[_Row]:
     end = first_row(lane_of(after) + 1)
     while True:
         page = db.execute(
-            "SELECT id, n, bytes, blob FROM batch WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
+            "SELECT id, n, bytes, first_ts, given, blob FROM batch"
+            " WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
             (after, end, _PAGE_ROWS),
         ).fetchall()
         if not page:
             return
-        yield from (row for row in map(_Row._make, page) if not is_gap(row.blob))
+        yield from (row for row in map(_Row._make, page) if not is_loss(row.blob))
         after = page[-1][0]

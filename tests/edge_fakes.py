@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError
 
 from gateway.classes import REST, Classes, ClassSection
-from gateway.message import MQTT_5, Chunk, Done, Stored
+from gateway.message import MQTT_5, Batch, Chunk, Done, Stored
 from gateway.packets import publish, split
 from gateway.room import Room
-from gateway.spool import Batch
 from gateway.spool_file import DeviceRow
 from gateway.spooling import Spooling
 

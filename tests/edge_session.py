@@ -6,12 +6,11 @@ import time
 from edge_fakes import FakeFeed, FakeLink, chunk
 
 from gateway.decode import Decoder, Limits
-from gateway.message import Stored
+from gateway.message import Batch, Stored
 from gateway.parts import Identity, Parts, Tally
 from gateway.quiet import Policy, QuietDevices
 from gateway.routes import compile_route
 from gateway.session import Session, moment
-from gateway.spool import Batch
 from gateway.wire import Topics, Wire
 from schemas.codec import decode
 from schemas.records import DeadLetter, Reading

@@ -1,6 +1,8 @@
 """Kafka, the registry or the broker away, or the spool full: nothing lost, and it is told why."""
 
+import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -99,6 +101,54 @@ def test_a_full_spool_keeps_the_connection_and_goes_on(edge: Any) -> None:
     fillers = {r.device_ts for r in edge.follower.readings if r.device_id == "plant.filler"}
     assert len(fillers) == 150
     assert gateway.rss_mb() < 150
+
+
+@pytest.mark.parametrize("policy", ["drop-oldest", "thin"])
+def test_a_spool_that_drops_tells_kafka_which_numbers_went_and_keeps_alarms(
+    edge: Any, policy: str
+) -> None:
+    """I2, I3: what was acknowledged is a reading, or among the numbers of a gap record."""
+    gateway = edge.gateway(
+        f'[spool]\nquota = "16MiB"\nwhen_full = "{policy}"\n'
+        'classes = [{ name = "alarms", devices = ["plant.fire-*"] }]'
+    )
+    gateway.wait_ready()
+    edge.kafka.tell("down")
+    filler = b'{"value":1,"ts":%d,"x":"' + b"x" * 100_000 + b'"}'
+    for i in range(400):
+        device = b"fire-1" if i % 10 == 0 else b"d%d" % (i % 7)
+        edge.publisher.publish(
+            f"sensors/plant/{device.decode()}/temp", filler % (1_700_000_000_000 + i)
+        )
+    name = "tidegate_mqtt_messages_acknowledged_total"
+    wait_for("all acknowledged, though the spool is full", lambda: gateway.metric(name) == 400, 60)
+    edge.kafka.tell("up")
+    wait_for("how much went", lambda: any(losses(edge)), 60)
+    wait_for("nothing waits", lambda: gateway.metric("tidegate_buffer_messages") == 0, 60)
+    arrived = {r.ts for r in edge.follower.readings}
+    (loss,) = losses(edge)
+    assert len(arrived) + loss["messages"] == 400
+    assert (loss["why"], loss["name"]) == (policy, "rest")
+    assert {1_700_000_000_000 + i for i in range(0, 400, 10)} <= arrived, "alarms are never dropped"
+    counted = gateway.metric(f'tidegate_buffer_messages_dropped_total{{policy="{policy}"}}')
+    assert counted == loss["messages"]
+    gone = [json.loads(d.payload) for d in edge.follower.dead if d.mqtt_topic.endswith("numbers")]
+    assert not {r.gateway_seq for r in edge.follower.readings} & set(numbers(gone))
+    assert {d.reason for d in edge.follower.dead} == {"GAP"}
+
+
+def losses(edge: Any) -> list[dict[str, Any]]:
+    return [json.loads(d.payload) for d in edge.follower.dead if d.mqtt_topic.endswith("messages")]
+
+
+def numbers(gone: list[dict[str, Any]]) -> Iterator[int]:
+    """Return the numbers of gap records, those of rows of this test."""
+    for record in gone:
+        for first, last in record["ranges"]:
+            yield from (row + at for row in range(first, last, 4096) for at in range(200))
+        for first, bits in record["bits"].items():
+            number = int.from_bytes(bytes.fromhex(bits), "little")
+            yield from (int(first) + at for at in range(number.bit_length()) if number >> at & 1)
 
 
 def test_without_a_schema_id_it_acknowledges_and_waits(edge: Any) -> None:

@@ -10,8 +10,8 @@ import pytest
 from edge_fakes import chunk, opened, spooling
 from edge_rig import wait_for
 
-from gateway.message import INTERNAL, Arrivals, Done
-from gateway.spool import Batch, Spool, SpoolFull
+from gateway.message import INTERNAL, Arrivals, Batch, Done
+from gateway.spool import Spool, SpoolFull
 from gateway.spool_file import DeviceRow, devices
 
 MB = 1 << 20

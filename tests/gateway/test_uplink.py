@@ -11,10 +11,9 @@ from edge_session import TOPICS, Rig, value
 
 from gateway import uplink as module
 from gateway.decode import Decoder, Limits
-from gateway.message import Stored
+from gateway.message import Batch, Stored
 from gateway.parts import Parts
 from gateway.routes import compile_route
-from gateway.spool import Batch
 from gateway.uplink import Turn, Uplink
 from gateway.wire import Wire
 

@@ -14,9 +14,9 @@ from edge_fakes import chunk
 from edge_session import Rig
 
 from gateway.daemon import _Signals, _Watch
-from gateway.message import Arrivals
+from gateway.message import Arrivals, Batch
 from gateway.net import Net
-from gateway.spool import Batch, Spool
+from gateway.spool import Spool
 from gateway.uplink import Uplink
 
 

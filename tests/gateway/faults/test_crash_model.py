@@ -24,10 +24,10 @@ import pytest
 from crash_vfs import FULL, IOERR_FSYNC, IOERR_WRITE, Event, Vfs
 from edge_fakes import chunk, opened
 
-from gateway.blob import first_row, lane_of
-from gateway.gaps import GAP_TOPIC, Gap, waiting
-from gateway.packets import split
-from gateway.spool import Batch, Spool, SpoolCorrupt, SpoolFull
+from gateway.blob import MAX_MESSAGES, first_row, lane_of
+from gateway.gaps import HOLES_TOPIC, TOPICS, Holes
+from gateway.message import Batch
+from gateway.spool import Spool, SpoolCorrupt, SpoolFull
 from gateway.spool_file import DeviceRow
 from gateway.thinning import Alternate, drop_oldest, thin
 
@@ -145,42 +145,51 @@ class Steps:
         self._note("take out")
         try:
             if thins:
-                left = spool.take_out(lambda db: thin(db, after, 9000, "c", Alternate()))
+                left = spool.take_out(
+                    lambda db: thin(
+                        db, range(after + 1, first_row(lane_of(after) + 1)), 9000, "c", Alternate()
+                    )
+                )
             else:
                 left = spool.take_out(lambda db: drop_oldest(db, after, 9000, "c"))
         except SpoolFull:
             return
-        gone = tuple(seq for gap in left.gaps for seq in named(gap))
-        self._note("thinned" if thins else "dropped", seqs=gone)
+        if left.messages:
+            self._note("thinned" if thins else "dropped")
 
     def tell(self, spool: Spool) -> None:
         with contextlib.suppress(SpoolFull):
-            spool.tell_gaps(1, 1)
+            spool.tell_loss(1, 1)
 
     def discard(self, spool: Spool, batches: list[Batch], upto: int) -> None:
         its = [b for b in batches if b.row_id <= upto]
         gone = [t for b in its for t in texts_of(b.chunks) if t]
         # What a record named is Kafka's with the record.
-        told = tuple(seq for gap in told_in(its) for seq in named(gap))
-        self._note("discard", tuple(gone), upto, told)
+        self._note("discard", tuple(gone), upto, tuple(named(its)))
         spool.discard([upto], [DeviceRow("d", True, "s", 1, 1, 1)])
 
 
 def texts_of(chunks) -> list[str]:
     """Return what the messages say; of the spool's own, nothing."""
     return [
-        "" if topic == GAP_TOPIC else payload.decode().rstrip(".")
+        "" if topic in TOPICS else payload.decode().rstrip(".")
         for _, topic, payload in opened(chunks)
     ]
 
 
-def named(gap: Gap) -> Iterator[int]:
-    """Return the numbers that a gap record says are gone."""
-    if gap.why != "thin":
-        yield from range(gap.first_seq, gap.last_seq + 1)
-    for first, bits in gap.bits.items():
-        number = int.from_bytes(bytes.fromhex(bits), "little")
-        yield from (int(first) + at for at in range(number.bit_length()) if number >> at & 1)
+def named(batches: list[Batch]) -> set[int]:
+    """Return the numbers that records say are gone, of rows of at most four messages."""
+    seqs: set[int] = set()
+    for _, topic, payload in opened(c for b in batches for c in b.chunks):
+        if topic == HOLES_TOPIC:
+            found = msgspec.json.decode(payload, type=Holes)
+            for first, last in found.ranges:
+                rows = range(first, last + 1, MAX_MESSAGES)
+                seqs |= {row + at for row in rows for at in range(4)}
+            for at, bits in found.bits.items():
+                number = int.from_bytes(bytes.fromhex(bits), "little")
+                seqs |= {int(at) + bit for bit in range(number.bit_length()) if number >> bit & 1}
+    return seqs
 
 
 class Disk:
@@ -318,7 +327,7 @@ def broken(folder: Path, files: Files, promise: Promise) -> str:
             return "a damaged row"
         if len(found) != len(set(found)):
             return f"twice: {found}"
-        told = {seq for gap in gaps_of(spool, batches) for seq in named(gap)}
+        told = named(batches)
         missing = {t for t in promise.must - set(found) if promise.seqs[t] not in told}
         if missing:
             return f"lost: {sorted(missing)}"
@@ -329,23 +338,6 @@ def broken(folder: Path, files: Files, promise: Promise) -> str:
         return given_again(spool, promise)
     finally:
         spool.close()
-
-
-def gaps_of(spool: Spool, batches: list[Batch]) -> list[Gap]:
-    """Return the gap records, told and untold."""
-    untold = spool.look(lambda db: [packet for _, packet in waiting(db, 1000)])
-    docs = [payload for packet in untold for _, _, payload in split(packet, v5=False)]
-    return [*(msgspec.json.decode(doc, type=Gap) for doc in docs), *told_in(batches)]
-
-
-def told_in(batches: list[Batch]) -> list[Gap]:
-    """Return the gap records among messages."""
-    return [
-        msgspec.json.decode(doc, type=Gap)
-        for b in batches
-        for _, topic, doc in opened(b.chunks)
-        if topic == GAP_TOPIC
-    ]
 
 
 def given_again(spool: Spool, promise: Promise) -> str:
