@@ -100,6 +100,7 @@ def build(config: Config, version: str, folder: Path) -> Gateway:
         QuietDevices(quiet_policy(config)),
         clock.synced,
         Tally(),
+        {},
         config.spool.backlog_rate,
         stamps.right,
     )

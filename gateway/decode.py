@@ -17,6 +17,7 @@ from gateway.message import INTERNAL, UNSYNCED, Stored
 from gateway.packets import RETAIN, Packet
 from gateway.payloads import Sample, beyond
 from gateway.routes import Route, Router, Target
+from gateway.shape import Shape
 from schemas.records import Clock, DeadLetter, Reading
 
 # A dead letter has room for these beside a payload.
@@ -79,14 +80,13 @@ class Decoder:
         self._max_payload, self._max_magnitude = limits
         self.shapes = tuple(route.shape for route in routes if route.shape is not None)
 
-    def shaped(self, packet: Packet, readings: list[Reading]) -> list[Reading]:
-        """Return what the message's route leaves of its readings.
+    def shape(self, topic: bytes) -> Shape | None:
+        """Return what a topic's route makes of its readings, None where it sends all.
 
         Raises:
-            Invalid: its policy is a dead letter.
+            Invalid: there is no route.
         """
-        shape = self._target(packet[1]).shape
-        return readings if shape is None else shape.shaped(readings)
+        return self._target(topic).shape
 
     def readings(self, origin: Origin, seq: int, packet: Packet) -> list[Reading]:
         """Return the readings of a message, in their order inside it.

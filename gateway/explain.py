@@ -92,7 +92,11 @@ def _records(config: Config, routes: list[Route], asked: Asked, wire: Wire) -> l
     topic = asked.topic.encode("utf-8", "surrogateescape")
     found = []
     packet = (first, topic, asked.payload)
-    for reading in decoder.shaped(packet, decoder.readings(origin, _SEQ, packet)):
+    readings = decoder.readings(origin, _SEQ, packet)
+    shape = decoder.shape(topic)
+    if shape is not None:
+        readings = shape.told_of(shape.measured(readings))
+    for reading in readings:
         key = reading.device_id.encode()
         place = None if asked.partitions is None else partition(key, asked.partitions)
         found.append(Record(reading, reading.device_id, place, wire.reading(reading)))

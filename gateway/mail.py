@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from gateway.message import Arrivals
 from gateway.spool import Spool, SpoolCorrupt, SpoolFull
-from gateway.spool_file import DeviceRow
+from gateway.spool_file import DeviceRow, Told
 from schemas.failure import Unavailable
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ class Mail:
         self.discard: list[int] = []
         """Rows, each of which ends what its lane may forget."""
         self.devices: list[DeviceRow] = []
+        self.told: list[Told] = []
         self.questions: list[Question[Any]] = []
         self.rewind = False
         self.stop = False

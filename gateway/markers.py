@@ -11,6 +11,7 @@ Markers are made only while the uplink has taken everything from the spool: with
 may only mean that the readings are still waiting.
 """
 
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -31,6 +32,11 @@ class Moment(NamedTuple):
 
     ts: int
     mono: int
+
+
+def moment() -> Moment:
+    """Return now."""
+    return Moment(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
 
 
 def waited_ms(stored: Stored, own_epoch: int, now: Moment) -> int:

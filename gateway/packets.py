@@ -118,6 +118,11 @@ def split(packets: bytes, *, v5: bool) -> list[Packet]:
     return found
 
 
+def packets_of(chunk: Chunk) -> list[Packet]:
+    """Return what is in a chunk."""
+    return split(chunk.packets, v5=bool(chunk.flags & MQTT_5))
+
+
 class Span(NamedTuple):
     """Where one of several packets stands, its topic, and where that ends."""
 

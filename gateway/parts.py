@@ -8,15 +8,15 @@ from typing import NamedTuple, Protocol
 from gateway.decode import Decoder
 from gateway.message import Batch, Chunk, Stored
 from gateway.quiet import QuietDevices
-from gateway.spool_file import DeviceRow
+from gateway.spool_file import DeviceRow, Remembered, Told
 from gateway.wire import Binding, Topics
 
 
 class Feed(Protocol):
     """The spool, as the uplink uses it."""
 
-    def opened(self) -> list[DeviceRow]:
-        """Wait until it is open; return the devices it remembers."""
+    def opened(self) -> Remembered:
+        """Wait until it is open; return what it remembers."""
 
     def take(self, wait_s: float, *, urgent: bool = False) -> Batch | None:
         """Return the next batch, the most urgent first; ``urgent``: none of the last class."""
@@ -24,8 +24,13 @@ class Feed(Protocol):
     def drained(self) -> bool:
         """Return whether everything was taken."""
 
-    def discard(self, upto: Sequence[int], devices: Sequence[DeviceRow] = ()) -> None:
-        """Forget up to and with a row each of some lanes."""
+    def discard(
+        self,
+        upto: Sequence[int],
+        devices: Sequence[DeviceRow] = (),
+        told: Sequence[Told] = (),
+    ) -> None:
+        """Forget up to and with a row each of some lanes, and remember the rest."""
 
     def rewind(self) -> None:
         """Start again behind what was discarded."""
@@ -83,6 +88,8 @@ class Parts(NamedTuple):
     quiet: QuietDevices
     synced: Callable[[], bool]
     tally: Tally
+    told: dict[tuple[int, str], int]
+    """By lane and route up to which message it is told, where it is down-sampled, and discarded."""
     backlog_rate: int = 0
     """Messages a second of what waited in the spool; 0 for all there are."""
     right: Callable[[Stored], Stored] = as_it_is

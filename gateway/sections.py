@@ -278,4 +278,4 @@ def compiled(route: RouteSection, host: "Host | None" = None) -> Route:
     words = {field: getattr(route, field) for field in Words.__struct_fields__}
     form = payload(Words(**words), host)
     made = compile_route(route.topic, form, site=route.site, metric=route.metric, unit=route.unit)
-    return made if route.shape is None else made._replace(shape=Shape(route.shape))
+    return made if route.shape is None else made._replace(shape=Shape(route.shape, route.topic))

@@ -9,12 +9,14 @@ from gateway.decode import Buried, Origin, Sender, dead_letter
 from gateway.delivery import InFlight, Outcome, Rejected, Window
 from gateway.invalid import Invalid
 from gateway.kafka import POISONOUS, Link, Recoverable
-from gateway.markers import Heard, Moment, due, rows, waited_ms
-from gateway.message import MQTT_5, Batch, Stored
+from gateway.markers import Heard, due, moment, rows, waited_ms
+from gateway.message import Batch, Stored
 from gateway.pacing import LOOKUP_S, Allowance
-from gateway.packets import Packet, properties, split
+from gateway.packets import Packet, packets_of, properties
 from gateway.parts import Parts
 from gateway.resend import Resend
+from gateway.sampling import Result, Sampling
+from gateway.spool_file import Told
 from gateway.wire import Wire
 from schemas.codec import decode
 from schemas.records import DeadLetter, Reading
@@ -56,10 +58,13 @@ class Session:
         self._refused: list[Rejected] = []
         self._out = 0
         self._heard = Heard()
+        self._shapes = {shape.route: shape for shape in parts.decoder.shapes}
+        self._sampling = Sampling(parts.told, self._send_results)
         for shape in parts.decoder.shapes:
             shape.forget()  # What was told may not have arrived.
         self._discard_at = self._tick_at = self._probe_at = 0.0
         self._discard_upto: dict[int, int] = {}
+        self._told: set[Told] = set()
         self._backlog = Allowance(parts.backlog_rate)
         self.has_delivered = False
 
@@ -72,7 +77,8 @@ class Session:
         while not self._stopping():
             self._turn()
         until = time.monotonic() + _LAST_REPORTS_S
-        while len(self._window) and time.monotonic() < until:
+        # What is held back for an interval that is not over is read again by who comes next.
+        while (self._link.queued or self._resend.busy) and time.monotonic() < until:
             self._link.poll(0.05)
             self._step()
         self._discard(now_s=float("inf"))
@@ -96,7 +102,7 @@ class Session:
             self._tick(now_s)
 
     def _has_enough(self) -> bool:
-        return self._link.queued > _MOST_IN_FLIGHT or self._window.bytes > _MOST_BYTES
+        return self._link.queued > _MOST_IN_FLIGHT or self._outcome.bytes > _MOST_BYTES
 
     def _send(self, batch: Batch) -> None:
         item = InFlight(batch, self._outcome)
@@ -110,8 +116,7 @@ class Session:
             if not produce(topic, key, value, report):
                 self._outcome.rejected.append(Rejected(item, topic, key, value))
         # Reports may have come meanwhile; nobody asks before the batch is complete.
-        item.open += len(records)
-        item.complete = True
+        item.sent(len(records))
         self._window.add(item)
 
     def _encode(self, item: InFlight, stored: Stored, records: list[tuple[bytes, bytes]]) -> None:
@@ -123,15 +128,15 @@ class Session:
         if origin.replayed:
             self._backlog.spend(stored.chunk.messages)
         decode, encode = self._p.decoder.readings, self._wire.reading
-        shaped = self._p.decoder.shaped if self._p.decoder.shapes and not origin.internal else None
+        shapes = self._shapes and not origin.internal
         # Of markers the gateway heard nothing.
         note = self._heard.note if not origin.internal else _nothing
         mono = now.mono - waited
         told: list[bytes] = []
-        for seq, packet in enumerate(_packets(stored), stored.seq):
+        for seq, packet in enumerate(packets_of(stored.chunk), stored.seq):
             try:
                 readings = decode(origin, seq, packet)
-                kept = readings if shaped is None else shaped(packet, readings)
+                kept = self._shaped(item, seq, packet, readings) if shapes else readings
                 records += [(r.device_id.encode(), encode(r)) for r in kept]
             except Invalid as reason:
                 told = told or properties(stored.chunk)
@@ -139,28 +144,39 @@ class Session:
                 continue
             note(readings, mono)
 
+    def _shaped(
+        self, item: InFlight, seq: int, packet: Packet, readings: list[Reading]
+    ) -> list[Reading]:
+        """Return what a message's route leaves of its readings to be sent now."""
+        shape = self._p.decoder.shape(packet[1])
+        if shape is None:
+            return readings
+        measured = shape.measured(readings)
+        if shape.sampler is None:
+            return shape.told_of(measured)
+        self._sampling.add(shape.sampler, item, seq, measured)
+        return []
+
+    def _send_results(self, route: str, item: InFlight, results: list[Result]) -> None:
+        """Send down-sampled readings, which are to arrive before a batch is discarded."""
+        shape = self._shapes[route]
+        for reading, of in results:
+            shape.left_out(reading.device_id, of - 1)
+        for reading in shape.told_of([result.reading for result in results]):
+            key, value = reading.device_id.encode(), self._wire.reading(reading)
+            self._produce(item, self._p.topics.readings, key, value)
+
     def _produce(self, item: InFlight, topic: str, key: bytes, value: bytes) -> None:
         item.open += 1
         if not self._link.produce(topic, key, value, item.report):
             self._outcome.rejected.append(Rejected(item, topic, key, value))
 
     def _bury(
-        self,
-        item: InFlight,
-        origin: Origin,
-        buried: Buried,
-        reason: Invalid,
-        room: int = _ROOM,
+        self, item: InFlight, origin: Origin, buried: Buried, reason: Invalid, room: int = _ROOM
     ) -> None:
         identity = self._p.identity
-        letter = dead_letter(
-            origin,
-            buried,
-            reason,
-            at=moment().ts,
-            by=Sender(identity.gateway_id, identity.config_version),
-            room=room,
-        )
+        by = Sender(identity.gateway_id, identity.config_version)
+        letter = dead_letter(origin, buried, reason, at=moment().ts, by=by, room=room)
         self._p.tally.dead[reason.reason] += 1
         key = identity.gateway_id.encode()
         self._produce(item, self._p.topics.dead_letters, key, self._wire.dead_letter(letter))
@@ -181,10 +197,10 @@ class Session:
                 self.has_delivered = True
                 self._on_well()
             self._discard_upto[lane_of(item.row_id)] = item.row_id
-            self._p.tally.delivered += sum(stored.chunk.messages for stored in item.chunks)
-            if item.chunks and item.chunks[0].epoch == self._p.identity.epoch:
-                received = item.chunks[0].chunk.received_mono
-                self._p.tally.on_delay((now_mono - received) / 1000)
+            self._told.update(item.told)
+            self._p.tally.delivered += item.messages
+            if item.first is not None and item.first.epoch == self._p.identity.epoch:
+                self._p.tally.on_delay((now_mono - item.first.chunk.received_mono) / 1000)
 
     def _step_resend(self) -> None:
         if self._out:
@@ -228,9 +244,14 @@ class Session:
             reason = Invalid("REJECTED_BY_KAFKA", f"{len(rejected.value)} bytes, refused alone")
         # The refused record's place is taken by its dead letter.
         item.open -= 1
-        stored = item.stored(seq)
+        stored = item.stored(seq) or item.first
+        assert stored is not None, "a batch of nothing has no record that could be refused"
         at = seq - stored.seq
-        buried = Buried(seq, _packets(stored)[at], properties(stored.chunk)[at])
+        if item.chunks:
+            buried = Buried(seq, packets_of(stored.chunk)[at], properties(stored.chunk)[at])
+        else:
+            # A down-sampled reading, whose messages are let go: what was sent is what there is.
+            buried = Buried(seq, (0, b"", rejected.value))
         # How long it waited matters to readings alone.
         self._bury(item, Origin.of(stored, replayed=False), buried, reason, _SMALL_ROOM)
 
@@ -242,7 +263,9 @@ class Session:
                 self._p.tally.left_out(shape.told())
             self._heard.tell(self._p.quiet)
             devices = rows(self._p.quiet.unsaved(now.mono, _MOST_ROWS), now.ts)
-            self._p.feed.discard(list(self._discard_upto.values()), devices)
+            told, self._told = self._told, set()
+            self._p.told.update({(one.lane, one.route): one.seq for one in sorted(told)})
+            self._p.feed.discard(list(self._discard_upto.values()), devices, sorted(told))
             self._discard_upto.clear()
 
     def _tick(self, now_s: float) -> None:
@@ -254,6 +277,7 @@ class Session:
         self._p.binding.check(self._wire)
         tally.beat_s = time.monotonic()
         if self._p.feed.drained():
+            self._sampling.look(moment().ts)
             if not len(self._window):
                 self._on_well()
             self._heard.tell(self._p.quiet)
@@ -261,15 +285,6 @@ class Session:
             if found:
                 tally.markers += sum(chunk.messages for chunk in found)
                 self._p.feed.append_own(found)
-
-
-def moment() -> Moment:
-    """Return now."""
-    return Moment(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
-
-
-def _packets(stored: Stored) -> list[Packet]:
-    return split(stored.chunk.packets, v5=bool(stored.chunk.flags & MQTT_5))
 
 
 def _nothing(*_args: object) -> None:

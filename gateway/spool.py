@@ -24,7 +24,7 @@ from gateway.blob import first_row, lane_of, numbered, rows_of, seal, unseal
 from gateway.files import set_aside
 from gateway.gaps import Why
 from gateway.message import INTERNAL, Batch, Chunk, Stored
-from gateway.spool_file import PAGE_BYTES, DeviceRow, Place, places, prepared
+from gateway.spool_file import PAGE_BYTES, DeviceRow, Place, Told, places, prepared
 from gateway.thinning import Left
 
 T = TypeVar("T")
@@ -153,8 +153,10 @@ class Spool:
             seen.end(self.places[lane_of(after)].last_id)
         return seen.told(batches)
 
-    def discard(self, upto: Sequence[int], devices: Iterable[DeviceRow] = ()) -> None:
-        """Delete the rows up to and with an id each of a lane; remember devices; all or nothing.
+    def discard(
+        self, upto: Sequence[int], devices: Iterable[DeviceRow] = (), told: Iterable[Told] = ()
+    ) -> None:
+        """Delete the rows up to and with an id each of a lane; remember the rest; all or nothing.
 
         Devices are left out when there is no room for them: deleting must always be possible.
         """
@@ -165,9 +167,9 @@ class Spool:
             self.messages -= messages
             self.bytes -= size
         try:
-            self._discard(upto, devices)
+            self._discard(upto, devices, told)
         except SpoolFull:
-            self._discard(upto, ())
+            self._discard(upto, (), told)
 
     def take_out(self, work: Callable[[sqlite3.Connection], Left]) -> Left:
         """Let a policy take messages out, see :mod:`gateway.thinning`; note in one with it what.
@@ -244,7 +246,9 @@ class Spool:
             self.messages += sum(stored.chunk.messages for stored in batch.chunks)
             self.bytes += batch.size
 
-    def _discard(self, upto: Sequence[int], devices: Iterable[DeviceRow]) -> None:
+    def _discard(
+        self, upto: Sequence[int], devices: Iterable[DeviceRow], told: Iterable[Told]
+    ) -> None:
         reached = {}
         for row_id in upto:
             lane = lane_of(row_id)
@@ -256,6 +260,7 @@ class Spool:
                     "DELETE FROM batch WHERE id > ? AND id <= ?", (first_row(lane), place.cursor)
                 )
                 spool_file.set_place(self._db, lane, place)
+            spool_file.keep_told(self._db, told)
             spool_file.keep_devices(self._db, devices)
         for lane, place in reached.items():
             self.places[lane] = place

@@ -17,6 +17,8 @@ CREATE TABLE IF NOT EXISTS lane (
 CREATE TABLE IF NOT EXISTS loss (
     why TEXT, name TEXT, doc BLOB NOT NULL, PRIMARY KEY (why, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS classes (one INTEGER PRIMARY KEY CHECK (one = 1), doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS told (
+    lane INTEGER, route TEXT, seq INTEGER NOT NULL, PRIMARY KEY (lane, route)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS device (
     device_id TEXT NOT NULL, own_clock INTEGER NOT NULL, site TEXT NOT NULL,
     last_ts INTEGER NOT NULL, heard_ts INTEGER NOT NULL, interval_ms INTEGER NOT NULL,
@@ -47,6 +49,21 @@ class DeviceRow(NamedTuple):
     last_ts: int
     heard_ts: int
     interval_ms: int
+
+
+class Told(NamedTuple):
+    """Up to which message a down-sampled route is told: those of the lane before this number."""
+
+    lane: int
+    route: str
+    seq: int
+
+
+class Remembered(NamedTuple):
+    """What outlives a process beside the messages."""
+
+    devices: list[DeviceRow]
+    told: list[Told]
 
 
 def connected(path: Path) -> sqlite3.Connection:
@@ -101,6 +118,12 @@ def set_place(db: sqlite3.Connection, lane: int, place: Place) -> None:
     db.execute("INSERT OR REPLACE INTO lane VALUES (?, ?, ?)", (lane, *place))
 
 
+def remembered(db: sqlite3.Connection, heard_after: int) -> Remembered:
+    """Return what is remembered, and forget the devices not heard after a time (ms)."""
+    told = db.execute("SELECT lane, route, seq FROM told").fetchall()
+    return Remembered(devices(db, heard_after), [Told(*row) for row in told])
+
+
 def devices(db: sqlite3.Connection, heard_after: int) -> list[DeviceRow]:
     """Return the devices heard after a time (ms), and forget the others."""
     db.execute("DELETE FROM device WHERE heard_ts <= ?", (heard_after,))
@@ -108,6 +131,11 @@ def devices(db: sqlite3.Connection, heard_after: int) -> list[DeviceRow]:
         "SELECT device_id, own_clock, site, last_ts, heard_ts, interval_ms FROM device"
     )
     return [DeviceRow(row[0], bool(row[1]), *row[2:]) for row in rows]
+
+
+def keep_told(db: sqlite3.Connection, told: Iterable[Told]) -> None:
+    """Remember up to where routes are told, inside the transaction at hand."""
+    db.executemany("INSERT OR REPLACE INTO told VALUES (?, ?, ?)", told)
 
 
 def keep_devices(db: sqlite3.Connection, rows: Iterable[DeviceRow]) -> None:

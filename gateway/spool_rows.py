@@ -9,8 +9,8 @@ import msgspec
 
 from gateway.blob import LANES, MAX_MESSAGES, first_row, unseal
 from gateway.classes import REST, remembered
-from gateway.message import INTERNAL, MQTT_5, UNSYNCED, Stored
-from gateway.packets import DUP, RETAIN, split
+from gateway.message import INTERNAL, UNSYNCED, Stored
+from gateway.packets import DUP, RETAIN, packets_of
 
 PAGE_BYTES = 1 << 20
 
@@ -134,8 +134,7 @@ def chunks_of(row_id: int, blob: bytes) -> list[Stored]:
 def plain(stored: Stored) -> Iterator[dict[str, Any]]:
     """Return the messages of a chunk as plain dicts."""
     chunk = stored.chunk
-    packets = split(chunk.packets, v5=bool(chunk.flags & MQTT_5))
-    for seq, (first, topic, payload) in enumerate(packets, stored.seq):
+    for seq, (first, topic, payload) in enumerate(packets_of(chunk), stored.seq):
         yield {
             "gateway_seq": seq,
             "gateway_epoch": stored.epoch,

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway import spool_file, spool_rows
 from gateway.classes import Classes
@@ -23,7 +23,7 @@ from gateway.message import Arrivals, Batch, Chunk, Done, Level
 from gateway.pacing import Trouble
 from gateway.room import Policy, Room
 from gateway.spool import Spool, SpoolFull
-from gateway.spool_file import DeviceRow
+from gateway.spool_file import DeviceRow, Remembered, Told
 
 T = TypeVar("T")
 
@@ -48,10 +48,10 @@ class Spooling:
         room: Room,
         devices_heard_after: int = 0,
     ) -> None:
-        """Take what opens the one connection, in the thread itself.
+        """Prepare it.
 
         Args:
-            open_spool: opens it.
+            open_spool: opens the one connection, in the thread itself.
             on_done: called in that thread after each commit; it must only hand over.
             classes: the priority classes that are wanted.
             room: the bounds of the spool.
@@ -69,13 +69,11 @@ class Spooling:
         self._full = False
         self._trouble = Trouble(_log, "spool")
         self._commits = 0
-        self._devices: list[DeviceRow] = []
+        self._remembered = Remembered([], [])
         self._ready = threading.Event()
         self.level = Level()
         self._level_at_s = 0.0
         self.beat_s = time.monotonic()
-
-    # For the network thread.
 
     def offer(self, arrivals: Arrivals) -> None:
         """Hand over messages for the next commit; returns at once."""
@@ -91,17 +89,15 @@ class Spooling:
 
     # For the uplink thread.
 
-    def opened(self) -> list[DeviceRow]:
-        """Wait until the spool is open; return the devices it remembers."""
+    def opened(self) -> Remembered:
+        """Wait until the spool is open; return what it remembers."""
         self._ready.wait()
-        return self._devices
+        return self._remembered
 
     def take(self, wait_s: float, *, urgent: bool = False) -> Batch | None:
-        """Return the next batch, the most urgent first; None when none came in time.
+        """Return the next batch, the most urgent first, with ``urgent`` none of the last class.
 
-        Args:
-            wait_s: for how long to wait for one.
-            urgent: none of the last class.
+        None when none came in time.
         """
         batch = self._feed.take(wait_s, urgent=urgent)
         if batch is not None and self._feed.hungry:
@@ -112,11 +108,17 @@ class Spooling:
         """Return whether the uplink has taken everything that was ever committed or offered."""
         return self._feed.empty and not (self._pending or self._mail.arrivals)
 
-    def discard(self, upto: Sequence[int], devices: Sequence[DeviceRow] = ()) -> None:
+    def discard(
+        self,
+        upto: Sequence[int],
+        devices: Sequence[DeviceRow] = (),
+        told: Sequence[Told] = (),
+    ) -> None:
         """Let the spool forget, up to and with a row each of some lanes; Kafka has them."""
         with self._posted:
             self._mail.discard += upto
             self._mail.devices += devices
+            self._mail.told += told
             self._posted.notify()
 
     def rewind(self) -> None:
@@ -134,9 +136,7 @@ class Spooling:
 
     def ask(self, about: Callable[[Spool], T]) -> T:
         """Return what the spool's thread finds out at its next turn; what fails is raised here."""
-        question: Question[T] = Question(about)
-        self._post(question)
-        return question.answer()
+        return self._post(Question(about)).answer()
 
     def follow(self, device: Callable[[bytes], str]) -> None:
         """Tell the devices of topics by another routing table from its next turn on."""
@@ -159,7 +159,9 @@ class Spooling:
         spool = self._open()
         if spool.set_aside:
             _log.error("the spool could not be read and was set aside: possible loss")
-        self._devices = spool.look(lambda db: spool_file.devices(db, self._devices_heard_after))
+        self._remembered = spool.look(
+            lambda db: spool_file.remembered(db, self._devices_heard_after)
+        )
         self._feed.begin(spool.places)
         self._policy.settle(spool, self._feed)
         self._set_level(spool)
@@ -186,7 +188,7 @@ class Spooling:
 
     def _serve(self, spool: Spool, mail: Mail) -> None:
         if mail.discard:
-            spool.discard(mail.discard, mail.devices)
+            spool.discard(mail.discard, mail.devices, mail.told)
             self._commits += 1
         self._pending += mail.arrivals
         if self._pending:
@@ -274,10 +276,11 @@ class Spooling:
             self._mail.rewind = False
             self._posted.notify_all()
 
-    def _post(self, question: Question[Any]) -> None:
+    def _post(self, question: Question[T]) -> Question[T]:
         with self._posted:
             self._mail.questions.append(question)
             self._posted.notify()
+        return question
 
     def _wake(self) -> None:
         with self._posted:

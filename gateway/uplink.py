@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from gateway.kafka import Link, Recoverable
-from gateway.markers import snapshots
+from gateway.markers import moment, snapshots
 from gateway.pacing import LOOKUP_S, Trouble, backoff_s
 from gateway.parts import Parts
-from gateway.session import Session, moment
+from gateway.session import Session
 
 _log = logging.getLogger("tidegate.gateway.uplink")
 _MOST_PAUSE_S = 10.0
@@ -85,7 +85,8 @@ class Uplink:
         """Serve until stopped."""
         remembered = self._parts.feed.opened()
         now = moment()
-        self._parts.quiet.restore(snapshots(remembered, now.ts), now.mono)
+        self._parts.quiet.restore(snapshots(remembered.devices, now.ts), now.mono)
+        self._parts.told.update({(one.lane, one.route): one.seq for one in remembered.told})
         self.serving = True
         while self._hold() and not self._stop.is_set():
             self._trouble.seen("waiting for the clock to be set")

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError
 
 from gateway.classes import REST, Classes, ClassSection
-from gateway.message import MQTT_5, Batch, Chunk, Done, Stored
-from gateway.packets import publish, split
+from gateway.message import Batch, Chunk, Done, Stored
+from gateway.packets import packets_of, publish
 from gateway.room import Room
-from gateway.spool_file import DeviceRow
+from gateway.spool_file import DeviceRow, Told
 from gateway.spooling import Spooling
 
 STOP = ClassSection(REST, ("*",))
@@ -45,9 +45,7 @@ def opened(chunks: Iterable[Stored]) -> list[tuple[int, bytes, bytes]]:
     return [
         (seq, topic, payload)
         for stored in chunks
-        for seq, (_, topic, payload) in enumerate(
-            split(stored.chunk.packets, v5=bool(stored.chunk.flags & MQTT_5)), stored.seq
-        )
+        for seq, (_, topic, payload) in enumerate(packets_of(stored.chunk), stored.seq)
     ]
 
 
@@ -192,6 +190,7 @@ class FakeFeed:
         self.discarded: list[int] = []
         self.devices: list[DeviceRow] = []
         self.own: list[Chunk] = []
+        self.told: list[Told] = []
 
     def take(self, _wait_s: float, *, urgent: bool = False) -> Batch | None:
         return self.batches.pop(0) if self.batches and not urgent else None
@@ -199,8 +198,9 @@ class FakeFeed:
     def drained(self) -> bool:
         return not self.batches
 
-    def discard(self, upto: list[int], devices: Any = ()) -> None:
+    def discard(self, upto: list[int], devices: Any = (), told: Any = ()) -> None:
         self.discarded += upto
+        self.told += told
         self.devices += devices
 
     def append_own(self, chunks: list[Chunk]) -> None:

@@ -2,15 +2,17 @@
 
 import json
 import time
+from collections.abc import Sequence
 
 from edge_fakes import FakeFeed, FakeLink, chunk
 
 from gateway.decode import Decoder, Limits
+from gateway.markers import moment
 from gateway.message import Batch, Stored
 from gateway.parts import Identity, Parts, Tally
 from gateway.quiet import Policy, QuietDevices
-from gateway.routes import compile_route
-from gateway.session import Session, moment
+from gateway.routes import Route, compile_route
+from gateway.session import Session
 from gateway.wire import Topics, Wire
 from schemas.codec import decode
 from schemas.records import DeadLetter, Reading
@@ -33,7 +35,7 @@ class NoCheck:
 class Rig:
     """A session over fakes."""
 
-    def __init__(self, policy: Policy = POLICY) -> None:
+    def __init__(self, policy: Policy = POLICY, routes: Sequence[Route] = ROUTES) -> None:
         self.link = FakeLink()
         self.feed = FakeFeed()
         self.tally = Tally()
@@ -44,10 +46,11 @@ class Rig:
             NoCheck(),  # type: ignore[arg-type]
             TOPICS,
             Identity("gw", 7, "v"),
-            Decoder("gw", ROUTES, Limits(1000, 1e300)),
+            Decoder("gw", routes, Limits(1000, 1e300)),
             self.quiet,
             lambda: True,
             self.tally,
+            {},
         )
         self.session = Session(parts, Wire(1, 2), self.link, lambda: False, self._over)  # type: ignore[arg-type]
 

@@ -5,10 +5,10 @@ import json
 from edge_fakes import chunk
 from edge_session import Rig, settle, value
 
+from gateway.markers import moment
 from gateway.message import INTERNAL, Batch, Stored
 from gateway.packets import split
 from gateway.quiet import Policy
-from gateway.session import moment
 
 
 def test_backlog_is_flagged_as_replayed() -> None:

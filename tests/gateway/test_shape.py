@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import units
-from gateway.decode import Decoder, Limits
 from gateway.invalid import Invalid
 from gateway.routes import compile_route
 from gateway.shape import Shape, ShapeSection
@@ -32,8 +31,12 @@ def shape(**words: Any) -> Shape:
     return Shape(ShapeSection(**words))
 
 
+def shaped(made: Shape, readings: list[Reading]) -> list[Reading]:
+    return made.told_of(made.measured(readings))
+
+
 def values(made: Shape, readings: list[Reading]) -> list[float]:
-    return [kept.value for one in readings for kept in made.shaped([one])]
+    return [kept.value for one in readings for kept in shaped(made, [one])]
 
 
 @pytest.mark.parametrize(
@@ -58,29 +61,29 @@ def test_units_of_two_kinds_do_not() -> None:
     assert units.converted(1.0, "bar", "degC") is None
     assert units.converted(1.0, "furlong", "m") is None
     with pytest.raises(Invalid, match="BAD_UNIT: no way from 'bar' to 'degC'"):
-        shape(unit="degC").shaped([reading(1.0, unit="bar")])
+        shaped(shape(unit="degC"), [reading(1.0, unit="bar")])
 
 
 def test_scale_offset_and_unit_come_in_that_order() -> None:
-    (made,) = shape(scale=0.1, offset=-40.0, unit="K").shaped([reading(500.0, unit="degC")])
+    (made,) = shaped(shape(scale=0.1, offset=-40.0, unit="K"), [reading(500.0, unit="degC")])
     assert (made.value, made.unit) == (pytest.approx(283.15), "K")
-    (made,) = shape(unit="K").shaped([reading(5.0)])
+    (made,) = shaped(shape(unit="K"), [reading(5.0)])
     assert (made.value, made.unit) == (5.0, "K")
 
 
 def test_a_value_outside_its_range_is_kept_and_flagged_or_refused() -> None:
     for outside, quality in (("bad", "BAD"), ("uncertain", "UNCERTAIN")):
         made = shape(min=0.0, max=10.0, outside=outside)
-        assert [made.shaped([reading(v)])[0].quality for v in (-1, 0, 10, 11)] == [
+        assert [shaped(made, [reading(v)])[0].quality for v in (-1, 0, 10, 11)] == [
             quality,
             "GOOD",
             "GOOD",
             quality,
         ]
-    (made_bad,) = shape(max=1.0, outside="uncertain").shaped([reading(5.0, quality="BAD")])
+    (made_bad,) = shaped(shape(max=1.0, outside="uncertain"), [reading(5.0, quality="BAD")])
     assert made_bad.quality == "BAD"
     with pytest.raises(Invalid, match="OUT_OF_RANGE"):
-        shape(max=1.0, outside="dead-letter").shaped([reading(5.0)])
+        shaped(shape(max=1.0, outside="dead-letter"), [reading(5.0)])
 
 
 def test_only_changes_beyond_the_band_and_heartbeats_are_told() -> None:
@@ -109,15 +112,15 @@ def test_a_device_beyond_its_rate_is_thinned_or_refused_and_recovers() -> None:
     assert values(made, [reading(6, at=500, device="s.other")]) == [6]
     assert made.told() == {("s.d", "rate"): 2}
     strict = shape(rate=1.0, burst=1.0)
-    strict.shaped([reading(1.0)])
+    shaped(strict, [reading(1.0)])
     with pytest.raises(Invalid, match="RATE_LIMITED"):
-        strict.shaped([reading(2.0)])
+        shaped(strict, [reading(2.0)])
 
 
 def test_a_message_that_is_refused_counts_as_not_told() -> None:
     made = shape(deadband=1.0, max=10.0, outside="dead-letter")
     with pytest.raises(Invalid):
-        made.shaped([reading(5.0, 1), reading(50.0, 1, metric="y")])
+        shaped(made, [reading(5.0, 1), reading(50.0, 1, metric="y")])
     assert values(made, [reading(5.0, 2)]) == [5.0]
 
 
@@ -134,7 +137,7 @@ def test_no_value_is_further_from_the_last_told_than_the_band(
         ts += passed
         if place in rewinds:
             made.forget()
-        for kept in made.shaped([reading(float(value), ts)]):
+        for kept in shaped(made, [reading(float(value), ts)]):
             told = kept.value
         assert abs(value - told) <= 3.0
 
@@ -156,10 +159,8 @@ def test_what_cannot_be_meant_is_refused(words: dict[str, Any], why: str) -> Non
 
 
 def test_a_message_of_which_nothing_is_left_is_done_and_its_device_heard() -> None:
-    rig = Rig()
     route = compile_route("{site}/{device}/{metric}", "json")._replace(shape=shape(deadband=5.0))
-    decoder = Decoder("gw", [route], Limits(1000, 1e300))
-    rig.session._p = rig.session._p._replace(decoder=decoder)
+    rig = Rig(routes=[route])
     for row in (1, 2, 3):
         rig.put(row, [json.dumps({"value": row, "ts": row}).encode()])
     settle(rig, 3)

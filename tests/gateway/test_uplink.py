@@ -14,6 +14,7 @@ from gateway.decode import Decoder, Limits
 from gateway.message import Batch, Stored
 from gateway.parts import Parts
 from gateway.routes import compile_route
+from gateway.spool_file import Remembered
 from gateway.uplink import Turn, Uplink
 from gateway.wire import Wire
 
@@ -30,8 +31,8 @@ class Feed:
         stored = Stored(row << 12, 7, chunk(value(row), topic=topic))
         self.rows.append(Batch(row, 100, [stored], None))
 
-    def opened(self) -> list[Any]:
-        return []
+    def opened(self) -> Remembered:
+        return Remembered([], [])
 
     def take(self, wait_s: float, *, urgent: bool = False) -> Batch | None:
         if self.next >= len(self.rows):
@@ -43,7 +44,7 @@ class Feed:
     def drained(self) -> bool:
         return self.next >= len(self.rows)
 
-    def discard(self, upto: list[int], devices: Any = ()) -> None:
+    def discard(self, upto: list[int], devices: Any = (), told: Any = ()) -> None:
         (self.cursor,) = upto
 
     def rewind(self) -> None:
