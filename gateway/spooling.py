@@ -156,6 +156,15 @@ class Spooling:
         Raises:
             SpoolCorrupt, sqlite3.Error: the process must end; nothing was acknowledged for it.
         """
+        spool = self.begin()
+        try:
+            while self.turn(spool, _RETRY_S):
+                pass
+        finally:
+            spool.close()
+
+    def begin(self) -> Spool:
+        """Open the spool and let the uplink begin."""
         spool = self._open()
         if spool.set_aside:
             _log.error("the spool could not be read and was set aside: possible loss")
@@ -166,25 +175,20 @@ class Spooling:
         self._policy.settle(spool, self._feed)
         self._set_level(spool)
         self._ready.set()
-        try:
-            stopping = False
-            while not stopping:
-                mail = self._collect()
-                stopping = mail.stop
-                self._serve(spool, mail)
-        finally:
-            spool.close()
+        return spool
 
-    def _collect(self) -> Mail:
+    def turn(self, spool: Spool, wait_s: float) -> bool:
+        """Do what there is to do, or comes within a time; return whether it goes on."""
         with self._posted:
             if not self._mail and not self._feed.starved:
-                self._posted.wait(_RETRY_S)
+                self._posted.wait(wait_s)
             mail, self._mail = self._mail, Mail()
             self._mail.stop = mail.stop
             # The uplink waits for its rewind; the flag falls once it was done.
             self._mail.rewind = mail.rewind
         self.beat_s = time.monotonic()
-        return mail
+        self._serve(spool, mail)
+        return not mail.stop
 
     def _serve(self, spool: Spool, mail: Mail) -> None:
         if mail.discard:
