@@ -150,7 +150,8 @@ def ts_of(ts: int | None) -> int | None:
     """Return a time in ms that can be kept and printed, or raise Invalid."""
     if ts is None or 0 <= ts <= MAX_TS:
         return ts
-    raise Invalid("OUT_OF_RANGE", f"ts {ts:.6g} is no time in ms between 1970 and 9999")
+    # As an integer: of 400 digits it is no double, not even to be told.
+    raise Invalid("OUT_OF_RANGE", f"ts {str(ts)[:16]} is no time in ms between 1970 and 9999")
 
 
 def seq_of(seq: int | None) -> int | None:

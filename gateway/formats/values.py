@@ -40,7 +40,9 @@ def time_ms(value: Any, unit: TsUnit) -> int | None:
         return ts_of(_from_datetime(value))
     if unit == "rfc3339":
         return ts_of(_from_text(value))
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    # An integer of 400 digits is no double, and cannot be asked whether it is finite.
+    endless = isinstance(value, float) and not isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or endless:
         raise Invalid("BAD_PAYLOAD", f"ts is {str(value)[:40]!r}, no number of {unit}")
     if abs(value) > MAX_TS * _PER_MS["ns"]:
         raise Invalid("OUT_OF_RANGE", "ts lies beyond the year 9999")
