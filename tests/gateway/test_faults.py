@@ -101,38 +101,6 @@ def test_sigterm_under_load_ends_in_time_and_loses_nothing(edge: Any) -> None:
     assert "Traceback" not in gateway.logged()
 
 
-def test_poison_between_good_readings_delays_nobody(edge: Any) -> None:
-    """T9, I11"""
-    poison = {
-        b"[" * 100_000: "BAD_JSON",
-        b'{"value":NaN}': "NOT_FINITE",
-        b'{"value":1e400}': "OUT_OF_RANGE",
-        b"": "BAD_JSON",
-        b"\xff\xfe": "BAD_JSON",
-        b'{"value":"5"}': "NOT_A_NUMBER",
-        b"x" * 300_000: "TOO_LARGE",
-        b"y" * 2_000_000: "TOO_LARGE",
-    }
-    gateway = edge.gateway()
-    gateway.wait_ready()
-    for payload in poison:
-        edge.publisher.publish("sensors/plant/bad/temp", payload)
-    edge.publisher.publish("sensors/plant/" + "d" * 70 + "/temp", b'{"value":1}')
-    acked = set(edge.publisher.readings(100))
-    wait_for("the good", lambda: acked <= seen(edge))
-    wait_for("the bad", lambda: len(edge.follower.dead) >= len(poison) + 1)
-    got = {(d.payload, d.reason) for d in edge.follower.dead if len(d.payload) < 900_000}
-    assert got == {
-        *((p, r) for p, r in poison.items() if len(p) < 900_000),
-        (b'{"value":1}', "BAD_ID"),
-    }
-    (cut,) = (d for d in edge.follower.dead if len(d.payload) >= 900_000)
-    assert "of 2000000 bytes" in cut.detail
-    assert len(edge.follower.dead) == len(poison) + 1
-    delays = [r.received_ts - r.device_ts for r in edge.follower.readings]
-    assert max(delays) < 1000
-
-
 def test_a_second_gateway_on_the_same_folder_does_not_start(edge: Any) -> None:
     gateway = edge.gateway()
     gateway.wait_ready()
