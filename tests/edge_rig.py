@@ -253,3 +253,11 @@ def seen(edge: Any) -> set[tuple[str, int]]:
     return {
         (r.device_id, r.device_seq) for r in list(edge.follower.readings) if r.kind == "READING"
     }
+
+
+def first_order(edge: Any) -> dict[str, list[int]]:
+    """Return each device's sequence numbers in the order of their first appearance."""
+    orders: dict[str, dict[int, None]] = {}
+    for reading in list(edge.follower.readings):
+        orders.setdefault(reading.device_id, {})[reading.device_seq] = None
+    return {device: list(seqs) for device, seqs in orders.items()}

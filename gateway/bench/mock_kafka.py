@@ -2,8 +2,8 @@
 
 ``python -m gateway.bench.mock_kafka TOPIC:PARTITIONS …`` prints its bootstrap servers and then
 obeys lines on stdin, answering ``ok`` to each: ``down``, ``up``, ``rtt MS``, ``fail CODE COUNT``
-(Produce requests answered with an error). It ends with its stdin. Each partition keeps only the
-last 5 MB or 100 000 messages, so read while writing.
+(Produce requests answered with an error), ``fail CODE COUNT MS`` (each that much later). It ends
+with its stdin. Each partition keeps only the last 5 MB or 100 000 messages, so read while writing.
 """
 
 import ctypes
@@ -14,6 +14,7 @@ from typing import Any
 import confluent_kafka
 
 _PRODUCER = 0
+_BROKER = 1
 _PRODUCE = 0  # the API key of Kafka's protocol
 _ERROR_BYTES = 512
 
@@ -63,18 +64,23 @@ class Cluster:
         """
         match line.split():
             case ["down"]:
-                self._lib.rd_kafka_mock_broker_set_down(self._cluster, 1)
+                self._lib.rd_kafka_mock_broker_set_down(self._cluster, _BROKER)
             case ["up"]:
-                self._lib.rd_kafka_mock_broker_set_up(self._cluster, 1)
+                self._lib.rd_kafka_mock_broker_set_up(self._cluster, _BROKER)
             case ["rtt", ms]:
-                self._lib.rd_kafka_mock_broker_set_rtt(self._cluster, 1, int(ms))
-            case ["fail", code, count]:
-                errors = (ctypes.c_int * int(count))(*[int(code)] * int(count))
-                self._lib.rd_kafka_mock_push_request_errors_array(
-                    self._cluster, _PRODUCE, ctypes.c_size_t(int(count)), errors
-                )
+                self._lib.rd_kafka_mock_broker_set_rtt(self._cluster, _BROKER, int(ms))
+            case ["fail", code, count, *later]:
+                self._fail(int(code), int(count), int(later[0]) if later else 0)
             case _:
                 raise ValueError(line)
+
+    def _fail(self, code: int, count: int, later_ms: int) -> None:
+        """Answer so many Produce requests so, each so much later."""
+        # The broker's own list of errors: where there is one, the cluster's is not looked at.
+        pairs = [ctypes.c_int(number) for number in (code, later_ms)] * count
+        self._lib.rd_kafka_mock_broker_push_request_error_rtts(
+            self._cluster, _BROKER, _PRODUCE, ctypes.c_size_t(count), *pairs
+        )
 
 
 def main() -> None:

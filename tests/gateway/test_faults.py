@@ -10,20 +10,12 @@ import time
 from typing import Any
 
 import pytest
-from edge_rig import seen, wait_for
+from edge_rig import first_order, seen, wait_for
 
 from gateway.murmur import partition
 from schemas.records import reading_key
 
 pytestmark = pytest.mark.stack
-
-
-def first_order(edge: Any) -> dict[str, list[int]]:
-    """Return each device's sequence numbers in the order of their first appearance."""
-    orders: dict[str, dict[int, None]] = {}
-    for reading in list(edge.follower.readings):
-        orders.setdefault(reading.device_id, {})[reading.device_seq] = None
-    return {device: list(seqs) for device, seqs in orders.items()}
 
 
 def test_kills_lose_nothing_and_repeat_only_equal_keys(edge: Any) -> None:
