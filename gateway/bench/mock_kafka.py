@@ -2,8 +2,9 @@
 
 ``python -m gateway.bench.mock_kafka TOPIC:PARTITIONS …`` prints its bootstrap servers and then
 obeys lines on stdin, answering ``ok`` to each: ``down``, ``up``, ``rtt MS``, ``fail CODE COUNT``
-(Produce requests answered with an error), ``fail CODE COUNT MS`` (each that much later). It ends
-with its stdin. Each partition keeps only the last 5 MB or 100 000 messages, so read while writing.
+(Produce requests answered with an error), ``fail CODE COUNT MS`` (each that much later),
+``advertise PORT`` (where clients are told to connect). It ends with its stdin. Each partition keeps
+only the last 5 MB or 100 000 messages, so read while writing.
 """
 
 import ctypes
@@ -69,6 +70,10 @@ class Cluster:
                 self._lib.rd_kafka_mock_broker_set_up(self._cluster, _BROKER)
             case ["rtt", ms]:
                 self._lib.rd_kafka_mock_broker_set_rtt(self._cluster, _BROKER, int(ms))
+            case ["advertise", port]:
+                self._lib.rd_kafka_mock_broker_set_host_port(
+                    self._cluster, _BROKER, b"127.0.0.1", int(port)
+                )
             case ["fail", code, count, *later]:
                 self._fail(int(code), int(count), int(later[0]) if later else 0)
             case _:
