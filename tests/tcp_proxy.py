@@ -33,7 +33,9 @@ class Proxy:
         self.weather = Weather()
         self.cut_after: Callable[[], int | None] = lambda: None
         """Asked at each connection: after how many bytes of it to cut it, in the middle of one."""
-        self.links: list[_Link] = []
+        self.links: list[Link] = []
+        self.keeps = False
+        """Whether links keep what they pass on."""
         self.cuts = self.stalls = 0
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
@@ -48,12 +50,12 @@ class Proxy:
                     near.close()
                     continue
                 far.settimeout(None)
-                link = _Link(near, far, self.cut_after())
+                link = Link(near, far, self.cut_after())
                 self.links.append(link)
                 for ends in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(link, *ends), daemon=True).start()
 
-    def _pump(self, link: "_Link", source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, link: "Link", source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(self.weather.piece):
                 self._suffer()
@@ -61,6 +63,8 @@ class Proxy:
                 kept = link.within(len(data))
                 if self._chance.random() < self.weather.cut_share:
                     kept = self._chance.randrange(len(data))
+                if self.keeps:
+                    link.passed.append((source is link.ends[1], data[:kept]))
                 sink.sendall(data[:kept])
                 if kept < len(data):
                     self.cuts += 1
@@ -79,7 +83,7 @@ class Proxy:
         for link in self.links:
             link.flows.clear()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End it, and every connection."""
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
@@ -87,11 +91,13 @@ class Proxy:
             link.cut()
 
 
-class _Link:
+class Link:
     """One connection: both its sockets, and how much may still pass."""
 
     def __init__(self, near: socket.socket, far: socket.socket, room: int | None) -> None:
-        self._ends = (near, far)
+        self.ends = (near, far)
+        self.passed: list[tuple[bool, bytes]] = []
+        """What went through, in the order of it: whether from the server, and the bytes."""
         self._room = room
         self.flows = threading.Event()
         self.flows.set()
@@ -106,7 +112,7 @@ class _Link:
 
     def cut(self) -> None:
         """Reset it on both sides."""
-        for end in self._ends:
+        for end in self.ends:
             with suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
                 end.shutdown(socket.SHUT_RDWR)

@@ -81,7 +81,7 @@ def to_broker(edge: Any) -> Iterator[Load]:
     edge.gateways.append(gateway)
     gateway.wait_ready()
     yield Load(edge, proxy, gateway)
-    proxy.stop()
+    proxy.close()
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def to_kafka(edge: Any) -> Iterator[Load]:
     gateway.start()
     gateway.wait_ready()
     yield load
-    proxy.stop()
+    proxy.close()
 
 
 def test_a_bad_way_to_the_broker_loses_nothing(to_broker: Load) -> None:
