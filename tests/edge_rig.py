@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -214,17 +216,18 @@ class GatewayProcess:
 
 
 class Publisher:
-    """Publishes at QoS 1 and knows what the broker acknowledged."""
+    """Publishes and knows what the broker acknowledged, or at QoS 2 completed."""
 
-    def __init__(self, port: int) -> None:
-        self.client = Client(CallbackAPIVersion.VERSION2, client_id=f"test-{os.getpid()}")
+    def __init__(self, port: int, qos: int = 1) -> None:
+        self.qos = qos
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id=f"test-{os.getpid()}-{qos}")
         self.client.max_inflight_messages_set(200)
         self.client.max_queued_messages_set(0)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> Any:
-        return self.client.publish(topic, payload, qos=1, retain=retain)
+        return self.client.publish(topic, payload, qos=self.qos, retain=retain)
 
     def readings(
         self, count: int, *, devices: int = 8, start: int = 0
@@ -261,3 +264,12 @@ def first_order(edge: Any) -> dict[str, list[int]]:
     for reading in list(edge.follower.readings):
         orders.setdefault(reading.device_id, {})[reading.device_seq] = None
     return {device: list(seqs) for device, seqs in orders.items()}
+
+
+@contextmanager
+def slow_disk(gateway: GatewayProcess) -> Iterator[None]:
+    """Let no commit of the spool end: another holds its write lock."""
+    path = gateway.folder / "data" / "spool.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        yield

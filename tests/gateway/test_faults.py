@@ -4,13 +4,12 @@ import json
 import random
 import signal
 import socket
-import sqlite3
 import subprocess
 import time
 from typing import Any
 
 import pytest
-from edge_rig import first_order, seen, wait_for
+from edge_rig import first_order, seen, slow_disk, wait_for
 
 from gateway.murmur import partition
 from schemas.records import reading_key
@@ -49,14 +48,12 @@ def test_a_kill_while_the_commit_hangs_loses_nothing(edge: Any) -> None:
     wait_for("an empty spool", lambda: first <= seen(edge))
     name = "tidegate_mqtt_messages_acknowledged_total"
     wait_for("acknowledged", lambda: gateway.metric(name) == 10)
-    blocker = sqlite3.connect(gateway.folder / "data" / "spool.db", isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
-    acked = set(edge.publisher.readings(100, start=10))
-    received = "tidegate_mqtt_messages_received_total"
-    wait_for("all read", lambda: gateway.metric(received) == 110)
-    assert gateway.metric(name) == 10
-    gateway.end(signal.SIGKILL)
-    blocker.close()
+    with slow_disk(gateway):
+        acked = set(edge.publisher.readings(100, start=10))
+        received = "tidegate_mqtt_messages_received_total"
+        wait_for("all read", lambda: gateway.metric(received) == 110)
+        assert gateway.metric(name) == 10
+        gateway.end(signal.SIGKILL)
     gateway.start()
     wait_for("all", lambda: acked <= seen(edge))
 
