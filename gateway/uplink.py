@@ -84,14 +84,17 @@ class Uplink:
     def run(self) -> None:
         """Serve until stopped."""
         remembered = self._parts.feed.opened()
-        now = moment()
-        self._parts.quiet.restore(snapshots(remembered.devices, now.ts), now.mono)
         self._parts.told.update({(one.lane, one.route): one.seq for one in remembered.told})
         self.serving = True
         while self._hold() and not self._stop.is_set():
             self._trouble.seen("waiting for the clock to be set")
             self._pause(0.2)
             self._take_over()
+        now = moment()
+        # By a clock that is not set nobody knows for how long a device was silent before: from the
+        # beginning of time on it was not, so no marker claims years that have not passed.
+        asked_at = now.ts if self._parts.synced() else 0
+        self._parts.quiet.restore(snapshots(remembered.devices, asked_at), now.mono)
         try:
             self._serve()
         finally:

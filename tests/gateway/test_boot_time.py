@@ -1,29 +1,19 @@
 """A device that boots in the past: what it received before its clock was set gets its true time."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from edge_clock import WallClock
 from edge_rig import GatewayProcess, wait_for
 from edge_session import Rig, settle, value
 
 from gateway.message import MQTT_5, UNSYNCED
 from gateway.stamps import Stamps
 
+# The clock of a device without a battery: some thirty years late until it is set.
 YEARS_MS = 10**12
-# The clock of a device without a battery: some thirty years late until the file appears.
-BOOT = f"""
-import pathlib, sys, time
-import gateway.clock
-config, clock_set = map(pathlib.Path, sys.argv[1:])
-real = time.time_ns
-time.time_ns = lambda: real() - (0 if clock_set.exists() else {YEARS_MS} * 1_000_000)
-gateway.clock.clock_is_synced = clock_set.exists
-import gateway.daemon
-gateway.daemon.run(config)
-"""
 
 
 def test_a_reading_says_that_its_time_of_receipt_was_set_right(tmp_path: Path) -> None:
@@ -46,18 +36,11 @@ def test_a_reading_says_that_its_time_of_receipt_was_set_right(tmp_path: Path) -
     assert (after.received_ts, after.ts, after.clock) == (true, true, "SYNCED")
 
 
-def boot(gateway: GatewayProcess, clock_set: Path) -> None:
-    gateway.end(9)
-    gateway.command = [sys.executable, "-c", BOOT, str(gateway.config), str(clock_set)]
-    gateway.start()
-    gateway.wait_ready()
-
-
 @pytest.mark.stack
 def test_what_waits_when_the_clock_is_set_gets_its_true_time_after_a_kill_too(edge: Any) -> None:
-    clock_set = edge.folder / "clock-set"
+    clock = WallClock(edge.folder, -YEARS_MS, synced=False)
     gateway = edge.gateway()
-    boot(gateway, clock_set)
+    clock.boot(gateway)
     assert gateway.metric("tidegate_gateway_clock_synced") == 0.0
     edge.publisher.publish("numbers/plant/d/t", b"1").wait_for_publish(5)
     wait_for("the first", lambda: len(edge.follower.readings) == 1)
@@ -65,14 +48,14 @@ def test_what_waits_when_the_clock_is_set_gets_its_true_time_after_a_kill_too(ed
     began = time.time() * 1000
     edge.publisher.publish("numbers/plant/d/t", b"2").wait_for_publish(5)
     wait_for("it is on disk", lambda: acknowledged(gateway) == 2)
-    clock_set.touch()
+    clock.set(0, synced=True)
     wait_for("the clock is set", lambda: "the clock is set" in gateway.logged())
     assert "the system's clock was set by +1000000000.0 s" in gateway.logged()
     assert gateway.metric("tidegate_gateway_clock_steps_total") == 1
     # The next process knows what this one learned, as it is on the disk.
     gateway.end(9)
     edge.kafka.tell("up")
-    boot(gateway, clock_set)
+    clock.boot(gateway)
     wait_for("both", lambda: len(edge.follower.readings) == 2)
     first, second = edge.follower.readings
     assert (first.value, first.clock) == (1.0, "UNSYNCED")
