@@ -7,26 +7,20 @@ empties a broker's queue: 18 s without Kafka at 4000 messages a second, with roo
 import os
 import random
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from e2e_rig import prepare
-from edge_rig import ROOT, GatewayProcess, wait_for
+from edge_load import FastPublisher, Ledger, killed
+from edge_rig import GatewayProcess, wait_for
 from stack_fixture import RunningStack, running_stack
 
 from gateway.bench.mosquitto import Mosquitto, binary
-from schemas.codec import decode
-from schemas.records import Reading, reading_key
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(1500)]
-TOPIC = "tidegate.readings"
 
 
 @pytest.fixture(scope="module")
@@ -34,73 +28,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     with running_stack(tmp_path_factory.mktemp("stack"), ["kafka", "registry"]) as running:
         prepare(running.endpoints, "tidegate.")
         yield running
-
-
-class Ledger:
-    """What came to Kafka since it was made, counted by device in the order of first appearance."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self.seen: dict[str, dict[int, None]] = {}
-        self.keys: set[object] = set()
-        self.records = 0
-        self._bootstrap = bootstrap
-        self._stop = threading.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._ready.wait(30)
-
-    def _run(self) -> None:
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "ledger"})
-        partitions = consumer.list_topics(TOPIC, timeout=20).topics[TOPIC].partitions
-        parts = [TopicPartition(TOPIC, p) for p in partitions]
-        for part in parts:
-            part.offset = consumer.get_watermark_offsets(part, timeout=20)[1]
-        consumer.assign(parts)
-        self._ready.set()
-        while not self._stop.is_set():
-            for message in consumer.consume(5000, 0.2):
-                if not message.error():
-                    self._count(decode(Reading, message.value()))
-        consumer.close()
-
-    def _count(self, reading: Reading) -> None:
-        self.records += 1
-        if reading.kind == "READING":
-            assert reading.device_seq is not None
-            self.seen.setdefault(reading.device_id, {})[reading.device_seq] = None
-            self.keys.add(reading_key(reading))
-
-    @property
-    def distinct(self) -> int:
-        return sum(len(seqs) for seqs in self.seen.values())
-
-    def in_order(self) -> bool:
-        return all(list(seqs) == sorted(seqs) for seqs in self.seen.values())
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(30)
-
-
-class Publisher:
-    """The benchmark's publisher in a process of its own; it prints how many were acknowledged."""
-
-    def __init__(self, broker: Mosquitto, count: int, rate: float) -> None:
-        words = ["127.0.0.1", str(broker.port), "sensors", str(count), str(rate)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.bench.publish", *words],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-    def acknowledged(self, seconds: float) -> int:
-        return int(self._process.communicate(timeout=seconds)[0])
 
 
 @pytest.fixture
@@ -151,13 +78,8 @@ def test_two_hundred_kills_over_a_million_readings(edge: Edge) -> None:
     """I1, I3, I5, I6: 0 lost, order kept, every duplicate under an equal key."""
     gateway = edge.start()
     assert edge.mosquitto is not None
-    publisher = Publisher(edge.mosquitto, 1_000_000, 4500)
-    chance = random.Random(11)
-    for _ in range(200):
-        time.sleep(chance.uniform(0.1, 1.2))  # the fault's own timing, not a wait for anything
-        gateway.end(signal.SIGKILL)
-        time.sleep(chance.uniform(0.0, 0.3))
-        gateway.start()
+    publisher = FastPublisher(edge.mosquitto, 1_000_000, 4500)
+    killed(gateway, 200, random.Random(11))
     count = publisher.acknowledged(600)
     assert count == 1_000_000
     wait_for("all of them", lambda: edge.ledger.distinct == count, 300)
@@ -173,7 +95,7 @@ def test_eighteen_seconds_without_kafka_lose_nothing_of_a_full_broker(edge: Edge
     """T4, W2: the spool takes what the broker has no room for."""
     edge.start(queued=1000)
     assert edge.mosquitto is not None
-    publisher = Publisher(edge.mosquitto, 180_000, 4000)
+    publisher = FastPublisher(edge.mosquitto, 180_000, 4000)
     wait_for("the load", lambda: edge.ledger.distinct > 20_000, 60)
     edge.kafka(signal.SIGSTOP)
     time.sleep(18)  # the outage itself
@@ -191,7 +113,7 @@ def test_four_million_readings_of_backlog_fit_a_small_memory_and_drain(edge: Edg
     assert edge.mosquitto is not None
     edge.kafka(signal.SIGSTOP)
     try:
-        assert Publisher(edge.mosquitto, count, 0).acknowledged(600) == count
+        assert FastPublisher(edge.mosquitto, count, 0).acknowledged(600) == count
         acked = "tidegate_mqtt_messages_acknowledged_total"
         wait_for("all on disk", lambda: gateway.metric(acked) == count, 300)
         filled = gateway.rss_mb()
