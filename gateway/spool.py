@@ -160,16 +160,14 @@ class Spool:
 
         Devices are left out when there is no room for them: deleting must always be possible.
         """
-        count = "SELECT coalesce(sum(n), 0), coalesce(sum(bytes), 0) FROM batch "
-        for row_id in upto:
-            lane = (first_row(lane_of(row_id)), row_id)
-            messages, size = self._db.execute(f"{count} WHERE id > ? AND id <= ?", lane).fetchone()
-            self.messages -= messages
-            self.bytes -= size
+        reached = {lane_of(row_id): row_id for row_id in sorted(upto)}
+        gone = [spool_file.weight(self._db, row_id) for row_id in reached.values()]
         try:
-            self._discard(upto, devices, told)
+            self._discard(reached, devices, told)
         except SpoolFull:
-            self._discard(upto, (), told)
+            self._discard(reached, (), told)
+        self.messages -= sum(messages for messages, _ in gone)
+        self.bytes -= sum(size for _, size in gone)
 
     def take_out(self, work: Callable[[sqlite3.Connection], Left]) -> Left:
         """Let a policy take messages out, see :mod:`gateway.thinning`; note in one with it what.
@@ -247,22 +245,21 @@ class Spool:
             self.bytes += batch.size
 
     def _discard(
-        self, upto: Sequence[int], devices: Iterable[DeviceRow], told: Iterable[Told]
+        self, reached: Mapping[int, int], devices: Iterable[DeviceRow], told: Iterable[Told]
     ) -> None:
-        reached = {}
-        for row_id in upto:
-            lane = lane_of(row_id)
-            cursor, last_id = self.places[lane]
-            reached[lane] = Place(max(cursor, row_id), last_id)
+        places = {
+            lane: Place(max(self.places[lane].cursor, row_id), self.places[lane].last_id)
+            for lane, row_id in reached.items()
+        }
         with self._transaction():
-            for lane, place in reached.items():
+            for lane, place in places.items():
                 self._db.execute(
                     "DELETE FROM batch WHERE id > ? AND id <= ?", (first_row(lane), place.cursor)
                 )
                 spool_file.set_place(self._db, lane, place)
             spool_file.keep_told(self._db, told)
             spool_file.keep_devices(self._db, devices)
-        for lane, place in reached.items():
+        for lane, place in places.items():
             self.places[lane] = place
 
     def _keep_damaged(self, row_id: int, blob: bytes) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.blob import LANES, first_row
+from gateway.blob import LANES, first_row, lane_of
 
 PAGE_BYTES = 4096
 _SCHEMA = """
@@ -111,6 +111,15 @@ def places(db: sqlite3.Connection) -> list[Place]:
         # Rows that are gone were given out all the same, by the policy even behind the cursor.
         found.append(Place(cursor, max(cursor, last, newest.fetchone()[0] or 0)))
     return found
+
+
+def weight(db: sqlite3.Connection, upto: int) -> tuple[int, int]:
+    """Return how many messages and bytes a lane has up to a row."""
+    found = db.execute(
+        "SELECT coalesce(sum(n), 0), coalesce(sum(bytes), 0) FROM batch WHERE id > ? AND id <= ?",
+        (first_row(lane_of(upto)), upto),
+    ).fetchone()
+    return found[0], found[1]
 
 
 def set_place(db: sqlite3.Connection, lane: int, place: Place) -> None:

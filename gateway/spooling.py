@@ -87,8 +87,6 @@ class Spooling:
         """Return roughly how much memory messages take that are not on disk yet."""
         return self._pending_bytes
 
-    # For the uplink thread.
-
     def opened(self) -> Remembered:
         """Wait until the spool is open; return what it remembers."""
         self._ready.wait()
@@ -132,8 +130,6 @@ class Spooling:
         """Spool the gateway's own messages behind all that waits now."""
         self.offer(Arrivals(_NO_EPOCH, [], chunks))
 
-    # For whoever asks.
-
     def ask(self, about: Callable[[Spool], T]) -> T:
         """Return what the spool's thread finds out at its next turn; what fails is raised here."""
         return self._post(Question(about)).answer()
@@ -141,8 +137,6 @@ class Spooling:
     def follow(self, device: Callable[[bytes], str]) -> None:
         """Tell the devices of topics by another routing table from its next turn on."""
         self._post(Question(lambda _: self._policy.follow(device)))
-
-    # The thread.
 
     def stop(self) -> None:
         """Let the thread commit what it has and end."""
