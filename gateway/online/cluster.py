@@ -1,7 +1,7 @@
 """Kafka and the registry, read only: nothing is written, created or consumed."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, and not in its __all__
@@ -12,6 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # public, and 
 )
 
 from gateway import sections
+from gateway.kafka import DEFAULTS
 from gateway.online.finding import Finding
 from gateway.sections import Config
 from schemas.contracts import ContractName, contract_text
@@ -60,11 +61,24 @@ def _topic(
     except KafkaException as error:
         yield Finding("unseen", topic, f"its settings: {error.args[0].str()}")
         return
-    yield from settings(topic, entries, int(config.limits.payload), is_readings=is_readings)
+    yield from settings(topic, entries, sizes(config), is_readings=is_readings)
+
+
+class Sizes(NamedTuple):
+    """The largest payload that becomes a record, and the largest batch of records, in bytes."""
+
+    payload: int
+    batch: int
+
+
+def sizes(config: Config) -> Sizes:
+    """Return what the gateway will send at the most."""
+    batch = config.kafka.librdkafka.get("batch.size", DEFAULTS["batch.size"])
+    return Sizes(int(config.limits.payload), int(batch))
 
 
 def settings(
-    topic: str, entries: dict[str, Any], payload: int, *, is_readings: bool
+    topic: str, entries: dict[str, Any], sent: Sizes, *, is_readings: bool
 ) -> Iterator[Finding]:
     """Judge a topic's settings."""
     stamp = entries.get("message.timestamp.type")
@@ -72,9 +86,14 @@ def settings(
         cure = "set message.timestamp.type=LogAppendTime: retention deletes old readings on arrival"
         yield Finding("warn", topic, f"message.timestamp.type is {stamp}", cure)
     largest = int(entries.get("max.message.bytes") or 0)
-    if largest and largest < payload + _AROUND:
-        cure = f"raise it above {payload + _AROUND}, or lower limits.payload"
+    if largest and largest < sent.payload + _AROUND:
+        cure = f"raise it above {sent.payload + _AROUND}, or lower limits.payload"
         yield Finding("warn", topic, f"max.message.bytes is {largest}", cure)
+    if largest and largest < sent.batch:
+        # It holds for a batch. One that is refused is sent again in parts, behind its successors.
+        told = f"max.message.bytes is {largest}, below batches of {sent.batch}: out of order"
+        cure = f'raise it, or set kafka.librdkafka "batch.size" = {largest}'
+        yield Finding("warn", topic, told, cure)
     if int(entries.get("min.insync.replicas") or 1) < 2:
         cure = "with 1 a broker's death can lose what it acknowledged; 2 of 3 replicas is usual"
         yield Finding("warn", topic, "min.insync.replicas is 1", cure)

@@ -55,15 +55,20 @@ def test_settings_of_a_topic_that_delete_or_refuse_readings_are_warned_of() -> N
         "max.message.bytes": "1048588",
         "min.insync.replicas": "2",
     }
-    assert list(cluster.settings("r", good, 256 << 10, is_readings=True)) == []
+    sent = cluster.sizes(CONFIG)
+    assert list(cluster.settings("r", good, sent, is_readings=True)) == []
     bad = {"message.timestamp.type": "CreateTime", "max.message.bytes": "100000"}
-    found = list(cluster.settings("r", bad, 256 << 10, is_readings=True))
+    found = list(cluster.settings("r", bad, sent, is_readings=True))
     assert [finding.told.split(" is ")[0] for finding in found] == [
         "message.timestamp.type",
+        "max.message.bytes",
         "max.message.bytes",
         "min.insync.replicas",
     ]
     assert all(finding.cure for finding in found)
+    fits = sent._replace(payload=1000, batch=100_000)
+    (stamp, replicas) = cluster.settings("r", bad, fits, is_readings=True)
+    assert {stamp.verdict, replicas.verdict} == {"warn"}
 
 
 def test_a_folder_in_memory_or_without_room_fails(tmp_path: Path) -> None:
