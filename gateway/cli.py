@@ -6,6 +6,7 @@ import click
 
 from gateway.commands.check import check
 from gateway.commands.dead_letters import dead_letters
+from gateway.commands.discover import discover
 from gateway.commands.explain import explain
 from gateway.commands.install import install
 from gateway.commands.spool import spool
@@ -40,3 +41,4 @@ gateway.add_command(install)
 gateway.add_command(dead_letters)
 gateway.add_command(spool)
 gateway.add_command(check)
+gateway.add_command(discover)

@@ -195,7 +195,7 @@ def _linked(config: Config) -> Client:
     name = f"tidegate-replay-{config.gateway.id}-{time.time_ns()}"
     tls = sections.mqtt_tls(mqtt)
     end = Endpoint(host, port, name, 30, 0, 100, mqtt.username or None, password, tls)
-    link = client(end, MQTTProtocolVersion.MQTTv311)
+    link = client(end, MQTTProtocolVersion.MQTTv311, passing=True)
     try:
         link.connect(host, port, 30)
     except OSError as error:

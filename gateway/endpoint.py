@@ -48,8 +48,10 @@ class Order(NamedTuple):
     reconnect: bool
 
 
-def client(end: Endpoint, version: MQTTProtocolVersion) -> Client:
+def client(end: Endpoint, version: MQTTProtocolVersion, *, passing: bool = False) -> Client:
     """Return a paho client that keeps its session; clean start is off, acknowledging is ours.
+
+    With ``passing``, of MQTT 3.1.1, it has a session that the broker forgets with the connection.
 
     Raises:
         OSError: a certificate cannot be read, or does not fit its key.
@@ -58,7 +60,7 @@ def client(end: Endpoint, version: MQTTProtocolVersion) -> Client:
         CallbackAPIVersion.VERSION2,
         client_id=end.client_id,
         protocol=version,
-        clean_session=None if version == MQTTProtocolVersion.MQTTv5 else False,
+        clean_session=None if version == MQTTProtocolVersion.MQTTv5 else passing,
         manual_ack=True,
     )
     if end.username is not None:

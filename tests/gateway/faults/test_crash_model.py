@@ -403,7 +403,7 @@ def test_the_model_catches_a_spool_that_promises_too_early(
     trace = recorded(tmp_path, 1, mutant)
     found = (broken(fast, files, promise) for _, files, promise in cases(trace, 1))
     first = next((problem for problem in found if problem), "")
-    assert first.startswith(("lost: ", "set aside 1"))
+    assert first.startswith(("lost: ", "set aside 1", "row id "))
 
 
 @pytest.mark.parametrize("code", [IOERR_FSYNC, IOERR_WRITE, FULL])
