@@ -191,7 +191,9 @@ def _metrics(read: list[tuple[Sample, list[Reading]]]) -> list[Metric]:
     units: dict[str, set[str]] = defaultdict(set)
     for sample, found in read:
         for reading in found:
-            times[reading.metric][reading.device_id].append(sample.at_s)
+            # A batch comes all at once; its own times say how often it was measured.
+            own = None if reading.device_ts is None else reading.device_ts / 1000
+            times[reading.metric][reading.device_id].append(sample.at_s if own is None else own)
             values[reading.metric].append(reading.value)
             units[reading.metric] |= {reading.unit} if reading.unit else set()
     return [

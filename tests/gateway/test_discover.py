@@ -114,6 +114,13 @@ def good(case: Path) -> bool:
     return isinstance(expected, list) and bool(expected)
 
 
+def test_a_batch_that_comes_at_once_is_as_frequent_as_its_own_times_say() -> None:
+    payload = b'{"value":%d,"ts":%d}'
+    batch = [("m/p/d1/t", payload % (at, 1764032400000 + 500 * at)) for at in range(9)]
+    ((metric,),) = [route.metrics for route in proposal(heard(*batch, every_s=1e-4)).routes]
+    assert metric.interval_s == 0.5
+
+
 def test_intervals_ranges_and_units_are_told(tmp_path: Path) -> None:
     body = b'{"value":%d,"unit":"degC"}'
     samples = heard(*[(f"s/p/d{n % 2}/t", body % n) for n in range(20)], every_s=0.5)
