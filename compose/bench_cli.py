@@ -1,12 +1,15 @@
 """`tidegate bench`: the hot paths, measured beside a baseline in the same run."""
 
 import json
+import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from compose.options import state_option
-from gateway.bench.cli import edge
+from schemas.failure import Failure
 
 
 @click.group()
@@ -14,7 +17,77 @@ def bench() -> None:
     """Measure the hot paths."""
 
 
-bench.add_command(edge)
+@bench.command()
+@click.option("--readings", default=200_000, show_default=True, help="How many to queue and drain.")
+@click.option("--rate", default=5000.0, show_default=True, help="Steady messages a second.")
+@click.option("--seconds", default=20.0, show_default=True, help="How long the steady load lasts.")
+@click.option("--mqtt", default="", help="A broker's URL; else a mosquitto is started.")
+@click.option(
+    "--kafka", default="", help="Bootstrap servers; else librdkafka's mock cluster is started."
+)
+@click.option("--registry", default="", help="A registry's URL; else a stand-in is started.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the spool goes: on a disk, not in memory.",
+)
+@click.option(
+    "--telegraf",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A Telegraf binary, to drain as many beside it.",
+)
+@click.option("--pi-like", is_flag=True,
+              help="One core, 256 MiB of memory, every sync of the disk 50 ms later.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def edge(
+    readings: int,
+    rate: float,
+    seconds: float,
+    mqtt: str,
+    kafka: str,
+    registry: str,
+    folder: Path | None,
+    telegraf: Path | None,
+    *,
+    pi_like: bool,
+    as_json: bool,
+) -> None:
+    """Measure CPU, throughput, latency, memory and bytes from MQTT to Kafka.
+
+    Readings are made up; then the shipped NAB series are replayed, for the bytes of real ones.
+    """
+    from gateway.bench.run import Options, measure  # noqa: PLC0415
+    from gateway.bench.servers import Ends  # noqa: PLC0415
+    from gateway.online.machine import file_system  # noqa: PLC0415
+
+    where = folder or Path(tempfile.gettempdir())
+    if file_system(where) in ("tmpfs", "ramfs"):
+        raise Failure(
+            f"{where} is in memory, where an fsync costs nothing; name a disk by --folder"
+        )
+    ends = Ends(mqtt, kafka, registry)
+    _print(
+        measure(Options(readings, rate, seconds, ends, where, _nab(), telegraf, pi_like)),
+        as_json=as_json,
+    )
+
+
+def _nab() -> list[tuple[str, str]]:
+    """Return the shipped series as they are replayed, most of them before today."""
+    from simulators.clock import DAY_MS  # noqa: PLC0415
+    from simulators.nab import nab_messages  # noqa: PLC0415
+
+    start_ms = int(time.time() * 1000) - 300 * DAY_MS
+    messages = nab_messages("nab", start_ms=start_ms, closing_ms=0)
+    return [(m.topic.partition("/")[2], m.payload.decode()) for m in messages]
+
+
+def _print(figures: Mapping[str, object], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    for name, figure in figures.items():
+        click.echo(f"{name:36} {figure}")
 
 
 @bench.command()
@@ -31,8 +104,4 @@ def stream(
     from compose.bench_stream import Load, measure  # noqa: PLC0415 - edge must do without Flink
 
     figures = measure(state, Load(readings, devices, hz), runs)
-    if as_json:
-        click.echo(json.dumps(figures))
-        return
-    for name, figure in figures.items():
-        click.echo(f"{name:22} {figure}")
+    _print(figures, as_json=as_json)

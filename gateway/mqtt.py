@@ -106,10 +106,11 @@ class Connection:
         self._outbox.append((topic, payload))
         self._wake.set()
 
-    def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
+    def take(self, wait_s: float, *, synced: bool, reading: bool = True) -> Arrivals | None:
         """Run the connection for one turn and return what came, at most ``wait_s`` later.
 
-        ``synced`` says whether the gateway's clock is to be trusted now.
+        ``synced`` says whether the gateway's clock is to be trusted now, ``reading`` whether there
+        is room for what comes.
         """
         while self._orders:
             self._obey(self._orders.popleft())
@@ -120,8 +121,8 @@ class Connection:
         while self._outbox and self.connected:
             self._client.publish(*self._outbox.popleft())
         writers = [sock] if self._client.want_write() else []
-        readers: list[Any] = [sock, self._wake]
-        pending = self._receiver.pending
+        readers: list[Any] = [sock, self._wake] if reading else [self._wake]
+        pending = reading and self._receiver.pending
         readable, writable, _ = select.select(readers, writers, [], 0 if pending else wait_s)
         if self._wake in readable:
             self._wake.clear()
@@ -149,8 +150,7 @@ class Connection:
 
     def restart(self) -> None:
         """Connect anew, so that the broker sends again what was not acknowledged."""
-        self._client.disconnect()
-        self._client.loop_write()
+        ends.say_goodbye(self._client)
         self._try_at = 0.0
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 from gateway.message import Arrivals, Done
@@ -13,6 +14,8 @@ from gateway.redelivery import Redelivery
 _MOST_WAITING_BYTES = 16 << 20
 _TURN_S = 0.5
 _LAST_COMMIT_S = 3.0
+# Much less than a keepalive may be, five seconds.
+_PATIENCE_S = 2.0
 
 
 class Source(Protocol):
@@ -30,8 +33,8 @@ class Source(Protocol):
     def gathers(self) -> bool:
         """Return whether it takes its time."""
 
-    def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
-        """Run one turn; return what came."""
+    def take(self, wait_s: float, *, synced: bool, reading: bool) -> Arrivals | None:
+        """Run one turn; return what came, nothing unless it was to read."""
 
     def ack(self, epoch: int, mids: list[int]) -> bool:
         """Acknowledge in this order and return True, unless the connection is another by now."""
@@ -61,18 +64,29 @@ class Net:
     """Moves messages from the source to the sink and acknowledgements back.
 
     A full spool needs no code here: what is not on disk is not acknowledged, so the broker stops
-    at its window, while pings go on. Should the window not fit the memory (large payloads), what
-    is beyond it is let go, and with it, for the order's sake, the rest of the connection's
-    messages; nothing of it was acknowledged, so a new connection brings it again.
+    at its window, while pings go on. Should the window not fit the memory (large payloads, or a
+    mosquitto before 2.1, which sends a resumed session all it has), a disk that is only slow is
+    waited for, and TCP holds the rest back. Reading cannot rest for long, or no answer to a ping
+    is seen: then what is beyond the memory is let go, and with it, for the order's sake, the rest
+    of the connection's messages; nothing of it was acknowledged, so a new connection brings it
+    again.
     """
 
-    def __init__(self, source: Source, sink: Sink, synced: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        synced: Callable[[], bool],
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
+        self._patience_s = patience_s
         self._source = source
         self._sink = sink
         self._synced = synced
         self._done: deque[Done] = deque()
         self._stopping = False
         self._let_go_epoch = -1
+        self._full_since_s = inf
         self._redelivery = Redelivery()
         self.received = 0
         self.acked = 0
@@ -108,7 +122,7 @@ class Net:
     def _turn(self, wait_s: float) -> None:
         if self._done or self._sink.waiting_bytes:
             wait_s = min(wait_s, GATHER_S)
-        arrivals = self._source.take(wait_s, synced=self._synced())
+        arrivals = self._source.take(wait_s, synced=self._synced(), reading=self._reads())
         if arrivals is not None and not self._stopping:
             self._pass_on(arrivals)
         self._acknowledge()
@@ -116,6 +130,11 @@ class Net:
             self._let_go_epoch = -1
             self._source.restart()
         self.beat_s = time.monotonic()
+
+    def _reads(self) -> bool:
+        now_s = time.monotonic()
+        self._full_since_s = inf if self._has_room(1.0) else min(self._full_since_s, now_s)
+        return not 0 <= now_s - self._full_since_s < self._patience_s
 
     def _pass_on(self, arrivals: Arrivals) -> None:
         self.received += sum(chunk.messages for chunk in arrivals.chunks)

@@ -6,10 +6,11 @@ come by here and everything else goes straight to SQLite's own functions.
 """
 
 import ctypes
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+
+from gateway.bench.pi_like import OPEN, File, Methods, Table, library, usual
 
 OK = 0
 IOERR_FSYNC = 10 | 4 << 8
@@ -26,52 +27,12 @@ class Event(NamedTuple):
     data: bytes = b""
 
 
-class _File(ctypes.Structure):
-    _fields_ = [("methods", ctypes.c_void_p)]
-
-
 _P = ctypes.c_void_p
 _WRITE = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int, ctypes.c_int64)
 _TRUNCATE = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int64)
 _SYNC = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int)
 _CLOSE = ctypes.CFUNCTYPE(ctypes.c_int, _P)
-# Names stay pointers: behind its end a name of SQLite's has the parameters of its URI.
-_OPEN = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, _P, ctypes.c_int, _P)
 _DELETE = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int)
-
-
-class _Methods(ctypes.Structure):
-    # sqlite3.h, struct sqlite3_io_methods, up to version 3.
-    _fields_ = [
-        ("version", ctypes.c_int),
-        ("close", _P), ("read", _P), ("write", _P), ("truncate", _P), ("sync", _P),
-        ("rest", _P * 13),
-    ]  # fmt: skip
-
-
-class _Vfs(ctypes.Structure):
-    # sqlite3.h, struct sqlite3_vfs, version 3.
-    _fields_ = [
-        ("version", ctypes.c_int), ("file_size", ctypes.c_int), ("path_size", ctypes.c_int),
-        ("next", _P), ("name", ctypes.c_char_p), ("data", _P),
-        ("open", _P), ("delete", _P), ("rest", _P * 14),
-    ]  # fmt: skip
-
-
-def library() -> ctypes.CDLL:
-    """Return the SQLite that Python's module runs on.
-
-    Raises:
-        OSError: it is built into the module and cannot be reached.
-    """
-    sqlite3.connect(":memory:").close()
-    maps = Path("/proc/self/maps").read_text()
-    paths = {line.split()[-1] for line in maps.splitlines() if "sqlite3" in line}
-    for path in sorted(paths, key=lambda p: "_sqlite3" in p):
-        found = ctypes.CDLL(path)
-        if hasattr(found, "sqlite3_vfs_register"):
-            return found
-    raise OSError("no SQLite of its own is loaded; it is linked into Python's module")
 
 
 _MADE: list["Vfs"] = []
@@ -84,11 +45,9 @@ class Vfs:
         self.events: list[Event] = []
         self.fault: Callable[[Event], int] = lambda _event: OK
         self._lib = library()
-        self._lib.sqlite3_vfs_find.restype = ctypes.POINTER(_Vfs)
-        self._lib.sqlite3_vfs_find.argtypes = [ctypes.c_char_p]
-        self._real = self._lib.sqlite3_vfs_find(None).contents
-        self._open, self._delete = _OPEN(self._on_open), _DELETE(self._on_delete)
-        self._own = _Vfs.from_buffer_copy(self._real)
+        self._real = usual(self._lib)
+        self._open, self._delete = OPEN(self._on_open), _DELETE(self._on_delete)
+        self._own = Table.from_buffer_copy(self._real)
         self._own.name = name.encode()
         self._own.open = ctypes.cast(self._open, _P).value
         self._own.delete = ctypes.cast(self._delete, _P).value
@@ -113,19 +72,19 @@ class Vfs:
         return f"file:{path}?vfs={self.name}"
 
     def _on_open(self, _vfs: int, name: int | None, file: int, flags: int, out: int) -> int:
-        code = _OPEN(self._real.open)(ctypes.addressof(self._real), name, file, flags, out)
-        slot = _File.from_address(file)
+        code = OPEN(self._real.open)(ctypes.addressof(self._real), name, file, flags, out)
+        slot = File.from_address(file)
         if code != OK or not slot.methods or not name:
             return code
         self._files[file] = _file_name(name)
         slot.methods = ctypes.addressof(self._table(slot.methods))
         return code
 
-    def _table(self, real_at: int) -> _Methods:
+    def _table(self, real_at: int) -> Methods:
         """Return the exchanged table for one of SQLite's own; made once for each."""
         if real_at not in self._tables:
-            real = _Methods.from_address(real_at)
-            table = _Methods.from_buffer_copy(real)
+            real = Methods.from_address(real_at)
+            table = Methods.from_buffer_copy(real)
             write, truncate, sync = (
                 _WRITE(lambda f, p, n, at: self._write(real, f, p, n, at)),
                 _TRUNCATE(lambda f, size: self._truncate(real, f, size)),
@@ -143,15 +102,15 @@ class Vfs:
             self.events.append(event)
         return code
 
-    def _write(self, real: _Methods, file: int, data: int, size: int, at: int) -> int:
+    def _write(self, real: Methods, file: int, data: int, size: int, at: int) -> int:
         event = Event(self._files[file], "write", at, ctypes.string_at(data, size))
         return self._note(event) or _WRITE(real.write)(file, data, size, at)
 
-    def _truncate(self, real: _Methods, file: int, size: int) -> int:
+    def _truncate(self, real: Methods, file: int, size: int) -> int:
         event = Event(self._files[file], "truncate", size)
         return self._note(event) or _TRUNCATE(real.truncate)(file, size)
 
-    def _sync(self, real: _Methods, file: int, how: int) -> int:
+    def _sync(self, real: Methods, file: int, how: int) -> int:
         return self._note(Event(self._files[file], "sync")) or _SYNC(real.sync)(file, how)
 
     def _on_delete(self, _vfs: int, name: int, sync_folder: int) -> int:

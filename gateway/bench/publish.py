@@ -1,15 +1,18 @@
 """A fast MQTT publisher in a process of its own, so that it takes no time from what is measured.
 
-``python -m gateway.bench.publish HOST PORT ROOT COUNT RATE`` publishes COUNT readings below the
-topic ROOT at QoS 1, RATE a second (0: as fast as they are acknowledged), and prints how many the
-broker acknowledged. Each reading is a JSON object of about 100 bytes; its ``seq`` is the time of
-publication in µs.
+``python -m gateway.bench.publish HOST PORT ROOT COUNT RATE [FILE]`` publishes COUNT readings below
+the topic ROOT at QoS 1, RATE a second (0: as fast as they are acknowledged), and prints how many
+the broker acknowledged. Each reading is a JSON object of about 100 bytes; its ``seq`` is the time
+of publication in µs. With a file its lines are published, a topic and a payload with a tab between.
 """
 
 import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
 
 _DEVICES = 50
 _WINDOW = 1000
@@ -30,42 +33,48 @@ def _connect(host: str, port: int) -> socket.socket:
     return link
 
 
-def _packet(root: str, index: int, stamp_us: int) -> bytes:
-    """Return one PUBLISH; the value is a slow wave with noise, as a real sensor's would be."""
-    device = index % _DEVICES
-    value = 20 + (index * 7919 % 1000) / 100 + device / 10
-    payload = (
-        f'{{"value":{value:.2f},"ts":{stamp_us // 1000},"unit":"degC","seq":{stamp_us},'
-        f'"boot":"b1","quality":"GOOD"}}'
-    ).encode()
-    topic = f"{root}/bench/device-{device:03d}/temperature".encode()
-    body = b"".join(
-        (struct.pack(">H", len(topic)), topic, struct.pack(">H", index % 65535 + 1), payload)
-    )
+def _synthetic(root: str) -> Iterator[bytes]:
+    """Yield readings; the value is a slow wave with noise, as a real sensor's would be."""
+    stamp_us = 0
+    for index in count():
+        stamp_us = max(time.time_ns() // 1000, stamp_us + 1)
+        device = index % _DEVICES
+        value = 20 + (index * 7919 % 1000) / 100 + device / 10
+        payload = (
+            f'{{"value":{value:.2f},"ts":{stamp_us // 1000},"unit":"degC","seq":{stamp_us},'
+            f'"boot":"b1","quality":"GOOD"}}'
+        )
+        yield _packet(f"{root}/bench/device-{device:03d}/temperature", index, payload)
+
+
+def _lines(root: str, path: str) -> Iterator[bytes]:
+    with Path(path).open(encoding="utf-8") as lines:
+        for index, line in enumerate(lines):
+            topic, _, payload = line.rstrip("\n").partition("\t")
+            yield _packet(f"{root}/{topic}", index, payload)
+
+
+def _packet(topic: str, index: int, payload: str) -> bytes:
+    name, number = topic.encode(), struct.pack(">H", index % 65535 + 1)
+    body = b"".join((struct.pack(">H", len(name)), name, number, payload.encode()))
     length = len(body)
     return bytes((_PUBLISH_QOS1, (length & 0x7F) | 0x80, length >> 7)) + body
 
 
-def publish(host: str, port: int, root: str, count: int, rate: float) -> int:
-    """Publish and return how many were acknowledged."""
+def publish(host: str, port: int, packets: Iterator[bytes], total: int, rate: float) -> int:
+    """Publish so many packets and return how many were acknowledged."""
     link = _connect(host, port)
     sent = acked_bytes = 0
-    last_us = 0
     begun = time.monotonic()
-    while acked_bytes < count * _PUBACK_BYTES:
-        allowed = min(count, acked_bytes // _PUBACK_BYTES + _WINDOW)
+    while acked_bytes < total * _PUBACK_BYTES:
+        allowed = min(total, acked_bytes // _PUBACK_BYTES + _WINDOW)
         if rate:
             allowed = min(allowed, int((time.monotonic() - begun) * rate) + 1)
-        packets = []
-        while sent < allowed:
-            last_us = max(time.time_ns() // 1000, last_us + 1)
-            packets.append(_packet(root, sent, last_us))
-            sent += 1
-            if len(packets) >= _WINDOW // 4:
-                break
-        if packets:
-            link.sendall(b"".join(packets))
-        link.settimeout(_PACE_S if rate or sent < count else 10.0)
+        due = list(islice(packets, min(allowed - sent, _WINDOW // 4)))
+        sent += len(due)
+        if due:
+            link.sendall(b"".join(due))
+        link.settimeout(_PACE_S if rate or sent < total else 10.0)
         try:
             data = link.recv(65536)
         except TimeoutError:
@@ -77,5 +86,11 @@ def publish(host: str, port: int, root: str, count: int, rate: float) -> int:
     return sent
 
 
+def main(host: str, port: str, root: str, total: str, rate: str, path: str = "") -> None:
+    """Publish what the words of the command say."""
+    packets = _lines(root, path) if path else _synthetic(root)
+    print(publish(host, int(port), packets, int(total), float(rate)))
+
+
 if __name__ == "__main__":
-    print(publish(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5])))
+    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The edge benchmark: drain a backlog, then carry a steady load, with a gateway process between.
+"""The edge benchmark: drain a backlog, carry a steady load, replay real series, over a gateway.
 
 A gateway makes its session and goes; readings queue up in the broker; a gateway comes back and
 drains them to Kafka. Everything is counted at the far end.
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -30,15 +31,24 @@ from schemas.failure import Failure
 _SAMPLE = 20_000
 
 
+Line = tuple[str, str]
+"""A topic below the benchmark's own, and a payload."""
+
+
 class Options(NamedTuple):
-    """What to measure; servers of our own where one is empty; the folder of the spool."""
+    """What to measure; servers of our own where one is empty; the folder of the spool.
+
+    ``replay`` is published as it is, beside the readings that are made up.
+    """
 
     readings: int
     rate: float
     seconds: float
     given: Ends
     folder: Path
+    replay: Sequence[Line] = ()
     telegraf: Path | None = None
+    pi_like: bool = False
 
 
 class Phase(NamedTuple):
@@ -64,7 +74,7 @@ def measure(options: Options) -> dict[str, object]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder)))
         mock = mock_kafka(stack)
         ends = servers(folder, mock, options.given, stack)
-        gateway = Gateway(ends, folder)
+        gateway = Gateway(ends, folder, pi_like=options.pi_like)
         stack.callback(gateway.kill)
         gateway.start()
         idle = usage(gateway.pid)
@@ -72,6 +82,7 @@ def measure(options: Options) -> dict[str, object]:
         _publish(ends.mqtt, options.readings, 0)
         drain = _drain(gateway, ends, options.readings)
         steady = _steady(gateway, ends, options)
+        replayed = _replay(ends, options.replay, folder / "replay")
         gateway.stop()
         figures = _drain_figures(drain, idle, options.readings)
         return {
@@ -80,6 +91,7 @@ def measure(options: Options) -> dict[str, object]:
             **_telegraf_figures(options, ends, folder, figures),
             **_steady_figures(steady, int(options.rate * options.seconds), options.rate),
             **_bytes_figures(mock, drain.arrivals),
+            **_replay_figures(mock, replayed, len(options.replay)),
         }
 
 
@@ -101,10 +113,10 @@ def _telegraf_figures(
     }
 
 
-def _publish(mqtt: str, count: int, rate: float, root: str = ROOT) -> None:
+def _publish(mqtt: str, count: int, rate: float, root: str = ROOT, *more: str) -> None:
     url = urlsplit(mqtt)
     command = [sys.executable, "-m", "gateway.bench.publish"]
-    where = [str(url.hostname), str(url.port or 1883), root, str(count), str(rate)]
+    where = [str(url.hostname), str(url.port or 1883), root, str(count), str(rate), *more]
     if subprocess.run([*command, *where], stdout=subprocess.DEVNULL, check=False).returncode:
         raise Failure("the publisher failed")
 
@@ -138,6 +150,15 @@ def _steady(gateway: Gateway, ends: Ends, options: Options) -> Phase:
     flushes = device_flushes() - flushes
     came = _all(arrivals, count)
     return Phase(seconds, before, after, commits, flushes, came, *_trouble(gateway))
+
+
+def _replay(ends: Ends, replay: Sequence[Line], file: Path) -> list[Arrival]:
+    if not replay:
+        return []
+    file.write_text("".join(f"{topic}\t{payload}\n" for topic, payload in replay), "utf-8")
+    arrivals = Arrivals(ends.kafka, f"{PREFIX}readings")
+    _publish(ends.mqtt, len(replay), 0, ROOT, str(file))
+    return _all(arrivals, len(replay))
 
 
 def _trouble(gateway: Gateway) -> tuple[int, int]:
@@ -203,6 +224,17 @@ def _steady_figures(phase: Phase, count: int, rate: float) -> dict[str, object]:
         "steady_commits": int(phase.commits),
         "steady_device_flushes": phase.flushes,
     }
+
+
+def _replay_figures(kafka: str, arrivals: list[Arrival], count: int) -> dict[str, object]:
+    if not count:
+        return {}
+    figures: dict[str, object] = {
+        "readings": count,
+        "lost": count - len({arrival.value for arrival in arrivals}),
+    }
+    figures |= _bytes_figures(kafka, arrivals)
+    return {f"replay_{name}": figure for name, figure in figures.items()}
 
 
 def _bytes_figures(kafka: str, arrivals: list[Arrival]) -> dict[str, object]:

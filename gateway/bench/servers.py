@@ -118,7 +118,9 @@ def mock_kafka(stack: ExitStack) -> str:
 class Gateway:
     """A real gateway process, started and stopped."""
 
-    def __init__(self, ends: Ends, folder: Path) -> None:
+    def __init__(self, ends: Ends, folder: Path, *, pi_like: bool = False) -> None:
+        program = "gateway.bench.pi_like" if pi_like else "compose.cli"
+        self._command = [sys.executable, "-m", program, "gateway", "run", "-c"]
         self._admin = free_port()
         self._config = folder / "gateway.toml"
         self._config.write_text(
@@ -146,8 +148,7 @@ class Gateway:
         Raises:
             Failure: it is not.
         """
-        command = [sys.executable, "-m", "compose.cli", "gateway", "run", "-c", str(self._config)]
-        self._process = subprocess.Popen(command)
+        self._process = subprocess.Popen([*self._command, str(self._config)])
         until = time.monotonic() + 30
         while time.monotonic() < until:
             if self._process.poll() is not None:

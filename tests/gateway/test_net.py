@@ -22,8 +22,8 @@ class Source:
         self.restarts = 0
         self.closed = False
 
-    def take(self, wait_s: float, *, synced: bool) -> Arrivals | None:
-        return self.coming.pop(0) if self.coming else None
+    def take(self, wait_s: float, *, synced: bool, reading: bool) -> Arrivals | None:
+        return self.coming.pop(0) if self.coming and reading else None
 
     def ack(self, epoch: int, mids: list[int]) -> bool:
         assert not self.closed
@@ -56,9 +56,9 @@ def arrivals(epoch: int, *mids: int) -> Arrivals:
     return Arrivals(epoch, list(mids), [chunk(*[b""] * len(mids))])
 
 
-def make() -> tuple[Source, Sink, Net]:
+def make(patience_s: float = 60.0) -> tuple[Source, Sink, Net]:
     source, sink = Source(), Sink()
-    return source, sink, Net(source, sink, lambda: True)
+    return source, sink, Net(source, sink, lambda: True, patience_s)
 
 
 def test_what_comes_is_offered_and_acknowledged_when_done() -> None:
@@ -74,8 +74,22 @@ def test_what_comes_is_offered_and_acknowledged_when_done() -> None:
     assert (net.received, net.acked, len(sink.offered)) == (3, 3, 2)
 
 
-def test_beyond_the_memory_the_rest_of_a_connection_is_let_go_and_asked_for_again() -> None:
+def test_a_disk_that_is_slow_is_waited_for() -> None:
     source, sink, net = make()
+    sink.waiting_bytes = 17 * MB
+    source.coming = [arrivals(1, 1), arrivals(1, 2)]
+    net._turn(0)
+    net._turn(0)
+    assert sink.offered == []
+    sink.waiting_bytes = 15 * MB
+    net._turn(0)
+    net._turn(0)
+    assert [a.mids for a in sink.offered] == [[1], [2]]
+    assert source.restarts == 0
+
+
+def test_beyond_the_memory_the_rest_of_a_connection_is_let_go_and_asked_for_again() -> None:
+    source, sink, net = make(patience_s=0.0)
     sink.waiting_bytes = 17 * MB
     source.coming = [arrivals(1, 1)]
     net._turn(0)

@@ -1,0 +1,43 @@
+"""The benchmark runs as its users run it, and nothing it carries is lost."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.bench.mosquitto import binary
+
+ROOT = Path(__file__).parents[2]
+# What others read off it keeps its name.
+KEYS = (
+    "cpu_us_per_reading", "readings_per_s", "rss_mb", "p50_ms", "p99_ms", "bytes_per_reading",
+    "bytes_ratio_vs_json", "bytes_per_reading_uncompressed", "bytes_ratio_vs_json_uncompressed",
+    "replay_bytes_per_reading", "replay_bytes_ratio_vs_json", "steady_cpu_us_per_reading",
+)  # fmt: skip
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("more", [[], ["--pi-like"]])
+def test_bench_edge_loses_nothing_and_says_what_it_measured(
+    more: list[str], tmp_path: Path
+) -> None:
+    if binary() is None:
+        pytest.skip("no mosquitto; apt-get install mosquitto")
+    words = ["--readings", "2000", "--rate", "500", "--seconds", "1", "--folder", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "compose.cli", "bench", "edge", "--json", *words, *more],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert all(figures[key] > 0 for key in KEYS), figures
+    lost = {name: figure for name, figure in figures.items() if name.endswith("lost")}
+    assert lost == {"lost": 0, "steady_lost": 0, "replay_lost": 0}
+    assert (figures["duplicates"], figures["replay_readings"]) == (0, 69_561)
+    # Of the 50 ms that each sync takes longer there.
+    assert not more or figures["p50_ms"] > 50
