@@ -49,6 +49,18 @@ def stuck(running: Running, now_s: float) -> list[str]:
     return [name for name, beat_s in beats(running).items() if now_s - beat_s > _STUCK_S]
 
 
+def thinned(running: Running) -> list[dict[str, object]]:
+    """Return how many readings were left out by device and reason since the start, most first.
+
+    Beyond the devices that are told apart the device is empty.
+    """
+    counts = running.uplink.tally.thinned.copy().most_common()
+    return [
+        {"device": device, "reason": reason, "readings": count}
+        for (device, reason), count in counts
+    ]
+
+
 def answer(path: str, running: Running, metrics: CollectorRegistry, high_water: float) -> Answer:
     """Return the answer to a GET."""
     if path == "/healthz":
@@ -61,7 +73,9 @@ def answer(path: str, running: Running, metrics: CollectorRegistry, high_water: 
         return _json(200, {"version": package_version()})
     if path == "/metrics":
         return Answer(200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(metrics))
-    known = ["/healthz", "/readyz", "/metrics", "/version"]
+    if path == "/thinned":
+        return _json(200, thinned(running))
+    known = ["/healthz", "/readyz", "/metrics", "/thinned", "/version"]
     return _json(404, {"error": "no such page", "pages": known})
 
 

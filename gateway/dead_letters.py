@@ -1,6 +1,7 @@
 """Dead letters as an operator sees them: listed, looked at, sent again once the cause is mended."""
 
 import json
+import struct
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from typing import NamedTuple
 from confluent_kafka import Message
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import MQTTException, Properties, VariableByteIntegers
 
 from gateway import sections
 from gateway.endpoint import Endpoint, client
@@ -89,15 +92,28 @@ def page(config: Config, one: Found) -> list[str]:
     lines = [
         f"{name:16} {printable(str(value))}"
         for name in DeadLetter.__struct_fields__
-        if name != "payload" and (value := getattr(letter, name)) is not None
+        if name not in ("payload", "mqtt_properties")
+        and (value := getattr(letter, name)) is not None
     ]
     lines[lines.index(f"{'at':16} {letter.at}")] = f"{'at':16} {when(letter.at)}"
+    if letter.mqtt_properties is not None:
+        lines += [f"{'mqtt_properties':16} {printable(told_properties(letter.mqtt_properties))}"]
     lines += ["payload", *(f"    {row}" for row in hexdump(letter.payload))]
     if letter.mqtt_topic is not None:
         now = again(config, one)
         told = f"{now.reason}: {now.detail}" if now.reason else f"{len(now.records)} reading(s)"
         lines.append(f"{'now':16} {printable(told)}")
     return lines
+
+
+def told_properties(raw: bytes) -> str:
+    """Return MQTT 5 properties by their names, in hex what cannot be read."""
+    length = VariableByteIntegers.encode(len(raw))
+    try:
+        found, _ = Properties(PacketTypes.PUBLISH).unpack(length + raw)
+    except (MQTTException, LookupError, struct.error, UnicodeDecodeError):
+        return raw.hex()
+    return json.dumps(found.json(), ensure_ascii=False)
 
 
 def again(config: Config, one: Found) -> Explained:

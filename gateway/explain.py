@@ -41,7 +41,8 @@ class Explained(NamedTuple):
     """What becomes of a message: records, or the reason of a dead letter.
 
     ``schema_id`` is the one that the registry gave the last time, None where it never was asked;
-    the values then begin with 0 for it.
+    the values then begin with 0 for it. ``sampling`` says what is sent in the readings' place where
+    the route sends one an interval.
     """
 
     tried: list[Tried]
@@ -52,6 +53,7 @@ class Explained(NamedTuple):
     records: list[Record]
     reason: str
     detail: str
+    sampling: str
 
 
 class Asked(NamedTuple):
@@ -80,8 +82,16 @@ def explain(config: Config, asked: Asked) -> Explained:
     except Invalid as invalid:
         reason, detail = invalid.reason, invalid.detail
     tried = _tried(routes, asked.topic)
+    sampling = _sampling(next((r for r in routes if r.pattern.fullmatch(asked.topic)), None))
     print_ = fingerprint("reading")
-    return Explained(tried, kafka_topic, name, print_, schema_id, records, reason, detail)
+    return Explained(tried, kafka_topic, name, print_, schema_id, records, reason, detail, sampling)
+
+
+def _sampling(route: Route | None) -> str:
+    if route is None or route.shape is None or route.shape.sampler is None:
+        return ""
+    sampler = route.shape.sampler
+    return f"of each metric one reading every {sampler.every_ms / 1000:g} s is sent: {sampler.keep}"
 
 
 def _records(config: Config, routes: list[Route], asked: Asked, wire: Wire) -> list[Record]:
@@ -137,6 +147,8 @@ def as_text(explained: Explained) -> list[str]:
         f"{count} reading{'' if count == 1 else 's'} to {explained.kafka_topic}",
         f"schema  {explained.subject}, fingerprint {explained.fingerprint[:16]}, id {schema_id}",
     ]
+    if explained.sampling:
+        lines += [f"sampled {explained.sampling}"]
     for reading, key, place, value in explained.records:
         where = "" if place is None else f", partition {place}"
         lines += [f"key {key}{where}"]

@@ -85,8 +85,21 @@ def test_a_thread_without_a_turn_for_a_minute_is_no_health() -> None:
 
 def test_unknown_pages_name_the_known_ones() -> None:
     status, body = get("/nope", running())
-    assert (status, body["pages"]) == (404, ["/healthz", "/readyz", "/metrics", "/version"])
+    assert (status, body["pages"]) == (
+        404,
+        ["/healthz", "/readyz", "/metrics", "/thinned", "/version"],
+    )
     assert get("/version", running())[0] == 200
+
+
+def test_what_was_left_out_is_told_by_device_and_reason() -> None:
+    parts = running()
+    parts.uplink.tally.left_out({("p.a", "unchanged"): 2, ("p.b", "rate"): 5})
+    parts.uplink.tally.left_out({("p.a", "unchanged"): 1})
+    assert get("/thinned", parts)[1] == [
+        {"device": "p.b", "reason": "rate", "readings": 5},
+        {"device": "p.a", "reason": "unchanged", "readings": 3},
+    ]
 
 
 def test_the_metrics_are_the_closed_list_without_device_labels() -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from edge_rig import seen, wait_for
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.cli import gateway as cli
-from gateway.dead_letters import Found, hexdump, printable, why_not
+from gateway.dead_letters import Found, hexdump, printable, told_properties, why_not
 from schemas.records import DeadLetter
 
 stack = pytest.mark.stack
@@ -24,6 +26,18 @@ def test_no_terminal_obeys_what_a_publisher_wrote() -> None:
     assert printable("a\x1b[2J\u202eé\n") == "a\\x1b[2J\\u202eé\\n"
     assert hexdump(b"\x1b[2Jab") == [f"000000  {'1b 5b 32 4a 61 62':47}  .[2Jab"]
     assert hexdump(bytes(5000))[-1] == "… 904 more bytes"
+
+
+def test_properties_are_told_by_their_names() -> None:
+    user = b"\x26\x00\x04line\x00\x02\x1b7"
+    assert told_properties(user) == '{"UserProperty": [["line", "\\u001b7"]]}'
+    assert told_properties(b"") == "{}"
+    assert told_properties(b"\x26\x00") == "2600"
+
+
+@given(st.binary(max_size=40))
+def test_properties_of_rubbish_are_told_too(raw: bytes) -> None:
+    assert isinstance(told_properties(raw), str)
 
 
 @pytest.mark.parametrize(

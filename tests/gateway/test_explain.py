@@ -52,6 +52,17 @@ def test_a_good_message_is_told_with_route_key_partition_and_bytes() -> None:
     assert "id not known yet" in text
 
 
+def test_a_route_that_samples_says_so(tmp_path: Path) -> None:
+    first = SAMPLE.read_text().split("[[routes]]", 1)[0]
+    shape = '[routes.shape]\nevery = "10s"\nkeep = "max"\n'
+    made = tmp_path / "gateway.toml"
+    made.write_text(
+        f"{first}[[routes]]\npayload = 'number'\ntopic = 's/{{site}}/{{device}}/{{metric}}'\n{shape}"
+    )
+    words = ["explain", "-c", str(made), "s/p/d/t", "1"]
+    assert "one reading every 10 s is sent: max" in CliRunner().invoke(gateway, words).stdout
+
+
 def test_a_bad_message_is_told_with_the_reason_and_exit_1() -> None:
     result = told("meters/d7", "nan")
     assert result.exit_code == 1
