@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from confluent_kafka import Message
+from paho.mqtt import MQTTException
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import MQTTException, Properties, VariableByteIntegers
+from paho.mqtt.properties import Properties, VariableByteIntegers
 
 from gateway import sections
 from gateway.endpoint import Endpoint, client
@@ -108,12 +109,13 @@ def page(config: Config, one: Found) -> list[str]:
 
 def told_properties(raw: bytes) -> str:
     """Return MQTT 5 properties by their names, in hex what cannot be read."""
-    length = VariableByteIntegers.encode(len(raw))
+    length = VariableByteIntegers.encode(len(raw))  # type: ignore[no-untyped-call]
+    found = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     try:
-        found, _ = Properties(PacketTypes.PUBLISH).unpack(length + raw)
+        found.unpack(length + raw)  # type: ignore[no-untyped-call]
     except (MQTTException, LookupError, struct.error, UnicodeDecodeError):
         return raw.hex()
-    return json.dumps(found.json(), ensure_ascii=False)
+    return json.dumps(found.json(), ensure_ascii=False)  # type: ignore[no-untyped-call]
 
 
 def again(config: Config, one: Found) -> Explained:

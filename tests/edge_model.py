@@ -72,7 +72,9 @@ class Broker:
             self._mid = 0
         self._again = list(self.window)
 
-    def take(self, _wait_s: float, *, synced: bool) -> Arrivals | None:
+    def take(self, _wait_s: float, *, synced: bool, reading: bool) -> Arrivals | None:
+        if not reading:
+            return None
         mids, packets = [], b""
         for mid in self._again:
             mids.append(mid)

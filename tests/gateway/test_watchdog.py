@@ -28,7 +28,7 @@ class Source:
     def __init__(self, block: threading.Event) -> None:
         self.block = block
 
-    def take(self, wait_s: float, *, synced: bool) -> None:
+    def take(self, wait_s: float, *, synced: bool, reading: bool) -> None:
         self.block.wait()
         time.sleep(min(wait_s, 0.01))
 
