@@ -224,6 +224,7 @@ class Connection:
         self.resumes = self._last_epoch if flags.session_present else None
         self._last_epoch = self.epoch
         self.connects += 1
+        self._unanswered = 0
         self.connected = True
         self._attempt = 0
         self._subscribe(client, self._wants.connected(session=flags.session_present))
@@ -283,10 +284,13 @@ class Connection:
         self._mids.clear()
 
     def _no_answer(self) -> None:
-        """Some old brokers just hang up on MQTT 5: try the other version after two such ends."""
+        """Some old brokers just hang up on MQTT 5: try the other version after a few such ends.
+
+        One that has answered is more likely down, behind something that takes its connections.
+        """
         self._unanswered += 1
         self._trouble.seen("no answer to CONNECT")
-        if self._unanswered >= 2:
+        if self._unanswered >= (20 if self.connects else 2):
             other = {5: MQTTProtocolVersion.MQTTv311, 4: MQTTProtocolVersion.MQTTv5}
             self._change_version(other[self._version])
 

@@ -156,6 +156,17 @@ def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(broker: Broker) -> None:
     )
 
 
+def test_a_broker_that_spoke_mqtt_5_is_down_when_it_hangs_up(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    broker.hang_up()
+    turn_until(connection, lambda: not connection.connected)
+    for _ in range(4):
+        assert dial(connection, broker)[6] == 5
+        broker.hang_up()
+        turn_until(connection, lambda: connection._client.socket() is None)
+
+
 def test_a_broker_that_hangs_up_on_mqtt_5_is_tried_with_3_1_1(broker: Broker) -> None:
     connection = Connection(endpoint(broker), ["t/+"], stale=[])
     for _ in range(2):
