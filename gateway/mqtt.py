@@ -30,6 +30,8 @@ from gateway.wake import Wake
 
 _log = logging.getLogger("tidegate.gateway.mqtt")
 _UNSUPPORTED_VERSION, _MOST_WAITING = "Unsupported protocol version", 1000
+# How often one may hang up on CONNECT; who has answered before is more likely down than old.
+_OF_A_STRANGER, _OF_ONE_KNOWN = 2, 20
 
 
 class Connection:
@@ -58,7 +60,7 @@ class Connection:
         self._trouble = Trouble(_log, endpoint.name)
         self._attempt = 0
         self._try_at = 0.0
-        self._unanswered = 0
+        self._hang_ups_left = _OF_A_STRANGER
         self._answered = False
         self._last_epoch: int | None = None
         self._inbox: list[Chunk] = []
@@ -109,8 +111,7 @@ class Connection:
     def take(self, wait_s: float, *, synced: bool, reading: bool = True) -> Arrivals | None:
         """Run the connection for one turn and return what came, at most ``wait_s`` later.
 
-        ``synced`` says whether the gateway's clock is to be trusted now, ``reading`` whether there
-        is room for what comes.
+        ``synced``: is the gateway's clock to be trusted now; ``reading``: is there room for more.
         """
         while self._orders:
             self._obey(self._orders.popleft())
@@ -165,7 +166,7 @@ class Connection:
         client.on_subscribe = self._on_subscribe
         client.on_unsubscribe = self._on_unsubscribe
         # With a write callback paho queues what it sends, and one loop_write sends it all.
-        client.on_socket_register_write = _nothing
+        client.on_socket_register_write = lambda *_: None
         self._receiver = Receiver(client)
         return client
 
@@ -224,13 +225,15 @@ class Connection:
         self.resumes = self._last_epoch if flags.session_present else None
         self._last_epoch = self.epoch
         self.connects += 1
-        self._unanswered = 0
+        self._hang_ups_left = _OF_ONE_KNOWN
         self.connected = True
         self._attempt = 0
         self._subscribe(client, self._wants.connected(session=flags.session_present))
 
     def _obey(self, order: Order) -> None:
         if order.endpoint != self._endpoint:
+            if order.endpoint.name != self._endpoint.name:
+                self._hang_ups_left = _OF_A_STRANGER
             self._endpoint, self._renew = order.endpoint, True
             self._trouble.about(order.endpoint.name)
             # What was refused before may be let in now.
@@ -284,21 +287,14 @@ class Connection:
         self._mids.clear()
 
     def _no_answer(self) -> None:
-        """Some old brokers just hang up on MQTT 5: try the other version after a few such ends.
-
-        One that has answered is more likely down, behind something that takes its connections.
-        """
-        self._unanswered += 1
+        """Some old brokers just hang up on MQTT 5: after a few such ends try the other version."""
         self._trouble.seen("no answer to CONNECT")
-        if self._unanswered >= (20 if self.connects else 2):
+        self._hang_ups_left -= 1
+        if not self._hang_ups_left:
             other = {5: MQTTProtocolVersion.MQTTv311, 4: MQTTProtocolVersion.MQTTv5}
             self._change_version(other[self._version])
 
     def _change_version(self, version: MQTTProtocolVersion) -> None:
         self._version = version
-        self._unanswered = 0
+        self._hang_ups_left = _OF_A_STRANGER
         self._client = self._new_client()
-
-
-def _nothing(*_args: object) -> None:
-    return None

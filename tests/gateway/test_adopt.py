@@ -84,6 +84,22 @@ def test_a_reconnect_is_made_at_once_when_it_is_asked_for(broker: Broker) -> Non
     assert connection.resumes is not None
 
 
+def test_another_broker_is_a_stranger(broker: Broker) -> None:
+    connection = Connection(endpoint(broker), ["t/+"], stale=[])
+    connect(connection, broker)
+    other = Broker()
+    try:
+        connection.adopt(endpoint(other), ["t/+"], reconnect=True)
+        turns(connection)
+        for _ in range(2):
+            assert dial(connection, other)[6] == 5
+            other.hang_up()
+            turn_until(connection, lambda: connection._client.socket() is None)
+        assert dial(connection, other)[6] == 4
+    finally:
+        other.stop()
+
+
 def test_while_away_another_configuration_waits_for_the_next_connection(broker: Broker) -> None:
     connection = Connection(endpoint(broker), ["t/+"], stale=[])
     connect(connection, broker)
