@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from gateway.bench.pi_like import OPEN, File, Methods, Table, library, usual
+from gateway.bench.sqlite_tables import OPEN, SYNC, File, Methods, P, Table, library, usual
 
 OK = 0
 IOERR_FSYNC = 10 | 4 << 8
@@ -27,12 +27,9 @@ class Event(NamedTuple):
     data: bytes = b""
 
 
-_P = ctypes.c_void_p
-_WRITE = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int, ctypes.c_int64)
-_TRUNCATE = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int64)
-_SYNC = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int)
-_CLOSE = ctypes.CFUNCTYPE(ctypes.c_int, _P)
-_DELETE = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int)
+_WRITE = ctypes.CFUNCTYPE(ctypes.c_int, P, P, ctypes.c_int, ctypes.c_int64)
+_TRUNCATE = ctypes.CFUNCTYPE(ctypes.c_int, P, ctypes.c_int64)
+_DELETE = ctypes.CFUNCTYPE(ctypes.c_int, P, P, ctypes.c_int)
 
 
 _MADE: list["Vfs"] = []
@@ -49,8 +46,8 @@ class Vfs:
         self._open, self._delete = OPEN(self._on_open), _DELETE(self._on_delete)
         self._own = Table.from_buffer_copy(self._real)
         self._own.name = name.encode()
-        self._own.open = ctypes.cast(self._open, _P).value
-        self._own.delete = ctypes.cast(self._delete, _P).value
+        self._own.open = ctypes.cast(self._open, P).value
+        self._own.delete = ctypes.cast(self._delete, P).value
         self._own.version = 1
         self._tables: dict[int, Any] = {}
         self._files: dict[int, str] = {}
@@ -88,11 +85,11 @@ class Vfs:
             write, truncate, sync = (
                 _WRITE(lambda f, p, n, at: self._write(real, f, p, n, at)),
                 _TRUNCATE(lambda f, size: self._truncate(real, f, size)),
-                _SYNC(lambda f, how: self._sync(real, f, how)),
+                SYNC(lambda f, how: self._sync(real, f, how)),
             )
-            table.write = ctypes.cast(write, _P).value
-            table.truncate = ctypes.cast(truncate, _P).value
-            table.sync = ctypes.cast(sync, _P).value
+            table.write = ctypes.cast(write, P).value
+            table.truncate = ctypes.cast(truncate, P).value
+            table.sync = ctypes.cast(sync, P).value
             self._tables[real_at] = (table, write, truncate, sync)
         return self._tables[real_at][0]  # type: ignore[no-any-return]
 
@@ -111,7 +108,7 @@ class Vfs:
         return self._note(event) or _TRUNCATE(real.truncate)(file, size)
 
     def _sync(self, real: Methods, file: int, how: int) -> int:
-        return self._note(Event(self._files[file], "sync")) or _SYNC(real.sync)(file, how)
+        return self._note(Event(self._files[file], "sync")) or SYNC(real.sync)(file, how)
 
     def _on_delete(self, _vfs: int, name: int, sync_folder: int) -> int:
         code = self._note(Event(_file_name(name), "delete"))
