@@ -14,7 +14,6 @@ from gateway.classes import Classes
 from gateway.clock import SystemClock
 from gateway.decode import Decoder, Limits
 from gateway.endpoint import Endpoint
-from gateway.message import Done
 from gateway.metrics import Running
 from gateway.mqtt import Connection
 from gateway.net import Net
@@ -78,13 +77,9 @@ def build(config: Config, version: str, folder: Path) -> Gateway:
     outfit = equip(config)
     stale = remember_filters(folder, outfit.filters)
     connection = Connection(outfit.endpoint, outfit.filters, stale=stale)
-
-    def on_done(done: Done) -> None:
-        net.on_done(done)
-
     spooling = Spooling(
         lambda: Spool(folder / "spool.db", config.spool.quota, epoch),
-        on_done,
+        lambda done: net.on_done(done),  # noqa: PLW0108 - there is no net yet
         classes=Classes(config.spool.classes, sections.rest(config.spool), devices_by(config, [])),
         room=Room(config.spool.quota, config.spool.free_space, clock.synced),
         # By a clock that is not set nothing is long ago.

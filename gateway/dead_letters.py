@@ -3,10 +3,10 @@
 import json
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import Message
 from paho.mqtt import MQTTException
@@ -90,15 +90,12 @@ def line(one: Found) -> str:
 def page(config: Config, one: Found) -> list[str]:
     """Return all there is to know of a dead letter, and what would become of it now."""
     letter = one.letter
+    shown: dict[str, Callable[[Any], str]] = {"at": when, "mqtt_properties": told_properties}
     lines = [
-        f"{name:16} {printable(str(value))}"
+        f"{name:16} {printable(shown.get(name, str)(value))}"
         for name in DeadLetter.__struct_fields__
-        if name not in ("payload", "mqtt_properties")
-        and (value := getattr(letter, name)) is not None
+        if name != "payload" and (value := getattr(letter, name)) is not None
     ]
-    lines[lines.index(f"{'at':16} {letter.at}")] = f"{'at':16} {when(letter.at)}"
-    if letter.mqtt_properties is not None:
-        lines += [f"{'mqtt_properties':16} {printable(told_properties(letter.mqtt_properties))}"]
     lines += ["payload", *(f"    {row}" for row in hexdump(letter.payload))]
     if letter.mqtt_topic is not None:
         now = again(config, one)

@@ -82,7 +82,7 @@ def explain(config: Config, asked: Asked) -> Explained:
     except Invalid as invalid:
         reason, detail = invalid.reason, invalid.detail
     tried = _tried(routes, asked.topic)
-    sampling = _sampling(next((r for r in routes if r.pattern.fullmatch(asked.topic)), None))
+    sampling = _sampling(next((r for r, t in zip(routes, tried, strict=False) if t.fits), None))
     print_ = fingerprint("reading")
     return Explained(tried, kafka_topic, name, print_, schema_id, records, reason, detail, sampling)
 

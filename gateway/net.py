@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from math import inf
 from typing import Protocol
 
 from gateway.message import Arrivals, Done
@@ -86,7 +85,7 @@ class Net:
         self._done: deque[Done] = deque()
         self._stopping = False
         self._let_go_epoch = -1
-        self._full_since_s = inf
+        self._had_room_s = time.monotonic()
         self._redelivery = Redelivery()
         self.received = 0
         self.acked = 0
@@ -133,8 +132,10 @@ class Net:
 
     def _reads(self) -> bool:
         now_s = time.monotonic()
-        self._full_since_s = inf if self._has_room(1.0) else min(self._full_since_s, now_s)
-        return not 0 <= now_s - self._full_since_s < self._patience_s
+        if self._has_room(1.0):
+            self._had_room_s = now_s
+            return True
+        return now_s - self._had_room_s >= self._patience_s
 
     def _pass_on(self, arrivals: Arrivals) -> None:
         self.received += sum(chunk.messages for chunk in arrivals.chunks)
