@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from confluent_kafka import Producer
 
-from compose.jobs_cli import cluster_of
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
 from compose.schemas_cli import register_contracts
+from compose.submissions import cluster_of
 from compose.topics import apply_topics
 from gateway.follow import ends
 from schemas.codec import ReadingEncoder

@@ -13,9 +13,13 @@ from schemas.topics import DEFAULT_PREFIX
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """One job as it was submitted; ``argv`` submits it again, ``wanted`` says whether to."""
+    """One job as it was submitted; ``wanted`` says whether it is to be submitted again.
+
+    The command for that is `tidegate jobs VERB ARGV…`.
+    """
 
     name: str
+    verb: str = "submit"
     argv: list[str]
     wanted: bool
     job_ids: list[str] = []

@@ -2,21 +2,20 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 import msgspec
 
-from compose.intents import Intent, Named, alone, intents, named, read_intent, write_intent
-from compose.lake_cli import lake_of
-from compose.local.endpoints import Endpoints, read
+from compose.intents import Named, alone, intents, named, read_intent, write_intent
+from compose.local.endpoints import read
 from compose.local.flink import flink_env
 from compose.options import Duration, prefix_option, state_option
-from schemas.failure import BadConfig, Failure
-from schemas.topics import DEFAULT_PREFIX
-from stream.jobs.checkpoints import SAVEPOINTS, newest
+from compose.sql_cli import plan, sql
+from compose.submissions import Asked, cluster_of, remember, snapshot
+from schemas.failure import Failure
+from stream.jobs.checkpoints import SAVEPOINTS
 from stream.jobs.cluster import FlinkJob, await_running, cancel, live_job
 from stream.jobs.cluster import jobs as flink_jobs
 from stream.jobs.cluster import stop as stop_job
@@ -24,12 +23,16 @@ from stream.jobs.settings import Cluster, Tuning
 from stream.rules import rules_text
 
 JOBS = ("lake", "alerts")
-_job = click.argument("name", type=click.Choice(JOBS))
+_any_job = click.argument("name", metavar="lake|alerts|sql-NAME")
 
 
 @click.group()
 def jobs() -> None:
     """Submit and watch the Flink jobs."""
+
+
+jobs.add_command(sql)
+jobs.add_command(plan)
 
 
 @jobs.command()
@@ -98,10 +101,10 @@ def submit(
                 parallelism=parallelism,
                 checkpoint_interval_ms=checkpoint_interval,
                 lateness_ms=lateness,
-                restore_from=_snapshot(state, endpoints, who, restore),
+                restore_from=snapshot(state, endpoints, who, restore),
             )
             job_id = starts[job](who.name, cluster_of(endpoints, prefix), tuning)
-            _remember(state, who, [job, *options], job_id)
+            remember(state, who, Asked("submit", [job, *options]), job_id)
         await_running(endpoints.flink_url, job_id)
         since = f", from {tuning.restore_from}" if tuning.restore_from else ""
         click.echo(f"{who.name}: runs as {job_id}{since}")
@@ -126,7 +129,7 @@ def list_(state: Path, *, as_json: bool) -> None:
 
 
 @jobs.command()
-@_job
+@_any_job
 @prefix_option
 @state_option
 def stop(name: str, prefix: str, state: Path) -> None:
@@ -140,7 +143,7 @@ def stop(name: str, prefix: str, state: Path) -> None:
 
 
 @jobs.command("cancel")
-@_job
+@_any_job
 @prefix_option
 @state_option
 def cancel_(name: str, prefix: str, state: Path) -> None:
@@ -151,53 +154,12 @@ def cancel_(name: str, prefix: str, state: Path) -> None:
     click.echo(f"{who.name}: cancelled")
 
 
-def cluster_of(endpoints: Endpoints, prefix: str = DEFAULT_PREFIX) -> Cluster:
-    """Return the local stack as a job sees it."""
-    return Cluster(
-        flink_url=endpoints.flink_url,
-        kafka_bootstrap=endpoints.kafka_bootstrap,
-        registry_url=endpoints.registry_url,
-        lake_uri=endpoints.lake_uri,
-        topic_prefix=prefix,
-        python=sys.executable,
-    )
-
-
 def _running(state: Path, job: str, prefix: str) -> tuple[Named, FlinkJob]:
     who = named(job, prefix)
     running = live_job(read(state).flink_url, who.flink)
     if running is None:
         raise Failure(f"{who.name} does not run; `tidegate jobs list` shows what does")
     return who, running
-
-
-def _snapshot(state: Path, endpoints: Endpoints, who: Named, restore: str) -> str | None:
-    if restore == "none":
-        return None
-    if restore != "latest":
-        if "://" not in restore:
-            raise BadConfig(
-                f"--from {restore}: expected latest, none, or a URI such as s3://…/chk-7"
-            )
-        return restore
-    intent = read_intent(state, who.name)
-    if intent is None:
-        return None
-    return newest(lake_of(endpoints).files, endpoints.lake_uri, intent.job_ids, intent.savepoints)
-
-
-def _remember(state: Path, who: Named, argv: list[str], job_id: str) -> None:
-    before = read_intent(state, who.name)
-    write_intent(
-        state,
-        Intent(
-            name=who.name,
-            argv=argv,
-            wanted=True,
-            job_ids=[*(before.job_ids if before else []), job_id],
-            savepoints=before.savepoints if before else [],
-        ),
-    )
 
 
 def _no_longer_wanted(state: Path, who: Named, savepoint: str | None = None) -> None:

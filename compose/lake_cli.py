@@ -1,13 +1,12 @@
 """`tidegate lake`: look into the Parquet lake and keep it tidy."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import duckdb
 
+from compose.listing import aligned
 from compose.local.endpoints import Endpoints, read
 from compose.options import Duration, state_option
 from schemas.failure import Failure
@@ -38,7 +37,7 @@ def query(sql: str, site: str | None, state: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
         return
-    for line in _table(columns, rows):
+    for line in aligned(columns, rows):
         click.echo(line)
 
 
@@ -90,13 +89,3 @@ def lake_of(endpoints: Endpoints) -> Lake:
         access_key=endpoints.s3_access_key,
         secret_key=endpoints.s3_secret_key,
     )
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    cells = [list(columns), *[["" if cell is None else str(cell) for cell in row] for row in rows]]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in cells
-    ]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]

@@ -13,8 +13,8 @@ from compose.local import probes
 from compose.local.beam import NotPatchable, loopback_jar
 from compose.local.layout import Layout
 from compose.local.parts import RUN, Part, jvm_flags, log4j_settings
-from compose.local.settings import FLINK, HEAP_MIB, LOOPBACK, TASK_MEMORY
-from compose.local.tools import Tools, find_java
+from compose.local.settings import FLINK, HEAP_MIB, LOOPBACK, TASK_MEMORY, USUAL_PORTS
+from compose.local.tools import Tools, find_java, find_tools
 from schemas.failure import Unavailable
 
 log = logging.getLogger("tidegate.local")
@@ -39,6 +39,17 @@ def flink_env(state: Path) -> dict[str, str]:
             f"no Flink was ever started in {layout.root}; start it with: tidegate local up"
         )
     return folders(layout) | {"JAVA_HOME": str(find_java().parent.parent)}
+
+
+def planning_env(folder: Path) -> dict[str, str]:
+    """Return the environment of a client that plans and runs nothing, with its files in a folder.
+
+    Raises:
+        Unavailable: PyFlink, Java or the jars are missing.
+    """
+    layout = Layout.of(folder)
+    prepare(layout, find_tools(layout, ["jobmanager"]), USUAL_PORTS)
+    return flink_env(folder)
 
 
 def folders(layout: Layout) -> dict[str, str]:

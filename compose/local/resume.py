@@ -29,7 +29,7 @@ def forgotten(wanted: list[Intent], live_names: set[str]) -> list[Intent]:
 
 def submission(intent: Intent) -> list[str]:
     """Return the command that submits a job from its newest checkpoint."""
-    command = [sys.executable, "-m", "compose.cli", "jobs", "submit"]
+    command = [sys.executable, "-m", "compose.cli", "jobs", intent.verb]
     return [*command, *intent.argv, "--from", "latest"]
 
 

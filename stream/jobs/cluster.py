@@ -79,6 +79,11 @@ def live_job(flink_url: str, name: str) -> FlinkJob | None:
     return next((job for job in jobs(flink_url) if job.name == name and job.live), None)
 
 
+def free_slots(flink_url: str) -> int:
+    """Return how many slots no job holds; a job needs as many as its parallelism."""
+    return int(call(flink_url, "/overview")["slots-available"])
+
+
 def stop(flink_url: str, job_id: str, savepoints: str, *, timeout_s: float = 120.0) -> str:
     """Drain nothing, take a savepoint, stop; return the savepoint's path.
 
@@ -111,7 +116,7 @@ def cancel(flink_url: str, job_id: str) -> None:
 
 
 def await_running(flink_url: str, job_id: str, *, timeout_s: float = 90.0) -> None:
-    """Wait until every task of a job runs.
+    """Wait until every task of a job runs or has done its work.
 
     Raises:
         Failure: it failed, or did not run in time; the message holds the first cause.
@@ -121,7 +126,7 @@ def await_running(flink_url: str, job_id: str, *, timeout_s: float = 90.0) -> No
     while time.monotonic() < end:
         job = call(flink_url, f"/jobs/{job_id}")
         states = [vertex["status"] for vertex in job["vertices"]]
-        if states and all(state == "RUNNING" for state in states):
+        if states and all(state in ("RUNNING", "FINISHED") for state in states):
             return
         if job["state"] not in LIVE:
             break

@@ -29,12 +29,37 @@ def client(name: str, cluster: Cluster, tuning: Tuning) -> Client:
         _configuration(name, cluster, tuning)._j_configuration,  # noqa: SLF001
         gateway.new_array(gateway.jvm.java.lang.String, 0),
     )
-    streams = StreamExecutionEnvironment(remote)
+    settings = EnvironmentSettings.in_streaming_mode()
+    return _client(StreamExecutionEnvironment(remote), settings, tuning)
+
+
+def here(name: str, cluster: Cluster, tuning: Tuning, *, batch: bool) -> Client:
+    """Return an environment whose jobs run within this process and end with it."""
+    configuration = _configuration(name, cluster, tuning)
+    configuration.set_string("execution.target", "local")
+    # The small cluster is no plug-in's home: without this it knows no s3://.
+    apache = get_gateway().jvm.org.apache
+    logs = apache.logging.log4j
+    logs.core.config.Configurator.setLevel("org.apache.hadoop", logs.Level.ERROR)
+    flink = apache.flink
+    stored = flink.configuration.GlobalConfiguration.loadConfiguration()
+    plugins = flink.core.plugin.PluginUtils.createPluginManagerFromRootFolder(stored)
+    flink.core.fs.FileSystem.initialize(stored, plugins)
+    if batch:
+        settings = EnvironmentSettings.in_batch_mode()
+    else:
+        settings = EnvironmentSettings.in_streaming_mode()
+    streams = StreamExecutionEnvironment.get_execution_environment(configuration)
+    return _client(streams, settings, tuning)
+
+
+def _client(
+    streams: StreamExecutionEnvironment, settings: EnvironmentSettings, tuning: Tuning
+) -> Client:
     if tuning.parallelism is not None:
         streams.set_parallelism(tuning.parallelism)
     tables = StreamTableEnvironment.create(
-        stream_execution_environment=streams,
-        environment_settings=EnvironmentSettings.in_streaming_mode(),
+        stream_execution_environment=streams, environment_settings=settings
     )
     return Client(streams, tables)
 
@@ -43,11 +68,6 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
     options = {
         "pipeline.name": f"tidegate-{name}",
         "table.local-time-zone": "UTC",
-        "execution.checkpointing.interval": f"{tuning.checkpoint_interval_ms} ms",
-        "execution.checkpointing.min-pause": f"{tuning.checkpoint_interval_ms // 4} ms",
-        "execution.checkpointing.timeout": "5 min",
-        "execution.checkpointing.tolerable-failed-checkpoints": "10",
-        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         # Set once, before the first checkpoint: a key's group depends on it for ever.
         "pipeline.max-parallelism": "720",
         # A bundle's end writes every state it touched back, one call each, and a checkpoint waits
@@ -57,6 +77,7 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         "python.fn-execution.bundle.time": "500",
         "python.state.cache-size": "100000",
     }
+    options |= _checkpoints(tuning.checkpoint_interval_ms)
     if cluster.python is not None:
         options["python.executable"] = cluster.python
         options["python.client.executable"] = cluster.python
@@ -67,3 +88,15 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
     for key, value in options.items():
         configuration.set_string(key, value)
     return configuration
+
+
+def _checkpoints(interval_ms: int | None) -> dict[str, str]:
+    if interval_ms is None:
+        return {"restart-strategy.type": "none"}
+    return {
+        "execution.checkpointing.interval": f"{interval_ms} ms",
+        "execution.checkpointing.min-pause": f"{interval_ms // 4} ms",
+        "execution.checkpointing.timeout": "5 min",
+        "execution.checkpointing.tolerable-failed-checkpoints": "10",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+    }

@@ -24,11 +24,12 @@ class Cluster:
 class Tuning:
     """What an operator may choose when a job is submitted.
 
-    ``lateness_ms`` is how long a pane stays open behind its device's own clock.
+    ``lateness_ms`` is how long a pane stays open behind its device's own clock. Without a
+    ``checkpoint_interval_ms`` there are no checkpoints, and the first failure is the last.
     """
 
     parallelism: int | None = None
-    checkpoint_interval_ms: int = 10_000
+    checkpoint_interval_ms: int | None = 10_000
     lateness_ms: int = 5_000
     state_ttl_days: int = 90
     restore_from: str | None = None

@@ -5,30 +5,11 @@ from collections.abc import Callable
 from pyflink.table import Schema, TableDescriptor
 
 from schemas.contracts import contract_text
+from stream.columns import columns
 from stream.jobs.settings import Cluster, Tuning
 
 # The reading as Flink sees it, in the contract's order: enums as text, times as milliseconds.
-READING_COLUMNS: dict[str, str] = {
-    "device_id": "STRING",
-    "metric": "STRING",
-    "site": "STRING",
-    "kind": "STRING",
-    "unit": "STRING",
-    "gateway_id": "STRING",
-    "gateway_epoch": "BIGINT",
-    "value": "DOUBLE",
-    "ts": "BIGINT",
-    "device_ts": "BIGINT",
-    "device_boot": "STRING",
-    "device_seq": "BIGINT",
-    "quality": "STRING",
-    "gateway_seq": "BIGINT",
-    "part": "INT",
-    "repeat": "INT",
-    "received_ts": "BIGINT",
-    "clock": "STRING",
-    "replayed": "BOOLEAN",
-}
+READING_COLUMNS = columns("reading")
 
 
 def readings(
