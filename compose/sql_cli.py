@@ -14,6 +14,8 @@ from stream.jobs.settings import Tuning
 from stream.rules import rules_text
 from stream.sql_files import Source, examples, read_sql
 
+# An interval in SQL has two digits of days.
+_LONGEST_DELAY_MS = 99 * 86_400_000
 _parallelism = click.option(
     "--parallelism", type=click.IntRange(1, 720), default=2, show_default=True
 )
@@ -80,6 +82,8 @@ def sql(file: str | None, text: str | None, **options: Any) -> None:
     """
     if (file is None) == (text is None):
         raise click.UsageError("give a FILE or -e SQL, one of the two")
+    if options["delay_ms"] > _LONGEST_DELAY_MS:
+        raise click.UsageError("--delay: 99 days are the most")
     source = read_sql(file) if file is not None else Source("-e", text or "", job_of(text or ""))
     run(Request(source=source, **options))
 

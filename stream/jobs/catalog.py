@@ -68,8 +68,13 @@ class Scan(NamedTuple):
     delay_ms: int = 5_000
 
     def watermark(self, newest: str) -> str:
-        """Return the watermark's expression."""
-        return f"{newest} - INTERVAL '{self.delay_ms / 1000:.3f}' SECOND(9, 3)"
+        """Return the watermark's expression; its delay is less than a hundred days."""
+        seconds, millis = divmod(self.delay_ms, 1000)
+        minutes, seconds = divmod(seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        days, hours = divmod(hours, 24)
+        delay = f"{days} {hours:02}:{minutes:02}:{seconds:02}.{millis:03}"
+        return f"{newest} - INTERVAL '{delay}' DAY TO SECOND(3)"
 
 
 def create(

@@ -11,6 +11,14 @@ from pyflink.table import EnvironmentSettings, StreamTableEnvironment
 from stream.jobs.settings import Cluster, Tuning
 
 
+# The client lists the lake's folders while somebody waits; the defaults try for many minutes.
+_S3_BOUNDS = {
+    "s3.attempts.maximum": "2",
+    "s3.retry.limit": "2",
+    "s3.connection.establish.timeout": "5000",
+}
+
+
 class Client(NamedTuple):
     """The two faces of one environment: tables are built on one, the job leaves by the other."""
 
@@ -43,6 +51,8 @@ def here(name: str, cluster: Cluster, tuning: Tuning, *, batch: bool) -> Client:
     logs.core.config.Configurator.setLevel("org.apache.hadoop", logs.Level.ERROR)
     flink = apache.flink
     stored = flink.configuration.GlobalConfiguration.loadConfiguration()
+    for key, value in _S3_BOUNDS.items():
+        stored.setString(key, value)
     plugins = flink.core.plugin.PluginUtils.createPluginManagerFromRootFolder(stored)
     flink.core.fs.FileSystem.initialize(stored, plugins)
     if batch:

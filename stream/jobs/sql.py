@@ -12,7 +12,7 @@ from pyflink.table.expressions import col
 from pyflink.table.types import DataTypes
 from pyflink.util.exceptions import JavaException
 
-from schemas.failure import BadConfig, Failure
+from schemas.failure import BadConfig, Failure, Unavailable
 from stream.jobs import catalog
 from stream.jobs.environment import Client, client, here
 from stream.jobs.settings import Cluster, Tuning
@@ -61,6 +61,9 @@ def open_client(
     """Return an environment that knows the project's tables.
 
     Jobs of a script that inserts go to the cluster; all else runs in this process.
+
+    Raises:
+        Unavailable: the lake is asked for and does not answer.
     """
     if script.inserts:
         opened = client(name, cluster, tuning)
@@ -68,7 +71,12 @@ def open_client(
         opened = here(name, cluster, tuning, batch=mode == "batch")
     scan = catalog.Scan(bounded=mode != "endless", delay_ms=delay_ms)
     shown = any(each.verb == "SHOW" for each in script.statements)
-    catalog.create(opened.tables, cluster, scan, lake=shown or script.says("LAKE_READINGS"))
+    lake = shown or script.says("LAKE_READINGS")
+    try:
+        catalog.create(opened.tables, cluster, scan, lake=lake)
+    except (Py4JJavaError, JavaException) as error:
+        why = first_line(_messages(error))
+        raise Unavailable(f"the tables on {cluster.lake_uri} cannot be made: {why}") from error
     return opened
 
 
