@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from compose.intents import alone, named
+from compose.lake_cli import lake_of
 from compose.listing import aligned, json_line
 from compose.local.endpoints import Endpoints, read
 from compose.planning import flink_ready, stack_or_none, usual_endpoints
@@ -17,14 +18,15 @@ from compose.submissions import Asked, cluster_of, remember, snapshot
 from schemas.failure import Failure, RetryLater
 from stream.jobs.cluster import await_running, free_slots, live_job
 from stream.jobs.settings import Tuning
+from stream.lake import answers
 from stream.sql_files import Source
 from stream.sql_text import Script, script
 
 if TYPE_CHECKING:  # it starts PyFlink
     from stream.jobs.sql import Answer, Mode
 
-# What a plan does not need a stack for.
-_PLANS = frozenset({"EXPLAIN", "SHOW", "DESCRIBE", "DESC", "SET", "CREATE", "DROP", "ALTER", "USE"})
+# What needs no stack; SHOW lists the lake's tables too.
+_PLANS = frozenset({"EXPLAIN", "DESCRIBE", "DESC", "SET", "CREATE", "DROP", "ALTER", "USE"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +63,21 @@ def run(request: Request) -> None:
     running = stack_or_none(request.state)
     endpoints = running or usual_endpoints(request.state)
     asked = script(request.source.name, request.source.text, _addresses(endpoints))
-    if running is None and not {each.verb for each in asked.statements} <= _PLANS:
-        read(request.state)  # says what is missing
+    _check(request, asked, running)
     with flink_ready(request.state, running):
         if asked.inserts:
             _submit(request, asked, endpoints)
         else:
             _answer(request, asked, endpoints)
+
+
+def _check(request: Request, asked: Script, running: Endpoints | None) -> None:
+    """Refuse what cannot be answered. To Flink, a lake that does not answer is an empty one."""
+    lake = asked.says("LAKE_READINGS") or asked.says("LAKE_READINGS_RAW")
+    if running is None and (lake or not {each.verb for each in asked.statements} <= _PLANS):
+        read(request.state)  # says what is missing
+    if running is not None and lake:
+        answers(lake_of(running))
 
 
 def _addresses(endpoints: Endpoints) -> dict[str, str]:

@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from schemas.failure import Failure
+from schemas.failure import Failure, Unavailable
 
 # Two readings are the same when these are equal: schemas.records.reading_key, as SQL.
 _KEY = """
@@ -85,6 +85,18 @@ def open_lake(uri: str, *, endpoint: str = "", access_key: str = "", secret_key:
             "region": "us-east-1",
         }
     return Lake(fs.S3FileSystem(**options), f"{parts.netloc}{parts.path}/readings")
+
+
+def answers(lake: Lake) -> None:
+    """Ask whether the lake's storage is there.
+
+    Raises:
+        Unavailable: it is not.
+    """
+    try:
+        lake.files.get_file_info([lake.root])
+    except OSError as error:
+        raise Unavailable(f"the lake at {lake.root} does not answer: {error}") from error
 
 
 def partitions(lake: Lake, site: str | None = None) -> dict[str, list[fs.FileInfo]]:

@@ -22,7 +22,8 @@ log = logging.getLogger("tidegate.local")
 _JOBMANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASKMANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 # What clients of the cluster look for beside config.yaml.
-_CLIENT_FILES = ("log4j-cli.properties", "log4j-session.properties", "masters", "workers")
+_CLIENT_FILES = ("log4j-session.properties", "masters", "workers")
+_CLIENT_LOG = "log4j-cli.properties"
 
 
 def flink_env(state: Path) -> dict[str, str]:
@@ -75,6 +76,7 @@ def prepare(layout: Layout, tools: Tools, ports: Mapping[str, int]) -> None:
         log4j_settings({"org.apache.pekko": "WARN", "org.apache.kafka": "WARN"})
     )
     _link(conf, [home / "conf" / name for name in _CLIENT_FILES])
+    _quiet(home / "conf" / _CLIENT_LOG, conf / _CLIENT_LOG)
     jars = [*(home / "lib").glob("*.jar"), *(tools.jars / "flink" / "lib").glob("*.jar")]
     # Its classes run the Python operators; a client that is no `flink run` does not bring them.
     jars += (home / "opt").glob("flink-python*.jar")
@@ -223,6 +225,13 @@ def _keep_on_loopback(home: Path, target: Path) -> None:
             loopback_jar(jar, target)
     except NotPatchable as reason:
         log.warning("the servers for Python workers listen on all interfaces: %s", reason)
+
+
+def _quiet(shipped: Path, target: Path) -> None:
+    """Copy a client's log settings, without what Hadoop has to say at every start."""
+    target.unlink(missing_ok=True)  # it may be a link to what is shipped
+    said = "logger.hadoop.level = INFO"
+    target.write_text(shipped.read_text().replace(said, "logger.hadoop.level = ERROR"))
 
 
 def _only(folder: Path, targets: list[Path]) -> None:

@@ -10,7 +10,6 @@ from pyflink.table import EnvironmentSettings, StreamTableEnvironment
 
 from stream.jobs.settings import Cluster, Tuning
 
-
 # The client lists the lake's folders while somebody waits; the defaults try for many minutes.
 _S3_BOUNDS = {
     "s3.attempts.maximum": "2",
@@ -46,10 +45,7 @@ def here(name: str, cluster: Cluster, tuning: Tuning, *, batch: bool) -> Client:
     configuration = _configuration(name, cluster, tuning)
     configuration.set_string("execution.target", "local")
     # The small cluster is no plug-in's home: without this it knows no s3://.
-    apache = get_gateway().jvm.org.apache
-    logs = apache.logging.log4j
-    logs.core.config.Configurator.setLevel("org.apache.hadoop", logs.Level.ERROR)
-    flink = apache.flink
+    flink = get_gateway().jvm.org.apache.flink
     stored = flink.configuration.GlobalConfiguration.loadConfiguration()
     for key, value in _S3_BOUNDS.items():
         stored.setString(key, value)
