@@ -213,4 +213,6 @@ def test_an_insert_becomes_a_job_that_can_be_stopped_and_goes_on(filled: Running
 
 def parquet(files: fs.FileSystem, folder: fs.FileSelector) -> list[str]:
     infos = files.get_file_info(folder)
-    return [info.path for info in infos if info.is_file and not info.base_name.startswith((".", "_"))]
+    return [
+        info.path for info in infos if info.is_file and not info.base_name.startswith((".", "_"))
+    ]
