@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from schemas.config import nearest
 from schemas.failure import BadConfig
 from schemas.records import Category, Severity
+from simulators.clock import HOUR_MS
 from simulators.faults import KINDS, Sigma
 
 METRICS = (*Sigma._fields, "running")
@@ -41,6 +42,11 @@ class Expected(NamedTuple):
     readings: int = 0
     from_worst: bool = False
     most: int | None = None
+
+    def within_ms(self, ramp_ms: int, duration_ms: int, interval_ms: int) -> int:
+        """Return by when it must have started, in ms after the onset: before the end at least."""
+        bound = max(round(self.hours * HOUR_MS), self.readings * interval_ms)
+        return min(duration_ms, bound + (ramp_ms if self.from_worst else 0))
 
 
 class Scenario(NamedTuple):
@@ -150,7 +156,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "clock_jump": Scenario(
         "the device's clock jumps two hours ahead, and back at the end",
-        _of_sensor(ANY, hours=3, readings=48),
+        _of_sensor(ANY, hours=3, readings=36),
         effect="jumps",
         hold_h=12,
     ),

@@ -215,7 +215,7 @@ def truths(staging: Staging, site: str, start_ms: int) -> tuple[Truth, ...]:
     return tuple(_truth(staging, site, each, start_ms) for each in range(staging.fleet.pumps))
 
 
-def labels(truth: Iterable[Truth]) -> dict[str, list[list[str]]]:
+def labels_of(truth: Iterable[Truth]) -> dict[str, list[list[str]]]:
     """Return labelled windows as `rules test --labels` takes them: by file name, ISO times.
 
     Machines of which nothing is wrong have none: every alert on them is false.
@@ -244,13 +244,6 @@ def _truth(staging: Staging, site: str, machine: int, start_ms: int) -> Truth:
     )
 
 
-def _due(expected: Expected, at: Placed, step_ms: int) -> Due:
-    began = at.worst_ms if expected.from_worst else at.onset_ms
-    by_ms = began + max(round(expected.hours * HOUR_MS), expected.readings * step_ms)
-    return Due(
-        expected.metric,
-        expected.categories,
-        expected.severity,
-        min(by_ms, at.end_ms),
-        expected.most,
-    )
+def _due(of: Expected, at: Placed, step_ms: int) -> Due:
+    within = of.within_ms(at.worst_ms - at.onset_ms, at.end_ms - at.onset_ms, step_ms)
+    return Due(of.metric, of.categories, of.severity, at.onset_ms + within, of.most)
