@@ -76,8 +76,7 @@ class Truth(NamedTuple):
         Args:
             alerts: transitions of any machines, by any rules.
         """
-        fired = [each for each in alerts if each.event == "FIRED"]
-        own = [each for each in fired if each.device_id == self.device_id]
+        own = self._starts(alerts)
         return all(
             self._met(due, [each for each in own if self._fits(due, each)]) for due in self.due
         )
@@ -86,10 +85,8 @@ class Truth(NamedTuple):
         """Return the starts of alerts on this machine that should not have been."""
         return [
             each
-            for each in alerts
-            if each.event == "FIRED"
-            and each.device_id == self.device_id
-            and not any(self._fits(due, each) for due in self.due)
+            for each in self._starts(alerts)
+            if not any(self._fits(due, each) for due in self.due)
             and (
                 self.placed is None
                 or each.starts_at < self.placed.onset_ms
@@ -97,10 +94,16 @@ class Truth(NamedTuple):
             )
         ]
 
+    def _starts(self, alerts: Iterable[Alert]) -> list[Alert]:
+        own = (each for each in alerts if each.device_id == self.device_id)
+        return [each for each in own if each.event in ("FIRED", "NO_DATA")]
+
     def _fits(self, due: Due, alert: Alert) -> bool:
+        # That nothing comes is the sensor's fault, whichever rule it was that missed it.
+        category = "SENSOR_HEALTH" if alert.event == "NO_DATA" else alert.category
         return (
             due.metric in (ANY, alert.metric)
-            and alert.category in due.categories
+            and category in due.categories
             and self.placed is not None
             and alert.starts_at >= self.placed.onset_ms
         )
