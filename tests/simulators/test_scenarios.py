@@ -63,7 +63,9 @@ def digest(staging: Staging) -> str:
 def short(name: str, seed: int = 1) -> Staging:
     """A scenario within two days of two machines, one of them for those that need more often."""
     if SCENARIOS[name].below_ms is not None:
-        return staged(name, seed=seed, days=0.2, onset_ms=HOUR_MS, duration_ms=HOUR_MS)
+        return staged(
+            name, seed=seed, days=0.1, onset_ms=HOUR_MS, duration_ms=HOUR_MS, closing_ms=MINUTE_MS
+        )
     if not SCENARIOS[name].faulty:
         return staged(name, seed=seed, machines=2, days=2)
     return staged(
