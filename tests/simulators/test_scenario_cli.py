@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ from schemas.failure import BadConfig, Failure
 from simulators.cli import simulate
 from simulators.clock import DAY_MS, parse_time
 from simulators.ledger import read_ledger
+from simulators.message import Message
+from simulators.recording import write_csv
 from simulators.scenario import METRICS, SCENARIOS
 
 SHORT = ("--days", "2", "--onset", "12h", "--duration", "6h")
@@ -171,6 +173,20 @@ def test_a_file_that_was_there_stays_until_the_new_one_is_whole(tmp_path: Path):
     again, *_ = written(tmp_path, "--scenario", "healthy", "--days", "2")
     assert len(again) > len(rows)
     assert again[: len(rows) // 2] == rows[: len(rows) // 2]
+
+
+def test_what_broke_off_in_the_middle_leaves_the_file_that_was_there(tmp_path: Path):
+    path = tmp_path / "out.csv"
+    path.write_text("as it was")
+
+    def breaks() -> Iterator[Message]:
+        yield from (Message(0, "t", b"", "s.d", 0, (("heat", 1.0),)) for _ in range(10_000))
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(Failure, match=r"out\.csv: cannot be written: No space left"):
+        write_csv(breaks(), path)
+    assert path.read_text() == "as it was"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.stack

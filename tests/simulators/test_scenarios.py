@@ -223,6 +223,8 @@ def test_a_clock_jumps_ahead_and_back_while_messages_are_sent_evenly():
     (truth,) = truths(staging, "s", START)
     assert truth.window == (at.onset_ms, at.end_ms + JUMP_MS)
     assert truth.due[0].metric == ANY
+    both = [m.due_ms for m in played(staged("clock_jump", machines=2))]
+    assert both == sorted(both)
 
 
 def test_duplicates_are_equal_to_the_byte_and_about_one_in_five():
