@@ -4,7 +4,6 @@ import heapq
 import random
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from math import floor
 
 from simulators.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from simulators.faults import HEALTHY
@@ -134,7 +133,7 @@ def rescheduled(seed: str, at: Placed, start_ms: int, rng: random.Random, *, cyc
 
     @cache
     def stopped(day: int) -> tuple[tuple[float, float], ...]:
-        midnight = (floor(start_ms / DAY_MS) + day) * DAY_MS
+        midnight = (start_ms // DAY_MS + day) * DAY_MS
         first, last = (at.onset_ms - midnight) / HOUR_MS, (at.end_ms - midnight) / HOUR_MS
         kept = [(begin, end) for begin, end in own(day) if end <= first or begin >= last]
         hours = (((b - midnight) / HOUR_MS, (e - midnight) / HOUR_MS) for b, e in planned)

@@ -1,6 +1,7 @@
 """That the scenarios can be solved: one plain statistic parts three sigma from healthy months."""
 
 import statistics
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 
@@ -54,3 +55,30 @@ def test_three_sigma_show_before_the_deadline(name: str):
 def test_healthy_machines_never_show_as_much(metric: str):
     staging = staged("healthy", machines=4, days=26, seed=29)
     assert max(abs(z) for _, z in hourly(staging, metric)) < PARTS
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_the_mean_at_the_worst_is_sigmas_away_from_the_mean_before(name: str):
+    staging = staged(name, size=3)
+    (truth,) = truths(staging, "s", START)
+    at, metric = truth.placed, truth.due[0].metric
+    assert at is not None
+    messages = [
+        dict(m.values) | {"at": m.ts_ms}
+        for m in staged_messages("s", start_ms=START, staging=staging)
+    ]
+    running = [each for each in messages if each["running"]]
+    before = [each[metric] for each in running if each["at"] < at.onset_ms]
+    settled = at.worst_ms + 12 * HOUR_MS
+    worst = [each[metric] for each in running if settled <= each["at"] < at.end_ms]
+    sigma = getattr(HEALTHY, metric)
+    assert (statistics.fmean(worst) - statistics.fmean(before)) / sigma > 2
+    assert statistics.pstdev(before) == pytest.approx(sigma, rel=0.25)
+
+
+def test_a_thousand_machine_days_are_made_in_seconds():
+    began = time.process_time()
+    staging = staged("healthy", machines=20, days=5)
+    readings = sum(m.readings for m in staged_messages("s", start_ms=START, staging=staging))
+    # Three to five times as many, alone on a core: this fails when a loop has lost its tightness.
+    assert readings / (time.process_time() - began) > 100_000
