@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from compose.backfill_cli import backfill_
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
@@ -31,6 +32,7 @@ def jobs() -> None:
     """Submit and watch the Flink jobs."""
 
 
+jobs.add_command(backfill_)
 jobs.add_command(sql)
 jobs.add_command(plan)
 

@@ -7,6 +7,7 @@ import click
 
 from schemas.amounts import duration
 from schemas.topics import DEFAULT_PREFIX
+from simulators.clock import parse_time
 
 DEFAULT_STATE = Path(".tidegate/local")
 
@@ -24,6 +25,27 @@ class Duration(click.ParamType[int]):
             return int(duration(str(value)))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Time(click.ParamType[int]):
+    """A time such as ``2026-01-31T06:00Z``, or ms since the epoch, as ms since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the milliseconds, or fail as click does."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        try:
+            return int(text) if text.isdigit() else parse_time(text)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{text!r} is no time; expected ISO 8601, such as 2026-01-31T06:00Z "
+                "(UTC unless it says otherwise), or ms since the epoch",
+                param,
+                ctx,
+            )
 
 
 prefix_option = click.option(

@@ -112,18 +112,35 @@ def partitions(lake: Lake, site: str | None = None) -> dict[str, list[fs.FileInf
     return dict(sorted(found.items()))
 
 
-def connect(lake: Lake, site: str | None = None) -> duckdb.DuckDBPyConnection:
+def distinct(table: str) -> str:
+    """Return the query for a table's readings, each once."""
+    return _DISTINCT.format(table=table)
+
+
+def connect(
+    lake: Lake, site: str | None = None, *, days: tuple[str, str] | None = None
+) -> duckdb.DuckDBPyConnection:
     """Return a connection that sees ``readings`` (each once) and ``readings_raw`` (as written).
+
+    Args:
+        lake: the lake.
+        site: only this site's readings.
+        days: only those of the days from the first to the last, such as 2026-01-31.
 
     Raises:
         Failure: the lake holds nothing.
     """
-    paths = [info.path for infos in partitions(lake, site).values() for info in infos]
+    paths = [
+        info.path
+        for folder, infos in partitions(lake, site).items()
+        for info in infos
+        if days is None or days[0] <= day_of(folder) <= days[1]
+    ]
     if not paths:
         raise Failure(f"the lake at {lake.root} holds no file yet; files appear with checkpoints")
     connection = duckdb.connect()
     connection.register("readings_raw", _dataset(lake, paths))
-    connection.execute(f"CREATE VIEW readings AS {_DISTINCT.format(table='readings_raw')}")
+    connection.execute(f"CREATE VIEW readings AS {distinct('readings_raw')}")
     return connection
 
 
@@ -180,6 +197,11 @@ def compact(
     return total
 
 
+def day_of(folder: str) -> str:
+    """Return the day of a partition's folder, "" for one without."""
+    return next((part[3:] for part in folder.split("/") if part.startswith("dt=")), "")
+
+
 class _Note(NamedTuple):
     """That a compacted file stands for others, since ``at_s``."""
 
@@ -212,7 +234,7 @@ def _rewrite(lake: Lake, folder: str, paths: list[str]) -> tuple[int, int]:
     mark = hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
     with duckdb.connect() as connection:
         connection.register("part", _dataset(lake, paths, partitioned=False))
-        ordered = f"{_DISTINCT.format(table='part')} ORDER BY device_id, metric, ts, gateway_seq"
+        ordered = f"{distinct('part')} ORDER BY device_id, metric, ts, gateway_seq"
         kept = connection.sql(ordered).to_arrow_table()
         count = connection.execute("SELECT count(*) FROM part").fetchone()
     assert count is not None

@@ -1,0 +1,91 @@
+"""A period computed again from the lake, and what that changes sent to the topics.
+
+topics ──▶ what the jobs have told ──┐
+lake ──▶ panes ──▶ engine ───────────┴─▶ what differs ──▶ topics, in one transaction
+"""
+
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from compose.backfill_books import Books, Request, RunIn
+from compose.backfill_run import Run
+from compose.caught_up import await_jobs
+from compose.lake_cli import lake_of
+from compose.local.endpoints import Endpoints
+from compose.outbox import Outbox, Sender
+from compose.told import Told, Whose, listen, listeners
+from schemas.failure import Failure
+from simulators.clock import iso
+from stream.lake_readings import first_day_ms
+from stream.recompute import DAY_MS, learns, settling_ms
+
+
+def backfill(endpoints: Endpoints, request: Request) -> Books:
+    """Compute the period again and send what that changes, or only say it.
+
+    Raises:
+        Failure: nothing is there to compute from, or to compare with.
+        RetryLater: the lake job is behind.
+        Unavailable: Kafka, the lake's storage or the cluster does not answer.
+    """
+    lake = lake_of(endpoints)
+    first_ms = first_day_ms(lake, request.site)
+    if first_ms is None:
+        raise Failure(f"the lake at {lake.root} holds no readings{request.of()}")
+    # Before anything is read: whoever else began such a run can no longer send its own.
+    sender = (
+        None if request.dry_run else Sender(endpoints.kafka_bootstrap, f"{request.prefix}backfill")
+    )
+    with TemporaryDirectory(prefix="tidegate-backfill-") as folder:
+        scratch = Path(folder)
+        whose = Whose(request.site, request.device)
+        with (
+            closing(Told(scratch / "told", request.rules, request.scope, whose)) as told,
+            closing(Outbox(scratch / "outbox")) as outbox,
+        ):
+            books = Books(aged_out=_hear(endpoints, request, told))
+            run_in = _run_in(request, told, first_ms)
+            books.run_in_from, books.run_in_why = iso(run_in.from_ms), run_in.why
+            Run(endpoints, request, run_in, first_ms, told, outbox, books).over(lake, scratch)
+            books.sent = len(outbox)
+            if sender is not None and books.sent:
+                sender.send(outbox)
+    return books
+
+
+def _hear(endpoints: Endpoints, request: Request, told: Told) -> list[str]:
+    """Read what the jobs have told; return the topics that do not go back to the period."""
+    takes = listeners(told, endpoints.registry_url)
+    aged_out = []
+    # Alerts last: one of a window that is heard of is then committed, too.
+    for name in ("windows", "late", "alerts"):
+        if name == "alerts":
+            await_jobs(endpoints, request.prefix, request.wait_ms)
+        topic = f"{request.prefix}{name}"
+        if not listen(endpoints.kafka_bootstrap, topic, takes[name], request.from_ms):
+            aged_out.append(topic)
+    told.index()
+    if told.nothing():
+        raise Failure(
+            f"the topics {request.prefix}windows, alerts and late hold nothing{request.of()}: "
+            "there is nothing to repair before the alerts job has run over these readings"
+        )
+    return aged_out
+
+
+def _run_in(request: Request, told: Told, first_ms: int) -> RunIn:
+    """Return how far before the period to begin, at a UTC midnight not before the lake's first."""
+    need = settling_ms(request.rules)
+    start = request.from_ms - need
+    why = "windows and delays need it"
+    while (since := told.active_since(start)) is not None:
+        start, why = since - need, "an alert was active since"
+    if learns(request.rules):
+        back = first_ms if request.run_in_ms is None else request.from_ms - request.run_in_ms
+        if back < start:
+            start = back
+            why = "baselines learn from the first reading on"
+            if request.run_in_ms is not None:
+                why = "as asked, for the baselines"
+    return RunIn(max(start // DAY_MS * DAY_MS, first_ms), why)

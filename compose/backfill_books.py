@@ -1,0 +1,64 @@
+"""What a backfill is asked for, and what it says of itself."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from schemas.topics import DEFAULT_PREFIX
+from stream.correction import Scope
+from stream.recompute import reach_ms
+from stream.rule import Rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be repaired: readings with event times in [from_ms, to_ms), ms."""
+
+    from_ms: int
+    to_ms: int
+    rules: Rules
+    device: str | None = None
+    site: str | None = None
+    prefix: str = DEFAULT_PREFIX
+    run_in_ms: int | None = None
+    wait_ms: int = 120_000
+    dry_run: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        """Return the windows that can hold such a reading."""
+        return Scope(self.from_ms, self.to_ms + reach_ms(self.rules))
+
+    def of(self) -> str:
+        """Return whose readings are meant, for a message; "" for all."""
+        named = [
+            f"{word} {value}"
+            for word, value in (("device", self.device), ("site", self.site))
+            if value is not None
+        ]
+        return f" of {' of '.join(named)}" if named else ""
+
+
+class RunIn(NamedTuple):
+    """From when on readings are taken, ms, and why."""
+
+    from_ms: int
+    why: str
+
+
+@dataclass
+class Books:
+    """A run in numbers, and what people have to know of it; see the README for the fields."""
+
+    run_in_from: str = ""
+    run_in_why: str = ""
+    devices: int = 0
+    readings: int = 0
+    run_in_readings: int = 0
+    panes: int = 0
+    windows: dict[str, int] = field(default_factory=dict)
+    alerts: dict[str, int] = field(default_factory=dict)
+    sent: int = 0
+    short_baselines: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    aged_out: list[str] = field(default_factory=list)
