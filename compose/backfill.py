@@ -9,13 +9,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from compose.backfill_books import Books, Request, RunIn
-from compose.backfill_run import Run
+from compose.backfill_run import Ids, Run, known_device
 from compose.caught_up import await_jobs
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
 from compose.outbox import Outbox, Sender
 from compose.told import Told, Whose, listen, listeners
+from schemas.contracts import contract_text
 from schemas.failure import Failure
+from schemas.registry import Registry
+from schemas.topics import subject
 from simulators.clock import iso
 from stream.lake_readings import first_day_ms
 from stream.recompute import DAY_MS, learns, settling_ms
@@ -33,6 +36,7 @@ def backfill(endpoints: Endpoints, request: Request) -> Books:
     first_ms = first_day_ms(lake, request.site)
     if first_ms is None:
         raise Failure(f"the lake at {lake.root} holds no readings{request.of()}")
+    known_device(lake, request)
     # Before anything is read: whoever else began such a run can no longer send its own.
     sender = (
         None if request.dry_run else Sender(endpoints.kafka_bootstrap, f"{request.prefix}backfill")
@@ -45,9 +49,10 @@ def backfill(endpoints: Endpoints, request: Request) -> Books:
             closing(Outbox(scratch / "outbox")) as outbox,
         ):
             books = Books(aged_out=_hear(endpoints, request, told))
-            run_in = _run_in(request, told, first_ms)
+            run_in = run_in_of(request, told, first_ms)
             books.run_in_from, books.run_in_why = iso(run_in.from_ms), run_in.why
-            Run(endpoints, request, run_in, first_ms, told, outbox, books).over(lake, scratch)
+            ids = _ids(endpoints.registry_url, request.prefix)
+            Run(request, run_in, first_ms, ids, told, outbox, books).over(lake, scratch)
             books.sent = len(outbox)
             if sender is not None and books.sent:
                 sender.send(outbox)
@@ -74,7 +79,15 @@ def _hear(endpoints: Endpoints, request: Request, told: Told) -> list[str]:
     return aged_out
 
 
-def _run_in(request: Request, told: Told, first_ms: int) -> RunIn:
+def _ids(registry_url: str, prefix: str) -> Ids:
+    registry = Registry(registry_url)
+    return Ids(
+        registry.register(subject(f"{prefix}windows"), contract_text("window_features")),
+        registry.register(subject(f"{prefix}alerts"), contract_text("alert")),
+    )
+
+
+def run_in_of(request: Request, told: Told, first_ms: int) -> RunIn:
     """Return how far before the period to begin, at a UTC midnight not before the lake's first."""
     need = settling_ms(request.rules)
     start = request.from_ms - need

@@ -1,22 +1,18 @@
 """The recomputation of a backfill, device by device: one device is in memory at a time."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 from compose.backfill_books import Books, Request, RunIn
-from compose.local.endpoints import Endpoints
 from compose.outbox import Outbox
 from compose.told import Told
 from schemas.codec import encode
 from schemas.config import nearest
-from schemas.contracts import contract_text
 from schemas.failure import Failure
-from schemas.records import Reading
-from schemas.registry import Registry
-from schemas.topics import subject
+from schemas.records import Alert, Reading
 from simulators.clock import iso
 from stream.correction import (
     AlertChanges,
@@ -26,11 +22,14 @@ from stream.correction import (
 )
 from stream.engine import Engine
 from stream.lake import Lake
-from stream.lake_readings import Chosen, devices, read_back
-from stream.recompute import DAY_MS, Recomputed, memory_ms, recompute
+from stream.lake_readings import Chosen, has_device, read_back, spans
+from stream.recompute import DAY_MS, Recomputed, memory_ms, reach_ms, recompute
+from stream.rule import Rule
 
 
-class _Ids(NamedTuple):
+class Ids(NamedTuple):
+    """Schema ids of what is sent."""
+
     windows: int
     alerts: int
 
@@ -40,29 +39,32 @@ class Run:
 
     def __init__(
         self,
-        endpoints: Endpoints,
         request: Request,
         run_in: RunIn,
         first_ms: int,
+        ids: Ids,
         told: Told,
         outbox: Outbox,
         books: Books,
     ) -> None:
+        """Take what is read and what is filled: ``outbox`` and ``books``.
+
+        ``first_ms`` is when the lake begins.
+        """
         self._request = request
         self._run_in = run_in
         self._told = told
         self._outbox = outbox
         self._books = books
         self._engine = Engine(request.rules)
-        self._versions = {rule.name: rule.version for rule in request.rules.rules}
-        self._ids = _ids(endpoints.registry_url, request.prefix)
+        self._rules = {rule.name: rule for rule in request.rules.rules}
+        self._versions = {name: rule.version for name, rule in self._rules.items()}
+        self._ids = ids
+        cut = run_in.from_ms > first_ms
+        self._whole_from = run_in.from_ms + reach_ms(request.rules) if cut else 0
         # Where the lake has more than was taken, these baselines are not what the job has.
         past = request.from_ms - run_in.from_ms
-        self._short = {
-            rule.name
-            for rule in request.rules.rules
-            if run_in.from_ms > first_ms and memory_ms(rule) > past
-        }
+        self._short = {rule.name for rule in request.rules.rules if cut and memory_ms(rule) > past}
 
     def over(self, lake: Lake, scratch: Path) -> None:
         """Take all chosen devices.
@@ -102,9 +104,11 @@ class Run:
             for metric, rule in sorted(found.learning)
             if rule in self._short
         ]
-        old = told.alerts(device, before)
+        old = list(told.alerts(device, before))
         alerts = compare_alerts(old, found.alerts, self._versions, request.scope)
-        if lost := _lost(found, windows, alerts):
+        # Before that the lake may have more than was taken.
+        seen = [each for each in old if each.window_end > self._whole_from]
+        if lost := _lost(self._rules, seen, found, windows, alerts):
             books.left.append(
                 f"{device}: the lake holds fewer readings than the job counted {lost}"
             )
@@ -120,15 +124,27 @@ class Run:
             self._outbox.put(f"{request.prefix}alerts", alert.fingerprint.encode(), value)
 
 
-def _lost(found: Recomputed, windows: WindowChanges, alerts: AlertChanges) -> str:
+def _lost(
+    rules: Mapping[str, Rule],
+    old: Iterable[Alert],
+    found: Recomputed,
+    windows: WindowChanges,
+    alerts: AlertChanges,
+) -> str:
     """Say where the lake has less than the job had; "" where it has all: late ones only add."""
     if windows.fewer is not None:
         lost = windows.fewer
         return f"in the window of {lost.metric} that ends at {iso(lost.window_end)}"
-    for alert in alerts.send:
-        # Windows leave their topic long before alerts do.
-        if alert.ends_at == alert.starts_at and (alert.metric, alert.window_end) not in found.met:
-            return f"when it raised an alert of {alert.metric} at {iso(alert.starts_at)}"
+    # Windows leave their topic long before alerts do.
+    sent = {each.alert_id for each in alerts.send}
+    for record in old:
+        rule = rules[record.rule]
+        # A window that grew may be shorter now that it need not grow.
+        grows = rule.window.grow_to_ms > 0
+        least = min(record.sample_count, rule.min_samples) if grows else record.sample_count
+        has = found.met.get((record.metric, record.window_end), 0)
+        if record.alert_id in sent and record.event != "CORRECTED" and has < least:
+            return f"when it raised an alert of {record.metric} at {iso(record.window_end)}"
     return ""
 
 
@@ -145,26 +161,25 @@ def _midnight(reading: Reading) -> int:
     return reading.ts // DAY_MS
 
 
-def _ids(registry_url: str, prefix: str) -> _Ids:
-    registry = Registry(registry_url)
-    return _Ids(
-        registry.register(subject(f"{prefix}windows"), contract_text("window_features")),
-        registry.register(subject(f"{prefix}alerts"), contract_text("alert")),
-    )
+def known_device(lake: Lake, request: Request) -> None:
+    """See that the lake has heard of the device, if one is asked for.
+
+    Raises:
+        Failure: it has not; the message has the device that is most like it.
+    """
+    if request.device is None or has_device(lake, request.device, request.site):
+        return
+    near = nearest(request.device, sorted(spans(lake, request.site)))
+    where = "" if request.site is None else f" of site {request.site}"
+    told = near or "; `tidegate lake query 'SELECT DISTINCT device_id FROM readings'` lists them"
+    raise Failure(f"the lake knows no device {request.device}{where}{told}")
 
 
 def _no_readings(lake: Lake, request: Request) -> str:
-    known = devices(lake, request.site)
-    period = f"from {iso(request.from_ms)} to {iso(request.to_ms)}"
-    if request.device is None:
-        spans = list(known.values())
-    elif request.device in known:
-        spans = [known[request.device]]
-    else:
-        near = nearest(request.device, sorted(known))
-        return f"the lake knows no device {request.device}{near or '; see `tidegate lake query`'}"
-    first, last = min(first for first, _ in spans), max(last for _, last in spans)
+    known = spans(lake, request.site)
+    own = list(known.values()) if request.device is None else [known[request.device]]
+    first, last = min(first for first, _ in own), max(last for _, last in own)
     return (
-        f"the lake holds no reading{request.of()} {period}; "
-        f"what it holds goes from {iso(first)} to {iso(last)}"
+        f"the lake holds no reading{request.of()} from {iso(request.from_ms)} to "
+        f"{iso(request.to_ms)}; what it holds goes from {iso(first)} to {iso(last)}"
     )

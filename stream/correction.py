@@ -60,8 +60,8 @@ def compare_windows(
 ) -> WindowChanges:
     """Compare the windows of one device.
 
-    A window is known by metric, start and end. One that grew for want of readings can start later
-    once late ones have come; the longer one is then withdrawn: sent again with a count of 0.
+    A window is known by metric, start and end. One that may grow for want of readings can start
+    elsewhere once late ones have come; the former is then withdrawn: sent again with a count of 0.
 
     Args:
         before: as given out, of the shapes that the rules make, in the order of the topic.
@@ -80,12 +80,9 @@ def compare_windows(
         else:
             changed.append(each)
             fewer = fewer or (old if each.count < old.count else None)
-    starts: dict[tuple[str, int], int] = {}
-    for each in new:
-        place = (each.metric, each.window_end)
-        starts[place] = max(starts.get(place, each.window_start), each.window_start)
+    ends = {(each.metric, each.window_end) for each in new}
     for old in held.values():
-        if starts.get((old.metric, old.window_end), old.window_start) <= old.window_start:
+        if (old.metric, old.window_end) not in ends:
             fewer = fewer or old
     gone = [_emptied(old) for old in held.values()]
     return WindowChanges(

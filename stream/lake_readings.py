@@ -78,7 +78,18 @@ def read_back(lake: Lake, chosen: Chosen, scratch: Path) -> Iterator[Reading]:
             raise Failure(f"the lake at {lake.root} cannot be read: {error}") from error
 
 
-def devices(lake: Lake, site: str | None = None) -> dict[str, tuple[int, int]]:
+def has_device(lake: Lake, device: str, site: str | None = None) -> bool:
+    """Say whether the lake holds any reading of a device.
+
+    Raises:
+        Failure: the lake holds nothing.
+    """
+    with connect(lake, site) as connection:
+        asked = "SELECT 1 FROM readings_raw WHERE device_id = ? LIMIT 1"
+        return connection.execute(asked, [device]).fetchone() is not None
+
+
+def spans(lake: Lake, site: str | None = None) -> dict[str, tuple[int, int]]:
     """Return the first and last time of each device in the lake, ms.
 
     Raises:

@@ -44,7 +44,7 @@ class Recomputed(NamedTuple):
         alerts: every transition from the start of the run-in on, as far as the job has been.
         panes: how many were folded.
         ahead: windows within the scope that the job has still to give out.
-        met: those of the job's window ends at which there is a window.
+        met: at those of the job's window ends, the most readings in any window.
         learning: metrics and rules that compare with a baseline.
         unknown: metrics with rules of which the job has given nothing out.
     """
@@ -53,7 +53,7 @@ class Recomputed(NamedTuple):
     alerts: list[Alert]
     panes: int
     ahead: int
-    met: set[tuple[str, int]]
+    met: dict[tuple[str, int], int]
     learning: set[tuple[str, str]]
     unknown: set[str]
 
@@ -112,7 +112,7 @@ def recompute(
     """
     states: dict[str, SeriesState] = {}
     size_of = pane_ms(rules)
-    found = Recomputed([], [], 0, 0, set(), set(), set())
+    found = Recomputed([], [], 0, 0, {}, set(), set())
     for readings in days:
         midnight = readings[0].ts // DAY_MS * DAY_MS
         if midnight >= scope.upto and _quiet(states, before.active, midnight):
@@ -147,8 +147,10 @@ def _take_day(
         told = [w for w in asked if w.window_end <= closed_to]
         ahead += len(asked) - len(told)
         found.windows.extend(told)
-        ends = ((row.metric, w.window_end) for w in decision.windows)
-        found.met.update(each for each in ends if each in before.ends)
+        for each in decision.windows:
+            place = (row.metric, each.window_end)
+            if place in before.ends:
+                found.met[place] = max(found.met.get(place, 0), each.count)
         found.alerts.extend(a for a in decision.alerts if a.emitted_at <= closed_to)
     return found._replace(panes=found.panes + panes, ahead=found.ahead + ahead)
 

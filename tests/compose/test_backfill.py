@@ -1,0 +1,370 @@
+"""A backfill without servers: a lake in a folder, what the job told of it, what is sent."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rule_builders import DAY, HOUR, MINUTE, reading, rules
+
+from compose.backfill import run_in_of
+from compose.backfill_books import Books, Request
+from compose.backfill_run import Ids, Run, known_device
+from compose.outbox import Outbox
+from compose.told import Told, Whose
+from schemas.codec import decode
+from schemas.failure import Failure
+from schemas.records import Alert, Reading, WindowFeatures
+from stream.engine import Engine, SeriesState
+from stream.lake import Lake, open_lake
+from stream.lake_readings import first_day_ms
+from stream.pane_sizes import pane_ms
+from stream.panes import panes_of
+from stream.rule import Rules
+
+START = 20_000 * DAY
+LIMITS = """
+- name: hot
+  match: {metric: temperature}
+  window: {size: 30m, slide: 15m}
+  aggregate: max
+  compare: {op: ">=", to: value}
+  severities:
+    - {level: WARNING, enter: 12, exit: 11, for: 15m, keep_firing_for: 30m}
+    - {level: CRITICAL, enter: 14, exit: 13}
+"""
+GROWING = """
+- name: odd
+  match: {metric: "*"}
+  window: {size: 1h, slide: 15m, grow_to: 4h}
+  min_samples: 4
+  aggregate: mean
+  compare: {op: "abs>=", to: zscore, baseline: short}
+  severities: [{level: WARNING, enter: 2, keep_firing_for: 1h}]
+"""
+HEADER = "version: 1\nbaselines:\n  short: {kind: decayed, n0: 200, warmup: 20}"
+TIMES = ("ts", "device_ts", "received_ts")
+
+
+class Topics:
+    """What the job has told, and what a backfill adds to it."""
+
+    def __init__(self, laws: Rules, on_time: Sequence[Reading], late: Sequence[Reading]) -> None:
+        self.laws = laws
+        self.late = late
+        self.windows: list[tuple[WindowFeatures, bool]] = []
+        self.alerts: list[Alert] = []
+        for window, alerts in ((w, a) for w, a in run(laws, on_time)):
+            self.windows += [(each, False) for each in window]
+            self.alerts += alerts
+
+    def told(self, path: Path, request: Request) -> Told:
+        told = Told(path, self.laws, request.scope, Whose(request.site, request.device))
+        for window, corrected in self.windows:
+            told.add_window(window, corrected=corrected)
+        for each in self.late:
+            told.add_late(each)
+        for alert in self.alerts:
+            told.add_alert(alert)
+        told.index()
+        return told
+
+    def believed(self, after: int, upto: int) -> set[WindowFeatures]:
+        """The windows that a reader has who keeps the newest of each."""
+        newest = {(w.device_id, w.metric, w.window_start, w.window_end): w for w, _ in self.windows}
+        return {w for w in newest.values() if w.count and after < w.window_end <= upto}
+
+    def closed_to(self) -> int:
+        return max(w.window_end for w, corrected in self.windows if not corrected)
+
+
+def run(
+    laws: Rules, readings: Iterable[Reading]
+) -> Iterable[tuple[tuple[WindowFeatures, ...], tuple[Alert, ...]]]:
+    engine, states = Engine(laws), {}
+    for row in panes_of(readings, pane_ms(laws)):
+        state = states.setdefault((row.device_id, row.metric), SeriesState())
+        yield engine.on_pane(state, row.device_id, row.metric, row.site, row.unit, row.pane)
+
+
+def lake_of(folder: Path, readings: Sequence[Reading]) -> Lake:
+    """Write readings as the lake job lays them out."""
+    lake = open_lake(str(folder))
+    parts: dict[tuple[int, str], list[Reading]] = {}
+    for each in readings:
+        parts.setdefault((each.ts // DAY, each.site), []).append(each)
+    for (day, site), own in parts.items():
+        name = str(pa.scalar(day, pa.date32()).as_py())
+        target = Path(lake.root) / f"dt={name}" / f"site={site}"
+        target.mkdir(parents=True, exist_ok=True)
+        rows = [msgspec.structs.asdict(each) for each in own]
+        columns = {
+            key: pa.array([row[key] for row in rows], pa.int64() if key in TIMES else None)
+            for key in rows[0]
+            if key not in ("site", "kind")
+        }
+        for key in TIMES:
+            columns[key] = columns[key].cast(pa.timestamp("ms", tz="UTC"))
+        for key, kind in (("device_boot", pa.string()), ("device_seq", pa.int64())):
+            columns[key] = columns[key].cast(kind)
+        columns["kafka_partition"] = pa.array([0] * len(own), pa.int32())
+        columns["kafka_offset"] = pa.array(list(range(len(own))), pa.int64())
+        pq.write_table(pa.table(columns), target / "part-0.parquet")
+    return lake
+
+
+def backfill(topics: Topics, lake: Lake, folder: Path, request: Request) -> Books:
+    """Run once; what is sent goes onto the topics."""
+    folder.mkdir(parents=True)
+    first_ms = first_day_ms(lake)
+    assert first_ms is not None
+    books = Books()
+    with (
+        closing(topics.told(folder / "told", request)) as told,
+        closing(Outbox(folder / "outbox")) as outbox,
+    ):
+        run_in = run_in_of(request, told, first_ms)
+        books.run_in_why = run_in.why
+        Run(request, run_in, first_ms, Ids(1, 2), told, outbox, books).over(lake, folder)
+        for topic, key, value in outbox:
+            if topic == "tidegate.windows":
+                window = decode(WindowFeatures, value)
+                assert key == f"{window.device_id}|{window.metric}".encode()
+                topics.windows.append((window, True))
+            else:
+                alert = decode(Alert, value)
+                assert topic == "tidegate.alerts"
+                assert key == alert.fingerprint.encode()
+                assert alert.late
+                assert alert.event == "CORRECTED"
+                topics.alerts.append(alert)
+        books.sent = len(outbox)
+    return books
+
+
+def series(seed: int, days: int = 4, device: str = "plant.pump") -> list[Reading]:
+    """A noisy series with gaps and spells of heat, a reading every few minutes."""
+    rng, ts, level, found = Random(seed), START, 10.0, []
+    while ts < START + days * DAY:
+        ts += rng.choice([5 * MINUTE] * 30 + [20 * MINUTE, 3 * HOUR])
+        if rng.random() < 0.02:
+            level = rng.choice([10.0, 10.0, 12.5, 15.0])
+        found.append(reading(device_id=device, ts=ts, value=rng.gauss(level, 0.5)))
+    return found
+
+
+def split(readings: list[Reading], seed: int) -> tuple[list[Reading], list[Reading]]:
+    """Take some stretches of the middle days out, as if they had come late."""
+    rng = Random(seed)
+    first = START + DAY + rng.randrange(DAY)
+    spans = [(first, first + rng.randrange(6 * HOUR))]
+    spans.append((spans[0][1] + HOUR, spans[0][1] + HOUR + rng.randrange(HOUR)))
+    late = [each for each in readings if any(a <= each.ts < b for a, b in spans)]
+    return [each for each in readings if each not in late], late
+
+
+def over(topics: Sequence[Alert], upto: int) -> dict[str, tuple[object, ...]]:
+    """How each alert that began by then stands, by its newest record, without those taken back."""
+    newest = {each.alert_id: each for each in topics if each.starts_at <= upto}
+    return {
+        name: (each.state, each.severity, each.starts_at, each.ends_at, each.value, each.peak_value)
+        for name, each in newest.items()
+        if each.ends_at != each.starts_at
+    }
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1 << 30), st.sampled_from([LIMITS, LIMITS + GROWING]))
+def test_a_backfill_leaves_what_an_undisturbed_run_gives_and_a_second_sends_nothing(
+    tmp_path_factory, seed, text
+):
+    tmp_path = tmp_path_factory.mktemp("run")
+    laws = rules(text, header=HEADER)
+    readings = series(seed)
+    on_time, late = split(readings, seed)
+    topics, whole = Topics(laws, on_time, late), Topics(laws, readings, [])
+    lake = lake_of(tmp_path / "lake", readings)
+    request = Request(from_ms=START + DAY, to_ms=START + 3 * DAY, rules=laws)
+    books = backfill(topics, lake, tmp_path / "first", request)
+    assert books.left == []
+    upto = min(request.scope.upto, topics.closed_to())
+    assert topics.believed(request.from_ms, upto) == whole.believed(request.from_ms, upto)
+    if not books.alerts["open"]:
+        undisturbed = [a for a in whole.alerts if a.window_end <= topics.closed_to()]
+        # Behind the scope a baseline that has learned more may judge otherwise.
+        assert over(topics.alerts, request.scope.upto) == over(undisturbed, request.scope.upto)
+    again = backfill(topics, lake, tmp_path / "second", request)
+    assert again.sent == 0
+    assert again.windows["unchanged"] == len(topics.believed(request.from_ms, upto))
+
+
+def test_what_the_walk_meets(tmp_path):
+    """The test above would prove little if nothing were ever corrected, new or withdrawn."""
+    laws = rules(LIMITS + GROWING, header=HEADER)
+    total: dict[str, int] = {}
+    for seed in range(12):
+        readings = series(seed)
+        on_time, late = split(readings, seed)
+        request = Request(from_ms=START + DAY, to_ms=START + 3 * DAY, rules=laws)
+        books = backfill(
+            Topics(laws, on_time, late),
+            lake_of(tmp_path / f"lake{seed}", readings),
+            tmp_path / f"run{seed}",
+            request,
+        )
+        for kind, counts in (("windows", books.windows), ("alerts", books.alerts)):
+            for name, count in counts.items():
+                total[f"{kind} {name}"] = total.get(f"{kind} {name}", 0) + count
+    for name in ("changed", "new", "withdrawn", "unchanged"):
+        assert total[f"windows {name}"] > 0, total
+    for name in ("corrected", "new", "withdrawn", "unchanged"):
+        assert total[f"alerts {name}"] > 0, total
+
+
+@pytest.fixture
+def steady() -> Rules:
+    return rules(LIMITS, header=HEADER)
+
+
+def steps(*levels: float, start: int = START, **over: object) -> list[Reading]:
+    """A reading every five minutes, an hour of each level."""
+    return [
+        reading(ts=start + hour * HOUR + five * 5 * MINUTE, value=level, **over)
+        for hour, level in enumerate(levels)
+        for five in range(12)
+    ]
+
+
+def test_the_run_in_reaches_back_to_where_an_open_alert_began(tmp_path, steady):
+    readings = steps(*[10.0] * 5, *[12.5] * 60, *[10.0] * 10)
+    late = readings[60 * 12 : 61 * 12]
+    topics = Topics(steady, [each for each in readings if each not in late], late)
+    request = Request(from_ms=late[0].ts, to_ms=late[-1].ts + 1, rules=steady)
+    lake = lake_of(tmp_path / "lake", readings)
+    books = backfill(topics, lake, tmp_path / "run", request)
+    assert books.run_in_why == "an alert was active since"
+    assert books.run_in_readings == 60 * 12
+    # Nothing about the alert has changed: heat among heat.
+    assert books.alerts["unchanged"] == 1
+    assert books.alerts["corrected"] + books.alerts["new"] + books.alerts["withdrawn"] == 0
+
+
+def test_without_the_run_in_the_alert_would_begin_at_another_time(tmp_path, steady, monkeypatch):
+    readings = steps(*[10.0] * 5, *[12.5] * 60, *[10.0] * 10)
+    late = readings[60 * 12 : 61 * 12]
+    topics = Topics(steady, [each for each in readings if each not in late], late)
+    request = Request(from_ms=late[0].ts, to_ms=late[-1].ts + 1, rules=steady)
+    monkeypatch.setattr(Told, "active_since", lambda self, at: None)
+    books = backfill(topics, lake_of(tmp_path / "lake", readings), tmp_path / "run", request)
+    assert books.alerts["new"] + books.alerts["withdrawn"] > 0
+
+
+def test_a_shortened_run_in_names_the_baselines_it_cuts_off(tmp_path):
+    laws = rules(GROWING, header=HEADER.replace("200", "400"))
+    readings = series(1)
+    on_time, late = split(readings, 1)
+    lake = lake_of(tmp_path / "lake", readings)
+    whole = Request(from_ms=START + 2 * DAY, to_ms=START + 3 * DAY, rules=laws)
+    short = Request(from_ms=START + 2 * DAY, to_ms=START + 3 * DAY, rules=laws, run_in_ms=12 * HOUR)
+    books = backfill(Topics(laws, on_time, late), lake, tmp_path / "whole", whole)
+    assert books.run_in_why == "baselines learn from the first reading on"
+    assert books.short_baselines == []
+    books = backfill(Topics(laws, on_time, late), lake, tmp_path / "short", short)
+    assert books.run_in_why == "as asked, for the baselines"
+    # 400 readings at 5 min are 33 h; the run-in, from midnight on, has 24.
+    assert books.short_baselines == ["plant.pump temperature (odd)"]
+
+
+def test_a_lake_that_has_lost_readings_takes_nothing_back(tmp_path, steady):
+    readings = steps(10.0, 12.5, 12.5, 10.0, 10.0, 10.0, 10.0)
+    topics = Topics(steady, readings, [])
+    other = steps(*[10.0] * 7, device_id="plant.other")
+    lake = lake_of(tmp_path / "lake", [*readings[:12], *readings[40:], *other])
+    request = Request(from_ms=START, to_ms=START + 6 * HOUR, rules=steady)
+    before = list(topics.windows), list(topics.alerts)
+    books = backfill(topics, lake, tmp_path / "run", request)
+    assert (topics.windows, topics.alerts) == before
+    assert len(books.left) == 1
+    assert books.left[0].startswith(
+        "plant.pump: the lake holds fewer readings than the job counted in the window"
+    )
+    # The windows gone from their topic, the alert is what is left to tell by.
+    topics.windows = [pair for pair in topics.windows if pair[0].window_end > START + 5 * HOUR]
+    books = backfill(topics, lake, tmp_path / "aged", request)
+    assert "plant.pump: the lake holds fewer readings than the job counted when" in books.left[0]
+    assert topics.alerts == before[1]
+
+
+def test_a_metric_that_only_ever_came_late_gets_all_its_windows(tmp_path, steady):
+    readings = steps(10.0, 12.5, 12.5, 10.0, 10.0)
+    topics = Topics(steady, [], readings)
+    request = Request(from_ms=START, to_ms=START + 5 * HOUR, rules=steady)
+    lake = lake_of(tmp_path / "lake", readings)
+    books = backfill(topics, lake, tmp_path / "run", request)
+    assert books.windows["new"] == 20
+    assert books.alerts["new"] == 1
+    assert backfill(topics, lake, tmp_path / "again", request).sent == 0
+    # The next day's come late, too: what was sent for the first does not count as the job's word.
+    more = [*readings, *steps(10.0, 10.0, start=START + DAY)]
+    topics.late = more
+    lake = lake_of(tmp_path / "lake2", more)
+    request = Request(from_ms=START, to_ms=START + 2 * DAY, rules=steady)
+    assert backfill(topics, lake, tmp_path / "more", request).windows["new"] == 9
+
+
+def test_what_the_job_has_still_to_tell_is_left_to_it(tmp_path, steady):
+    readings = steps(*[10.0] * 6)
+    topics = Topics(steady, readings[:39], [])
+    request = Request(from_ms=START, to_ms=START + 6 * HOUR, rules=steady)
+    books = backfill(topics, lake_of(tmp_path / "lake", readings), tmp_path / "run", request)
+    assert books.sent == 0
+    assert books.windows["ahead"] == 24 - len(topics.windows)
+
+
+def test_a_metric_of_which_nothing_is_told_is_named_and_left(tmp_path, steady):
+    readings = [*steps(*[10.0] * 3), *steps(*[10.0] * 3, device_id="plant.young")]
+    topics = Topics(steady, [each for each in readings if each.device_id == "plant.pump"], [])
+    request = Request(from_ms=START, to_ms=START + 3 * HOUR, rules=steady)
+    books = backfill(topics, lake_of(tmp_path / "lake", readings), tmp_path / "run", request)
+    assert books.sent == 0
+    assert books.unknown == ["plant.young temperature"]
+
+
+def test_one_device_can_be_chosen(tmp_path, steady):
+    readings = [*steps(*[10.0] * 4), *steps(*[10.0] * 4, device_id="plant.other")]
+    late = [each for each in readings if START + HOUR <= each.ts < START + 2 * HOUR]
+    topics = Topics(steady, [each for each in readings if each not in late], late)
+    lake = lake_of(tmp_path / "lake", readings)
+    request = Request(
+        from_ms=START, to_ms=START + 2 * HOUR, rules=steady, device="plant.other", site="plant"
+    )
+    books = backfill(topics, lake, tmp_path / "run", request)
+    assert (books.devices, books.readings) == (1, 24)
+    assert {w.device_id for w, corrected in topics.windows if corrected} == {"plant.other"}
+
+
+def test_an_unknown_device_and_an_empty_period_are_told_apart(tmp_path, steady):
+    lake = lake_of(tmp_path / "lake", steps(*[10.0] * 4))
+    request = Request(from_ms=START, to_ms=START + HOUR, rules=steady, device="plant.pmup")
+    with pytest.raises(Failure, match=r'no device plant.pmup; did you mean "plant.pump"\?'):
+        known_device(lake, request)
+    late = Request(from_ms=START + 7 * HOUR, to_ms=START + 8 * HOUR, rules=steady)
+    topics = Topics(steady, steps(*[10.0] * 4), [])
+    with pytest.raises(Failure, match="goes from 2024-10-04T00:00:00Z to 2024-10-04T03:55:00Z"):
+        backfill(topics, lake, tmp_path / "run", late)
+
+
+def test_readings_are_read_back_once_each_whatever_file_they_are_in(tmp_path, steady):
+    readings = steps(*[10.0] * 4)
+    doubled = [*readings, *(msgspec.structs.replace(e, gateway_epoch=9) for e in readings)]
+    request = Request(from_ms=START, to_ms=START + 4 * HOUR, rules=steady)
+    topics = Topics(steady, readings, [])
+    books = backfill(topics, lake_of(tmp_path / "lake", doubled), tmp_path / "run", request)
+    assert books.readings == 48
+    assert books.sent == 0
