@@ -93,7 +93,9 @@ def backfill_(
         for line in _lines(request, books):
             click.echo(line)
     if books.left:
-        raise Failure(f"{len(books.left)} devices were left as they are: {_some(books.left)}")
+        raise Failure(
+            f"left as they are, {len(books.left)} of {books.devices} devices: {_some(books.left)}"
+        )
 
 
 def _submitted(state: Path, prefix: str) -> str:
@@ -119,11 +121,13 @@ def _lines(request: Request, books: Books) -> list[str]:
         + f"{books.sent} records{' sent; this is a dry run' if request.dry_run else ''}",
     ]
     notes = {
-        "windows wait for the job, which has not come so far": books.windows.get("ahead", 0),
-        "alerts differ and are not over; run this again when they are": books.alerts.get("open", 0),
-        "alerts are of another version of their rule, and left": books.alerts.get("left", 0),
+        "windows that the job has still to give out": books.windows.get("ahead", 0),
+        "alerts that differ and are not over; run this again when they are": books.alerts.get(
+            "open", 0
+        ),
+        "alerts of another version of their rule, left as they are": books.alerts.get("left", 0),
     }
-    lines += [f"note      {count} {what}" for what, count in notes.items() if count]
+    lines += [f"note      {what}: {count}" for what, count in notes.items() if count]
     if books.unknown:
         lines.append(f"note      nothing told yet by the job, and left: {_some(books.unknown)}")
     if books.short_baselines:

@@ -13,11 +13,13 @@ from stream.lake import Lake, connect, day_of, distinct, partitions
 
 _MEMORY = "1GB"
 _ROWS_AT_ONCE = 5_000
-# Flink writes times without a zone, in UTC; others may write it. In the order of the record; a row that lacks what the contract promises enters no pane.
+# Flink writes times without a zone, in UTC; whoever writes a zone gets UTC from the session.
+_UTC = "SET TimeZone = 'UTC'"
+# In the order of the record; a row that lacks what the contract promises enters no pane.
 _READINGS = f"""
 SELECT device_id, metric, site, 'READING', unit, gateway_id, gateway_epoch, "value",
-  epoch_ms(ts::TIMESTAMP), epoch_ms(device_ts::TIMESTAMP), device_boot, device_seq, quality, gateway_seq, part,
-  "repeat", epoch_ms(received_ts::TIMESTAMP), clock, replayed
+  epoch_ms(ts::TIMESTAMP), epoch_ms(device_ts::TIMESTAMP), device_boot, device_seq, quality,
+  gateway_seq, part, "repeat", epoch_ms(received_ts::TIMESTAMP), clock, replayed
 FROM ({distinct("chosen")})
 WHERE metric IS NOT NULL AND "value" IS NOT NULL AND ts IS NOT NULL AND quality IS NOT NULL
 ORDER BY device_id, ts
@@ -58,7 +60,7 @@ def read_back(lake: Lake, chosen: Chosen, scratch: Path) -> Iterator[Reading]:
     if not any(first <= day <= last for day in _days(lake, chosen.site)):
         return
     with connect(lake, chosen.site, days=(first, last)) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(_UTC)
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute(f"SET temp_directory = '{_quoted(str(scratch))}'")
         where = [
@@ -97,9 +99,10 @@ def spans(lake: Lake, site: str | None = None) -> dict[str, tuple[int, int]]:
         Failure: the lake holds nothing.
     """
     with connect(lake, site) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(_UTC)
         rows: list[Any] = connection.execute(
-            "SELECT device_id, epoch_ms(min(ts)::TIMESTAMP), epoch_ms(max(ts)::TIMESTAMP) FROM readings_raw GROUP BY 1"
+            "SELECT device_id, epoch_ms(min(ts)::TIMESTAMP), epoch_ms(max(ts)::TIMESTAMP) "
+            "FROM readings_raw GROUP BY 1"
         ).fetchall()
     return {device: (first, last) for device, first, last in rows}
 
