@@ -243,21 +243,21 @@ def steps(*levels: float, start: int = START, **over: object) -> list[Reading]:
 
 def test_the_run_in_reaches_back_to_where_an_open_alert_began(tmp_path, steady):
     readings = steps(*[10.0] * 5, *[12.5] * 60, *[10.0] * 10)
-    late = readings[60 * 12 : 61 * 12]
+    late = readings[40 * 12 : 41 * 12]
     topics = Topics(steady, [each for each in readings if each not in late], late)
     request = Request(from_ms=late[0].ts, to_ms=late[-1].ts + 1, rules=steady)
     lake = lake_of(tmp_path / "lake", readings)
     books = backfill(topics, lake, tmp_path / "run", request)
     assert books.run_in_why == "an alert was active since"
-    assert books.run_in_readings == 60 * 12
-    # Nothing about the alert has changed: heat among heat.
+    assert books.run_in_readings == 40 * 12
+    # Nothing about the alert has changed, heat among heat; it ends a day behind the scope.
     assert books.alerts["unchanged"] == 1
     assert books.alerts["corrected"] + books.alerts["new"] + books.alerts["withdrawn"] == 0
 
 
 def test_without_the_run_in_the_alert_would_begin_at_another_time(tmp_path, steady, monkeypatch):
     readings = steps(*[10.0] * 5, *[12.5] * 60, *[10.0] * 10)
-    late = readings[60 * 12 : 61 * 12]
+    late = readings[40 * 12 : 41 * 12]
     topics = Topics(steady, [each for each in readings if each not in late], late)
     request = Request(from_ms=late[0].ts, to_ms=late[-1].ts + 1, rules=steady)
     monkeypatch.setattr(Told, "active_since", lambda self, at: None)
@@ -325,6 +325,16 @@ def test_what_the_job_has_still_to_tell_is_left_to_it(tmp_path, steady):
     books = backfill(topics, lake_of(tmp_path / "lake", readings), tmp_path / "run", request)
     assert books.sent == 0
     assert books.windows["ahead"] == 24 - len(topics.windows)
+
+
+def test_alerts_that_came_while_windows_were_read_are_none_to_take_back(tmp_path, steady):
+    readings = steps(*[10.0] * 4, 12.5, 12.5, 10.0, 10.0, 10.0)
+    topics = Topics(steady, readings, [])
+    assert len(topics.alerts) == 2
+    topics.windows = [pair for pair in topics.windows if pair[0].window_end <= START + 4 * HOUR]
+    request = Request(from_ms=START, to_ms=START + 9 * HOUR, rules=steady)
+    lake = lake_of(tmp_path / "lake", readings)
+    assert backfill(topics, lake, tmp_path / "run", request).sent == 0
 
 
 def test_a_metric_of_which_nothing_is_told_is_named_and_left(tmp_path, steady):
