@@ -11,7 +11,7 @@ from schemas.failure import Failure
 from schemas.records import Reading
 from stream.lake import Lake, connect, day_of, distinct, partitions
 
-_MEMORY = "1GB"
+_MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
 # Flink writes times without a zone, in UTC; whoever writes a zone gets UTC from the session.
 _UTC = "SET TimeZone = 'UTC'"
@@ -46,7 +46,7 @@ def first_day_ms(lake: Lake, site: str | None = None) -> int | None:
 def read_back(lake: Lake, chosen: Chosen, scratch: Path) -> Iterator[Reading]:
     """Yield the readings in order of device and time.
 
-    Sorting a whole fleet's takes more memory than there is, so what exceeds 1 GB goes to disk.
+    Sorting a whole fleet's takes more memory than there is, so what exceeds 512 MB goes to disk.
 
     Args:
         lake: where they are.
