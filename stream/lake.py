@@ -117,10 +117,10 @@ def distinct(table: str) -> str:
     return _DISTINCT.format(table=table)
 
 
-def connect(
+def readings(
     lake: Lake, site: str | None = None, *, days: tuple[str, str] | None = None
-) -> duckdb.DuckDBPyConnection:
-    """Return a connection that sees ``readings`` (each once) and ``readings_raw`` (as written).
+) -> ds.Dataset:
+    """Return the readings as written, of all files.
 
     Args:
         lake: the lake.
@@ -128,7 +128,7 @@ def connect(
         days: only those of the days from the first to the last, such as 2026-01-31.
 
     Raises:
-        Failure: the lake holds nothing.
+        Failure: the lake holds nothing of them.
     """
     paths = [
         info.path
@@ -138,8 +138,18 @@ def connect(
     ]
     if not paths:
         raise Failure(f"the lake at {lake.root} holds no file yet; files appear with checkpoints")
+    return _dataset(lake, paths)
+
+
+def connect(lake: Lake, site: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a connection that sees ``readings`` (each once) and ``readings_raw`` (as written).
+
+    Raises:
+        Failure: the lake holds nothing.
+    """
+    found = readings(lake, site)
     connection = duckdb.connect()
-    connection.register("readings_raw", _dataset(lake, paths))
+    connection.register("readings_raw", found)
     connection.execute(f"CREATE VIEW readings AS {distinct('readings_raw')}")
     return connection
 

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
 
 from schemas.failure import Failure
 from schemas.records import Reading
-from stream.lake import Lake, connect, day_of, distinct, partitions
+from stream.lake import Lake, connect, day_of, distinct, partitions, readings
 
 _MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
+_BATCH_ROWS = 32_768
 # Flink writes times without a zone, in UTC; whoever writes a zone gets UTC from the session.
 _UTC = "SET TimeZone = 'UTC'"
 # In the order of the record; a row that lacks what the contract promises enters no pane.
@@ -59,26 +62,35 @@ def read_back(lake: Lake, chosen: Chosen, scratch: Path) -> Iterator[Reading]:
     first, last = _day(chosen.from_ms), _day(chosen.to_ms - 1)
     if not any(first <= day <= last for day in _days(lake, chosen.site)):
         return
-    with connect(lake, chosen.site, days=(first, last)) as connection:
+    found = readings(lake, chosen.site, days=(first, last))
+    with duckdb.connect() as connection:
         connection.execute(_UTC)
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute(f"SET temp_directory = '{_quoted(str(scratch))}'")
-        where = [
-            f"dt BETWEEN '{first}' AND '{last}'",
-            f"ts >= make_timestamp({chosen.from_ms * 1000})",
-            f"ts < make_timestamp({chosen.to_ms * 1000})",
-        ]
-        if chosen.device is not None:
-            where.append(f"device_id = '{_quoted(chosen.device)}'")
-        connection.execute(
-            f"CREATE VIEW chosen AS SELECT * FROM readings_raw WHERE {' AND '.join(where)}"
-        )
+        connection.register("chosen", _scanned(found, chosen))
         try:
             connection.execute(_READINGS)
             while rows := connection.fetchmany(_ROWS_AT_ONCE):
                 yield from (Reading(*row) for row in rows)
         except (duckdb.Error, OSError) as error:
             raise Failure(f"the lake at {lake.root} cannot be read: {error}") from error
+
+
+def _scanned(found: ds.Dataset, chosen: Chosen) -> pa.RecordBatchReader:
+    """Return the rows that are meant, read little ahead.
+
+    DuckDB pauses while it writes to disk, and Arrow by itself reads on meanwhile.
+    """
+    kind = pa.timestamp("ms", found.schema.field("ts").type.tz)
+    where = (ds.field("ts") >= pa.scalar(chosen.from_ms, kind)) & (
+        ds.field("ts") < pa.scalar(chosen.to_ms, kind)
+    )
+    if chosen.device is not None:
+        where &= ds.field("device_id") == chosen.device
+    scanner = found.scanner(
+        filter=where, batch_size=_BATCH_ROWS, batch_readahead=2, fragment_readahead=1
+    )
+    return scanner.to_reader()
 
 
 def has_device(lake: Lake, device: str, site: str | None = None) -> bool:
