@@ -8,6 +8,9 @@ from stream.correction import Scope
 from stream.recompute import reach_ms
 from stream.rule import Rules
 
+_WINDOWS = ("changed", "new", "withdrawn", "unchanged", "ahead")
+_ALERTS = ("corrected", "new", "withdrawn", "unchanged", "open", "left")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -47,7 +50,7 @@ class RunIn(NamedTuple):
 
 @dataclass
 class Books:
-    """A run in numbers, and what people have to know of it; see the README for the fields."""
+    """A run in numbers, and what people have to know of it: devices, metrics, rules, topics."""
 
     run_in_from: str = ""
     run_in_why: str = ""
@@ -55,8 +58,8 @@ class Books:
     readings: int = 0
     run_in_readings: int = 0
     panes: int = 0
-    windows: dict[str, int] = field(default_factory=dict)
-    alerts: dict[str, int] = field(default_factory=dict)
+    windows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_WINDOWS, 0))
+    alerts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_ALERTS, 0))
     sent: int = 0
     short_baselines: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
