@@ -76,6 +76,8 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         "table.local-time-zone": "UTC",
         # Set once, before the first checkpoint: a key's group depends on it for ever.
         "pipeline.max-parallelism": "720",
+        # Rows go from operator to operator as they are: ours keep none without copying it.
+        "pipeline.object-reuse": "true",
         # A bundle's end writes every state it touched back, one call each, and a checkpoint waits
         # for it: large enough to share that cost, short enough for a checkpoint of seconds. The
         # default keeps 1000 states at hand and thrashes with more series than that.

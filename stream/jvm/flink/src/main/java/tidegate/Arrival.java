@@ -15,6 +15,7 @@ record Arrival(RowData row) {
     private static final StringData MARKER = StringData.fromString("MARKER");
     private static final StringData BAD = StringData.fromString("BAD");
 
+    private static final int DEVICE_ID = 0;
     private static final int METRIC = 1;
     private static final int SITE = 2;
     private static final int KIND = 3;
@@ -66,7 +67,11 @@ record Arrival(RowData row) {
     }
 
     Source source() {
-        return row.isNullAt(DEVICE_TS) ? Source.GATEWAY : Source.DEVICE;
+        return isTimed() ? Source.DEVICE : Source.GATEWAY;
+    }
+
+    StringData deviceId() {
+        return row.getString(DEVICE_ID);
     }
 
     StringData metric() {
@@ -93,14 +98,55 @@ record Arrival(RowData row) {
         return row.getTimestamp(KTS, 3).getMillisecond();
     }
 
-    /** What has to be kept of it: a copy, since Flink may use the row's memory again. */
-    Reading reading() {
-        double value = row.getDouble(VALUE);
-        return new Reading(
-                copy(METRIC), copy(SITE), copy(UNIT), ts(), value,
-                row.getString(QUALITY).equals(BAD) || !Double.isFinite(value),
-                number(DEVICE_TS), copy(DEVICE_BOOT), number(DEVICE_SEQ), row.getInt(REPEAT),
-                copy(GATEWAY_ID), row.getLong(GATEWAY_EPOCH), row.getLong(GATEWAY_SEQ), row.getInt(PART));
+    double value() {
+        return row.getDouble(VALUE);
+    }
+
+    /** Whether the value is counted and not folded. */
+    boolean isBad() {
+        return row.getString(QUALITY).equals(BAD) || !Double.isFinite(value());
+    }
+
+    /** Whether there is a {@link #deviceTs}. */
+    boolean isTimed() {
+        return !row.isNullAt(DEVICE_TS);
+    }
+
+    long deviceTs() {
+        return row.getLong(DEVICE_TS);
+    }
+
+    /** Whether there is a {@link #deviceSeq}. */
+    boolean isNumbered() {
+        return !row.isNullAt(DEVICE_SEQ);
+    }
+
+    long deviceSeq() {
+        return row.getLong(DEVICE_SEQ);
+    }
+
+    StringData deviceBoot() {
+        return text(DEVICE_BOOT);
+    }
+
+    StringData gatewayId() {
+        return text(GATEWAY_ID);
+    }
+
+    long gatewayEpoch() {
+        return row.getLong(GATEWAY_EPOCH);
+    }
+
+    long gatewaySeq() {
+        return row.getLong(GATEWAY_SEQ);
+    }
+
+    int part() {
+        return row.getInt(PART);
+    }
+
+    int repeat() {
+        return row.getInt(REPEAT);
     }
 
     /** The whole reading with its place in Kafka, for the topic of late readings. */
@@ -133,9 +179,5 @@ record Arrival(RowData row) {
 
     private StringData text(int column) {
         return row.isNullAt(column) ? null : row.getString(column);
-    }
-
-    private StringData copy(int column) {
-        return row.isNullAt(column) ? null : StringData.fromBytes(row.getString(column).toBytes());
     }
 }

@@ -23,12 +23,9 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
 import org.apache.flink.table.api.internal.TableEnvironmentInternal;
-import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.conversion.DataStructureConverter;
 import org.apache.flink.table.data.conversion.DataStructureConverters;
-import org.apache.flink.table.runtime.typeutils.ExternalSerializer;
 import org.apache.flink.table.runtime.typeutils.ExternalTypeInfo;
-import org.apache.flink.table.types.CollectionDataType;
 import org.apache.flink.table.types.DataType;
 import org.apache.flink.table.types.inference.StateTypeStrategy;
 import org.apache.flink.table.types.utils.TypeConversions;
@@ -72,13 +69,6 @@ class PanesJobTest {
     @Test
     void aJobWideStateTtlDoesNotReachTheOpenReadings() {
         states().forEach((state, type) -> assertEquals(Optional.of(Duration.ZERO), type.getTimeToLive(null), state));
-    }
-
-    @Test
-    void flinkCanCopyAnOpenReadingWhileItWritesACheckpoint() {
-        DataType list = states().get("open").inferType(null).orElseThrow().getChildren().get(0);
-        RowData kept = new Sample().reading().kept();
-        assertEquals(kept, ExternalSerializer.of(((CollectionDataType) list).getElementDataType()).copy(kept));
     }
 
     private Map<String, StateTypeStrategy> states() {

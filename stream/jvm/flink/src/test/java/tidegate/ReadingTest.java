@@ -1,7 +1,9 @@
 package tidegate;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -9,6 +11,7 @@ import org.apache.flink.table.data.StringData;
 import org.junit.jupiter.api.Test;
 
 class ReadingTest {
+    private static final int UNIT = 4;
     private final Sample sample = new Sample();
 
     @Test
@@ -53,19 +56,30 @@ class ReadingTest {
     }
 
     @Test
-    void whatIsKeptOfAReadingSurvivesFlinksSerializer() throws IOException {
-        for (Reading reading : new Reading[] {
-            sample.untimed().reading(), sample.boot("b").deviceSeq(4).value(Double.NaN).reading()
-        }) {
-            assertEquals(reading, Reading.of(Rows.throughBytes(Columns.KEPT, reading.kept())));
-        }
+    void whatIsKeptOfAReadingIsWhatCame() {
+        Reading reading = new Reading(sample.boot("b").deviceSeq(4).quality("BAD").at(7).reading().bytes());
+        assertEquals(7, reading.ts());
+        assertEquals(1.0, reading.value());
+        assertTrue(reading.isBad());
+        assertEquals("temperature s C", reading.metric() + " " + reading.site() + " " + reading.unit());
+        assertEquals(sample.boot("b").deviceSeq(4).at(7).reading().key(), reading.key());
+        Reading without = new Reading(Reading.of(new Arrival(sample.without(UNIT))).bytes());
+        assertNull(without.unit());
+        assertEquals("s", without.site().toString());
+    }
+
+    @Test
+    void onlyATimeOfTheDevicesOwnThatWasNotChangedTellsReadingsApart() {
+        assertTrue(sample.at(5).reading().isTimedAsSent());
+        assertFalse(sample.at(5).untimed().reading().isTimedAsSent());
+        assertFalse(sample.at(5).deviceTs(6).reading().isTimedAsSent());
     }
 
     @Test
     void aReadingIsACopyOfTheRowFlinkReusesTheMemoryOf() throws IOException {
         StringData metric = Rows.throughBytes(Columns.INPUT, sample.row()).getString(1);
         Rows.Reused row = Rows.reused(sample.row());
-        Reading reading = new Arrival(row.row()).reading();
+        Reading reading = Reading.of(new Arrival(row.row()));
         row.overwrite();
         assertEquals(metric, reading.metric());
     }

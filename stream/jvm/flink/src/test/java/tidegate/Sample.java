@@ -70,7 +70,7 @@ record Sample(
     }
 
     Reading reading() {
-        return new Arrival(row()).reading();
+        return Reading.of(new Arrival(row()));
     }
 
     /** As a row of {@link Columns#INPUT}, of device {@code s.d}. */
