@@ -3,9 +3,12 @@ package tidegate;
 /** The columns of {@link Panes}: what it takes and what it gives. Positions are the order of the names. */
 final class Columns {
     /** A row of the readings topic, as the job's table declares it, with where and when Kafka stored it. */
-    static final String INPUT = "ROW<"
+    static final String ROW = "ROW<"
             + Columns.READING
             + ", kts TIMESTAMP_LTZ(3), kafka_partition INT, kafka_offset BIGINT>";
+
+    /** The same as {@link Panes} takes it: what {@link Pack} made of the columns behind the device. */
+    static final String INPUT = "ROW<device_id STRING, packed BYTES>";
 
     /** The fields of the Avro contract {@code Reading}, in its order. Times are milliseconds since 1970. */
     static final String READING = "device_id STRING, metric STRING, site STRING, kind STRING, unit STRING,"

@@ -16,28 +16,32 @@ final class MetricTimes {
 
     private final Map<StringData, Map<StringData, MetricTime>> known = new HashMap<>();
 
-    /** The time of the row's metric, with the row's source among its sources; {@code state} is its device's. */
-    MetricTime of(Arrival row, Clocks clocks, MapView<String, MetricTime> state) throws Exception {
+    /**
+     * The time of the row's metric, with the row's source among its sources.
+     *
+     * @param name the metric's
+     * @param state its device's
+     */
+    MetricTime of(Arrival row, StringData name, Clocks clocks, MapView<String, MetricTime> state) throws Exception {
         Map<StringData, MetricTime> metrics = known.get(row.deviceId());
-        MetricTime metric = metrics == null ? null : metrics.get(row.metric());
+        MetricTime metric = metrics == null ? null : metrics.get(name);
         if (metric != null && metric.has(row.source())) {
             return metric;
         }
-        String name = row.metric().toString();
-        MetricTime before = state.get(name);
+        MetricTime before = state.get(name.toString());
         MetricTime joined = MetricTime.joined(before, row.source(), clocks);
         if (joined != before) {
-            state.put(name, joined);
+            state.put(name.toString(), joined);
         }
-        remember(row, joined);
+        remember(row.deviceId(), name, joined);
         return joined;
     }
 
-    private void remember(Arrival row, MetricTime metric) {
+    private void remember(StringData device, StringData name, MetricTime metric) {
         if (known.size() >= MOST_DEVICES) {
             known.clear();
         }
-        known.computeIfAbsent(copy(row.deviceId()), device -> new HashMap<>()).put(copy(row.metric()), metric);
+        known.computeIfAbsent(copy(device), copied -> new HashMap<>()).put(copy(name), metric);
     }
 
     /** Flink may use the row's memory again. */

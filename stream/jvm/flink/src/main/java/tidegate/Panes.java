@@ -114,7 +114,7 @@ public class Panes extends ProcessTableFunction<RowData> {
             Integer latenessMs)
             throws Exception {
         parse(panes);
-        Arrival arrival = new Arrival(in);
+        Arrival arrival = new Arrival(in.getString(0), in.getBinary(1));
         if (arrival.isInvalid()) {
             collect(Output.turnedAway("INVALID", arrival));
         } else if (!arrival.isFuture()) {
@@ -143,12 +143,13 @@ public class Panes extends ProcessTableFunction<RowData> {
     private void take(
             Arrival arrival, Clocks clocks, MapView<String, MetricTime> metrics, ListView<byte[]> open, long latenessMs)
             throws Exception {
-        MetricTime metric = times.of(arrival, clocks, metrics);
-        long endMs = sizes.endMs(arrival.metric(), arrival.ts());
+        StringData name = arrival.metric();
+        MetricTime metric = times.of(arrival, name, clocks, metrics);
+        long endMs = sizes.endMs(name, arrival.ts());
         if (endMs + latenessMs <= metric.now(clocks)) {
             collect(Output.turnedAway("LATE", arrival));
         } else {
-            open.add(Reading.of(arrival).bytes());
+            open.add(arrival.reading().bytes());
             clocks.waitFor(metric.slowest(clocks), endMs);
         }
     }

@@ -1,40 +1,13 @@
 package tidegate;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
-import java.nio.ByteOrder;
 import java.util.Comparator;
 import org.apache.flink.table.data.StringData;
 
-/**
- * A reading in an open pane, in the bytes that state keeps of it: one array instead of a row of objects, since a device at
- * 10 Hz has hundreds of them open. Text stays as UTF-8, which compares as Python's strings do.
- *
- * <p>The bytes are state: fields may be added behind the texts, and nothing else may change.
- */
+/** A reading in an open pane, over what state keeps of it. Text stays UTF-8, which compares as Python's strings do. */
 final class Reading {
-    private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.BIG_ENDIAN);
-    private static final VarHandle INTS = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.BIG_ENDIAN);
-
-    private static final int TS = 0;
-    private static final int VALUE = 8;
-    private static final int DEVICE_TS = 16;
-    private static final int DEVICE_SEQ = 24;
-    private static final int GATEWAY_EPOCH = 32;
-    private static final int GATEWAY_SEQ = 40;
-    private static final int PART = 48;
-    private static final int REPEAT = 52;
-    private static final int FLAGS = 56;
-    /** Each text: its length as an int, -1 for null, and its bytes. */
-    private static final int TEXTS = 57;
-    private static final int METRIC = 0;
-    private static final int SITE = 1;
-    private static final int UNIT = 2;
-    private static final int DEVICE_BOOT = 3;
-    private static final int GATEWAY_ID = 4;
-    private static final byte BAD = 1;
-    private static final byte TIMED = 2;
-    private static final byte NUMBERED = 4;
+    // Columns of Columns.ROW that may be null and count in a key.
+    private static final int DEVICE_TS = 9;
+    private static final int DEVICE_SEQ = 11;
 
     private static final Comparator<StringData> TEXT = Comparator.nullsFirst(Comparator.naturalOrder());
     private static final Comparator<Long> NUMBER = Comparator.nullsFirst(Comparator.naturalOrder());
@@ -52,55 +25,9 @@ final class Reading {
 
     private final byte[] bytes;
 
-    /** @param bytes what {@link #bytes} gave */
+    /** @param bytes of {@link Packed#kept} */
     Reading(byte[] bytes) {
         this.bytes = bytes;
-    }
-
-    /** What has to be kept of a row; nothing of it is shared with the row's memory, which Flink may use again. */
-    static Reading of(Arrival row) {
-        byte[][] texts = {
-            utf8(row.metric()), utf8(row.site()), utf8(row.unit()), utf8(row.deviceBoot()), utf8(row.gatewayId())
-        };
-        int size = TEXTS;
-        for (byte[] text : texts) {
-            size += Integer.BYTES + (text == null ? 0 : text.length);
-        }
-        byte[] bytes = new byte[size];
-        LONGS.set(bytes, TS, row.ts());
-        LONGS.set(bytes, VALUE, Double.doubleToRawLongBits(row.value()));
-        LONGS.set(bytes, GATEWAY_EPOCH, row.gatewayEpoch());
-        LONGS.set(bytes, GATEWAY_SEQ, row.gatewaySeq());
-        INTS.set(bytes, PART, row.part());
-        INTS.set(bytes, REPEAT, row.repeat());
-        byte flags = row.isBad() ? BAD : 0;
-        if (row.isTimed()) {
-            flags |= TIMED;
-            LONGS.set(bytes, DEVICE_TS, row.deviceTs());
-        }
-        if (row.isNumbered()) {
-            flags |= NUMBERED;
-            LONGS.set(bytes, DEVICE_SEQ, row.deviceSeq());
-        }
-        bytes[FLAGS] = flags;
-        writeTexts(bytes, texts);
-        return new Reading(bytes);
-    }
-
-    private static void writeTexts(byte[] bytes, byte[][] texts) {
-        int at = TEXTS;
-        for (byte[] text : texts) {
-            INTS.set(bytes, at, text == null ? -1 : text.length);
-            at += Integer.BYTES;
-            if (text != null) {
-                System.arraycopy(text, 0, bytes, at, text.length);
-                at += text.length;
-            }
-        }
-    }
-
-    private static byte[] utf8(StringData text) {
-        return text == null ? null : text.toBytes();
     }
 
     /** What state keeps; not to be changed. */
@@ -109,77 +36,72 @@ final class Reading {
     }
 
     long ts() {
-        return (long) LONGS.get(bytes, TS);
+        return Packed.getLong(bytes, Packed.TS);
     }
 
     double value() {
-        return Double.longBitsToDouble((long) LONGS.get(bytes, VALUE));
+        return Packed.getDouble(bytes, Packed.VALUE);
     }
 
     /** Whether the value is counted and not folded: of BAD quality, or not finite. */
     boolean isBad() {
-        return (bytes[FLAGS] & BAD) != 0;
+        return Packed.has(bytes, Packed.BAD);
     }
 
     /** Whether it has a time of the device's own, and that is the event time: then equal keys have equal times. */
     boolean isTimedAsSent() {
-        return (bytes[FLAGS] & TIMED) != 0 && (long) LONGS.get(bytes, DEVICE_TS) == ts();
+        return isTimed() && Packed.getLong(bytes, Packed.DEVICE_TS) == ts();
+    }
+
+    private boolean isTimed() {
+        return !Packed.isNull(bytes, DEVICE_TS);
     }
 
     StringData metric() {
-        return text(METRIC);
+        return Packed.text(bytes, Packed.METRIC);
     }
 
     StringData site() {
-        return text(SITE);
+        return Packed.text(bytes, Packed.SITE);
     }
 
     StringData unit() {
-        return text(UNIT);
+        return Packed.text(bytes, Packed.UNIT);
     }
 
     private Long deviceSeq() {
-        return (bytes[FLAGS] & NUMBERED) == 0 ? null : (Long) (long) LONGS.get(bytes, DEVICE_SEQ);
+        return Packed.isNull(bytes, DEVICE_SEQ) ? null : (Long) Packed.getLong(bytes, Packed.DEVICE_SEQ);
     }
 
     private StringData deviceBoot() {
-        return text(DEVICE_BOOT);
+        return Packed.text(bytes, Packed.DEVICE_BOOT);
     }
 
     private StringData gatewayId() {
-        return text(GATEWAY_ID);
+        return Packed.text(bytes, Packed.GATEWAY_ID);
     }
 
     private long gatewayEpoch() {
-        return (long) LONGS.get(bytes, GATEWAY_EPOCH);
+        return Packed.getLong(bytes, Packed.GATEWAY_EPOCH);
     }
 
     private long gatewaySeq() {
-        return (long) LONGS.get(bytes, GATEWAY_SEQ);
+        return Packed.getLong(bytes, Packed.GATEWAY_SEQ);
     }
 
     private int part() {
-        return (int) INTS.get(bytes, PART);
+        return Packed.getInt(bytes, Packed.PART);
     }
 
     private int repeat() {
-        return (int) INTS.get(bytes, REPEAT);
-    }
-
-    private StringData text(int index) {
-        int at = TEXTS;
-        for (int before = 0; before < index; before++) {
-            at += Integer.BYTES + Math.max(0, (int) INTS.get(bytes, at));
-        }
-        int length = (int) INTS.get(bytes, at);
-        return length < 0 ? null : StringData.fromBytes(bytes, at + Integer.BYTES, length);
+        return Packed.getInt(bytes, Packed.REPEAT);
     }
 
     /** What makes two readings of one device and metric the same reading, sent twice. */
     Object key() {
-        return (bytes[FLAGS] & TIMED) == 0
-                ? new GatewayKey(gatewayId(), gatewayEpoch(), gatewaySeq(), part())
-                : new DeviceKey((long) LONGS.get(bytes, DEVICE_TS), deviceBoot(), deviceSeq(), oneZero(), repeat());
+        return isTimed()
+                ? new DeviceKey(Packed.getLong(bytes, Packed.DEVICE_TS), deviceBoot(), deviceSeq(), oneZero(), repeat())
+                : new GatewayKey(gatewayId(), gatewayEpoch(), gatewaySeq(), part());
     }
 
     private record GatewayKey(StringData gatewayId, long gatewayEpoch, long gatewaySeq, int part) {}

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.apache.flink.table.api.dataview.ListView;
 import org.apache.flink.table.api.dataview.MapView;
+import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.util.Collector;
 
@@ -42,7 +43,8 @@ final class Device {
     /** Gives in one row and takes out what it led to. */
     List<RowData> rows(RowData row) throws Exception {
         output.clear();
-        operator.eval(clocks, metrics, open, row, panes, latenessMs);
+        Arrival arrival = Rows.arrival(row);
+        operator.eval(clocks, metrics, open, GenericRowData.of(arrival.deviceId(), arrival.bytes()), panes, latenessMs);
         return List.copyOf(output);
     }
 
