@@ -13,6 +13,7 @@ from compose.local.endpoints import read
 from compose.local.flink import flink_env
 from compose.options import Duration, prefix_option, state_option
 from compose.sql_cli import plan, sql
+from compose.status_cli import status
 from compose.submissions import Asked, cluster_of, remember, snapshot
 from schemas.failure import Failure
 from stream.jobs.checkpoints import SAVEPOINTS
@@ -33,6 +34,7 @@ def jobs() -> None:
 
 jobs.add_command(sql)
 jobs.add_command(plan)
+jobs.add_command(status)
 
 
 @jobs.command()

@@ -33,6 +33,18 @@ class FlinkJob(NamedTuple):
         return self.state in LIVE
 
 
+class Broken(NamedTuple):
+    """One failure of a job: when (epoch ms), in which task (None: in the job as a whole), and why.
+
+    ``cause`` is one line, a Python error's own where there is one; ``stack`` is Java's.
+    """
+
+    at_ms: int
+    task: str | None
+    cause: str
+    stack: str
+
+
 def call(flink_url: str, path: str, *, method: str = "GET", body: object = None) -> Any:
     """Return the JSON that the JobManager answers.
 
@@ -138,11 +150,29 @@ def await_running(flink_url: str, job_id: str, *, timeout_s: float = 90.0) -> No
 
 def cause(flink_url: str, job_id: str) -> str:
     """Return the newest failure of a job in one line, or say that there is none."""
-    history = call(flink_url, f"/jobs/{job_id}/exceptions?maxExceptions=1")
-    entries = history.get("exceptionHistory", {}).get("entries", [])
-    if not entries:
-        return "no failure recorded"
-    lines = str(entries[0].get("stacktrace") or entries[0].get("exceptionName")).splitlines()
+    failed = newest_failure(flink_url, job_id)
+    return "no failure recorded" if failed is None else failed.cause
+
+
+def newest_failure(flink_url: str, job_id: str) -> Broken | None:
+    """Return what a job failed of last; None when it never has."""
+    found = failures(flink_url, job_id, at_most=1)
+    return found[0] if found else None
+
+
+def failures(flink_url: str, job_id: str, *, at_most: int) -> list[Broken]:
+    """Return what a job failed of, the newest first, as far back as the JobManager remembers."""
+    history = call(flink_url, f"/jobs/{job_id}/exceptions?maxExceptions={at_most}")
+    return [_broken(entry) for entry in history.get("exceptionHistory", {}).get("entries", [])]
+
+
+def _broken(entry: dict[str, Any]) -> Broken:
+    stack = str(entry.get("stacktrace") or entry.get("exceptionName"))
+    return Broken(entry["timestamp"], entry.get("taskName"), _first_cause(stack), stack)
+
+
+def _first_cause(stack: str) -> str:
+    lines = stack.splitlines()
     python = [line for line in lines if _PYTHON_ERROR.match(line)]
     java = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     return (python or java or lines)[-1][:500]
