@@ -218,7 +218,7 @@ def _running(seen: Observed) -> dict[str, Any]:
         "watermark": seen.watermark_ms,
         "checkpoint": {
             "completed": points.completed,
-            "age_s": None if points.at_ms is None else (seen.now_ms - points.at_ms) / 1000,
+            "age_s": None if points.at_ms is None else max(0, seen.now_ms - points.at_ms) / 1000,
             "bytes": points.size_bytes,
             "duration_ms": points.duration_ms,
             "failures_in_a_row": points.failures_in_a_row,
@@ -235,4 +235,3 @@ def _running(seen: Observed) -> dict[str, Any]:
             "cause": failure.cause,
         },
     }
-

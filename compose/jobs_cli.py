@@ -1,29 +1,35 @@
 """`tidegate jobs`: submit, list, stop and cancel the Flink jobs of a stack."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
-from compose.local.endpoints import read
-from compose.local.flink import flink_env
+from compose.local.endpoints import Endpoints, read
 from compose.options import Duration, prefix_option, state_option
+from compose.parallelism import await_room, chosen, partitions_to_read
 from compose.sql_cli import plan, sql
+from compose.starting import JOBS, Choice, kept_rules, prepare, start
 from compose.status_cli import status
-from compose.submissions import Asked, cluster_of, remember, snapshot
-from schemas.failure import Failure
-from stream.jobs.checkpoints import SAVEPOINTS
-from stream.jobs.cluster import FlinkJob, await_running, cancel, live_job
+from compose.submissions import snapshot
+from compose.upgrade_cli import upgrade_command
+from schemas.failure import Failure, Unavailable
+from stream.jobs.checkpoints import savepoints_of
+from stream.jobs.cluster import (
+    FlinkJob,
+    await_running,
+    cancel,
+    free_slots,
+    live_job,
+    savepoint,
+)
 from stream.jobs.cluster import jobs as flink_jobs
 from stream.jobs.cluster import stop as stop_job
-from stream.jobs.settings import Cluster, Tuning
-from stream.rules import rules_text
+from stream.pane_sizes import no_larger
 
-JOBS = ("lake", "alerts")
 _any_job = click.argument("name", metavar="lake|alerts|sql-NAME")
 
 
@@ -35,15 +41,28 @@ def jobs() -> None:
 jobs.add_command(sql)
 jobs.add_command(plan)
 jobs.add_command(status)
+jobs.add_command(upgrade_command)
+
+
+def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None) -> str | None:
+    try:
+        return panes if panes is None else no_larger(panes, panes)
+    except (ValueError, KeyError) as error:
+        raise click.BadParameter("expected METRIC=MS,…,*=MS") from error
 
 
 @jobs.command()
 @click.argument("names", nargs=-1, required=True, type=click.Choice(JOBS))
 @click.option("--rules", default="generic", show_default=True, help="A rule file or a pack's name.")
 @prefix_option
-@click.option("--parallelism", type=click.IntRange(1, 720), default=2, show_default=True)
+@click.option(
+    "--parallelism",
+    type=click.IntRange(1, 720),
+    help="As many as the readings topic has partitions unless said.",
+)
 @click.option(
     "--checkpoint-interval",
+    "checkpoint_interval_ms",
     type=Duration(),
     default="10s",
     show_default=True,
@@ -51,11 +70,13 @@ jobs.add_command(status)
 )
 @click.option(
     "--lateness",
+    "lateness_ms",
     type=Duration(),
     default="5s",
     show_default=True,
     help="How long a pane stays open behind its device's own clock.",
 )
+@click.option("--panes", hidden=True, callback=_bounds, help="What an upgrade bounds panes by.")
 @click.option(
     "--from",
     "restore",
@@ -66,50 +87,42 @@ jobs.add_command(status)
 )
 @state_option
 def submit(
-    names: tuple[str, ...],
-    rules: str,
-    prefix: str,
-    parallelism: int,
-    checkpoint_interval: int,
-    lateness: int,
-    restore: str,
-    state: Path,
+    names: tuple[str, ...], parallelism: int | None, restore: str, state: Path, **options: Any
 ) -> None:
     """Submit jobs to the stack's cluster; one that runs already is left alone."""
     endpoints = read(state)
-    text = rules_text(rules)  # wrong rules must not cost a start of the JVM
-    os.environ.update(flink_env(state))
-    from stream.jobs.submit import submit_alerts, submit_lake  # noqa: PLC0415 - starts PyFlink
-
-    starts: dict[str, Callable[[str, Cluster, Tuning], str]] = {
-        "lake": submit_lake,
-        "alerts": lambda name, cluster, tuning: submit_alerts(name, cluster, tuning, text),
-    }
-    options = [
-        f"--rules={Path(rules).resolve() if Path(rules).is_file() else rules}",
-        f"--prefix={prefix}",
-        f"--parallelism={parallelism}",
-        f"--checkpoint-interval={checkpoint_interval}ms",
-        f"--lateness={lateness}ms",
-    ]
-    for job in names:
-        who = named(job, prefix)
+    options["rules"] = kept_rules(state, options["rules"])
+    for index, job in enumerate(names):
+        who = named(job, options["prefix"])
         with alone(state):
             running = live_job(endpoints.flink_url, who.flink)
             if running is not None:
                 click.echo(f"{who.name}: runs already as {running.job_id}")
                 continue
-            tuning = Tuning(
-                parallelism=parallelism,
-                checkpoint_interval_ms=checkpoint_interval,
-                lateness_ms=lateness,
-                restore_from=snapshot(state, endpoints, who, restore),
-            )
-            job_id = starts[job](who.name, cluster_of(endpoints, prefix), tuning)
-            remember(state, who, Asked("submit", [job, *options]), job_id)
+            number = _parallelism(endpoints, options["prefix"], parallelism, len(names) - index)
+            choice = Choice(job=job, parallelism=number, **options)
+            snapshot_uri = snapshot(state, endpoints, who, restore)
+            prepared = prepare(state, endpoints, who, choice)
+            await_room(endpoints.flink_url, number)
+            job_id = start(state, who, choice, prepared, snapshot_uri)
         await_running(endpoints.flink_url, job_id)
-        since = f", from {tuning.restore_from}" if tuning.restore_from else ""
+        since = f", from {snapshot_uri}" if snapshot_uri else ""
         click.echo(f"{who.name}: runs as {job_id}{since}")
+
+
+def _parallelism(endpoints: Endpoints, prefix: str, asked: int | None, jobs_to_come: int) -> int:
+    """Return a job's parallelism, and say on stderr what is odd about it."""
+    try:
+        partitions = partitions_to_read(endpoints.kafka_bootstrap, prefix)
+    except Unavailable:
+        if asked is None:
+            raise
+        return asked  # a job that comes back waits for its brokers by itself
+    room = free_slots(endpoints.flink_url) // jobs_to_come
+    found = chosen(f"{prefix}readings", partitions, asked, room)
+    if found.warning is not None:
+        click.echo(f"warning: {found.warning}", err=True)
+    return found.parallelism
 
 
 @jobs.command("list")
@@ -139,9 +152,22 @@ def stop(name: str, prefix: str, state: Path) -> None:
     who, running = _running(state, name, prefix)
     endpoints = read(state)
     _no_longer_wanted(state, who)
-    uri = stop_job(endpoints.flink_url, running.job_id, f"{endpoints.lake_uri}/{SAVEPOINTS}")
+    folder = savepoints_of(endpoints.lake_uri, running.job_id)
+    uri = stop_job(endpoints.flink_url, running.job_id, folder)
     _no_longer_wanted(state, who, uri)
     click.echo(f"{who.name}: stopped, savepoint {uri}")
+
+
+@jobs.command("savepoint")
+@_any_job
+@prefix_option
+@state_option
+def savepoint_(name: str, prefix: str, state: Path) -> None:
+    """Take a savepoint of a job that runs on; print where it is."""
+    _, running = _running(state, name, prefix)
+    endpoints = read(state)
+    folder = savepoints_of(endpoints.lake_uri, running.job_id)
+    click.echo(savepoint(endpoints.flink_url, running.job_id, folder))
 
 
 @jobs.command("cancel")

@@ -104,9 +104,9 @@ def _below(row: dict[str, Any], *, details: bool) -> Iterator[str]:
             )
     if row.get("failure"):
         failure = row["failure"]
-        at = datetime.fromtimestamp(failure["at"] / 1000, UTC).isoformat(timespec="seconds")
+        when = datetime.fromtimestamp(failure["at"] / 1000, UTC).isoformat(timespec="seconds")
         where = "" if failure["vertex"] is None else f" in {failure['vertex']}"
-        yield f"{name}: newest failure {at}{where}: {failure['cause']}"
+        yield f"{name}: newest failure {when}{where}: {failure['cause']}"
     for problem in row["problems"]:
         yield f"{name}: ! {problem}"
 

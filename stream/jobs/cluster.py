@@ -102,12 +102,22 @@ def stop(flink_url: str, job_id: str, savepoints: str, *, timeout_s: float = 120
     Raises:
         Failure: the savepoint failed or took longer than the timeout; the job runs on.
     """
-    answer = call(
-        flink_url,
-        f"/jobs/{job_id}/stop",
-        method="POST",
-        body={"targetDirectory": savepoints, "drain": False},
-    )
+    body = {"targetDirectory": savepoints, "drain": False}
+    return _saved(flink_url, job_id, f"/jobs/{job_id}/stop", body, timeout_s)
+
+
+def savepoint(flink_url: str, job_id: str, savepoints: str, *, timeout_s: float = 120.0) -> str:
+    """Take a savepoint of a job that runs on; return the savepoint's path.
+
+    Raises:
+        Failure: it failed or took longer than the timeout.
+    """
+    body = {"target-directory": savepoints, "cancel-job": False}
+    return _saved(flink_url, job_id, f"/jobs/{job_id}/savepoints", body, timeout_s)
+
+
+def _saved(flink_url: str, job_id: str, asked: str, body: object, timeout_s: float) -> str:
+    answer = call(flink_url, asked, method="POST", body=body)
     path = f"/jobs/{job_id}/savepoints/{answer['request-id']}"
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
@@ -116,15 +126,53 @@ def stop(flink_url: str, job_id: str, savepoints: str, *, timeout_s: float = 120
             operation = status["operation"]
             if "location" in operation:
                 return str(operation["location"])
-            cause = operation.get("failure-cause", {}).get("class", "unknown")
-            raise Failure(f"the savepoint of {job_id} failed ({cause}); the job runs on")
+            told = operation.get("failure-cause", {})
+            why = _first_cause(str(told.get("stack-trace") or told.get("class", "unknown")))
+            raise Failure(f"the savepoint of {job_id} failed: {why}; the job runs on")
         time.sleep(_POLL_S)
-    raise Failure(f"the savepoint of {job_id} took longer than {timeout_s:g} s; the job runs on")
+    raise Failure(
+        f"the savepoint of {job_id} takes longer than {timeout_s:g} s; `tidegate jobs status` says "
+        "why, and it may still come to its end"
+    )
 
 
 def cancel(flink_url: str, job_id: str) -> None:
     """Cancel a job; its last checkpoint stays."""
     call(flink_url, f"/jobs/{job_id}?mode=cancel", method="PATCH")
+
+
+def await_ended(flink_url: str, job_id: str, *, timeout_s: float = 60.0) -> None:
+    """Wait until a job is over.
+
+    Raises:
+        Failure: it was not in time.
+    """
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        if call(flink_url, f"/jobs/{job_id}")["state"] not in LIVE:
+            return
+        time.sleep(_POLL_S)
+    raise Failure(f"job {job_id} does not end within {timeout_s:g} s")
+
+
+def await_settled(flink_url: str, job_id: str, *, timeout_s: float, restarts: int = 3) -> None:
+    """Wait until a job has completed a checkpoint: then it runs, and its sinks do, too.
+
+    Raises:
+        Failure: it failed, was restarted so many times, or took longer; with the newest cause.
+    """
+    end = time.monotonic() + timeout_s
+    why = f"no checkpoint within {timeout_s:g} s"
+    while time.monotonic() < end:
+        if completed_checkpoints(flink_url, job_id) > 0:
+            return
+        state = call(flink_url, f"/jobs/{job_id}")["state"]
+        (metric,) = call(flink_url, f"/jobs/{job_id}/metrics?get=numRestarts") or ({"value": "0"},)
+        if state not in LIVE or int(metric["value"]) >= restarts:
+            why = f"{state} after {metric['value']} restarts"
+            break
+        time.sleep(_POLL_S)
+    raise Failure(f"job {job_id} does not run ({why}): {cause(flink_url, job_id)}")
 
 
 def await_running(flink_url: str, job_id: str, *, timeout_s: float = 90.0) -> None:

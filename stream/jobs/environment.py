@@ -8,7 +8,7 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import EnvironmentSettings, StreamTableEnvironment
 
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import Cluster, Start, Tuning
 
 # The client lists the lake's folders while somebody waits; the defaults try for many minutes.
 _S3_BOUNDS = {
@@ -89,9 +89,27 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
     if cluster.python is not None:
         options["python.executable"] = cluster.python
         options["python.client.executable"] = cluster.python
-    if tuning.restore_from is not None:
-        options["execution.state-recovery.path"] = tuning.restore_from
-        options["execution.state-recovery.claim-mode"] = "CLAIM"
+    return _as_configuration(options | _restored(tuning.restore_from, "CLAIM"))
+
+
+def start_configuration(start: Start) -> Configuration:
+    """Return what is added to an environment's configuration when its job is started."""
+    # The REST client submits under this id instead of one of its own.
+    options = {"$internal.pipeline.job-id": start.job_id}
+    claim = "NO_CLAIM" if start.keeps else "CLAIM"
+    return _as_configuration(options | _restored(start.restore_from, claim))
+
+
+def _restored(snapshot: str | None, claim: str) -> dict[str, str]:
+    if snapshot is None:
+        return {}
+    return {
+        "execution.state-recovery.path": snapshot,
+        "execution.state-recovery.claim-mode": claim,
+    }
+
+
+def _as_configuration(options: dict[str, str]) -> Configuration:
     configuration = Configuration()
     for key, value in options.items():
         configuration.set_string(key, value)

@@ -1,0 +1,151 @@
+"""Our own two jobs: what they are submitted with, how they are planned and started."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from compose.intents import Intent, Named, read_intent, write_intent
+from compose.local.endpoints import Endpoints
+from compose.local.flink import flink_env
+from compose.submissions import Asked, argument, cluster_of, remember
+from schemas.amounts import duration
+from schemas.failure import Failure
+from stream.jobs.settings import Start, Tuning
+from stream.rules import packs, rules_text
+
+if TYPE_CHECKING:  # it starts PyFlink
+    from stream.jobs.submit import Prepared
+
+JOBS = ("lake", "alerts")
+
+
+class Choice(NamedTuple):
+    """What an operator chose for the job `lake` or `alerts`; times are milliseconds.
+
+    ``rules`` is a file or a pack's name; ``panes`` are pane sizes that its own may not exceed.
+    """
+
+    job: str
+    rules: str
+    prefix: str
+    parallelism: int
+    checkpoint_interval_ms: int
+    lateness_ms: int
+    panes: str | None = None
+
+    def argv(self) -> list[str]:
+        """Return the words of `tidegate jobs submit` that choose the same."""
+        words = [
+            self.job,
+            f"--rules={self.rules}",
+            f"--prefix={self.prefix}",
+            f"--parallelism={self.parallelism}",
+            f"--checkpoint-interval={self.checkpoint_interval_ms}ms",
+            f"--lateness={self.lateness_ms}ms",
+        ]
+        return words if self.panes is None else [*words, f"--panes={self.panes}"]
+
+
+def choice_of(argv: list[str]) -> Choice:
+    """Return what the words of a remembered submission chose."""
+
+    def said(option: str) -> str:
+        value = argument(argv, option)
+        assert value is not None, f"a submission without --{option}"
+        return value
+
+    return Choice(
+        argv[0],
+        said("rules"),
+        said("prefix"),
+        int(said("parallelism")),
+        int(duration(said("checkpoint-interval"))),
+        int(duration(said("lateness"))),
+        argument(argv, "panes"),
+    )
+
+
+def kept_rules(state: Path, rules: str) -> str:
+    """Return where a rule file is kept as it is now, or the pack's name.
+
+    A job that comes back after a failure, or after an upgrade that went wrong, must have the rules
+    that it ran with, whatever has become of the file.
+
+    Raises:
+        BadConfig: neither file nor pack, or wrong inside.
+    """
+    if rules in packs():
+        return rules
+    text = rules_text(rules)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    path = (state / "jobs" / "rules" / f"{digest}-{Path(rules).name.split('-')[-1]}").resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
+    return str(path)
+
+
+def prepare(state: Path, endpoints: Endpoints, who: Named, choice: Choice) -> "Prepared":
+    """Plan a job.
+
+    Raises:
+        BadConfig: the rules are wrong.
+        RegistryDown: the registry does not answer.
+    """
+    text = rules_text(choice.rules)  # wrong rules must not cost a start of the JVM
+    os.environ.update(flink_env(state))
+    from stream.jobs.submit import prepare_alerts, prepare_lake  # noqa: PLC0415 - starts PyFlink
+
+    cluster = cluster_of(endpoints, choice.prefix)
+    tuning = Tuning(
+        parallelism=choice.parallelism,
+        checkpoint_interval_ms=choice.checkpoint_interval_ms,
+        lateness_ms=choice.lateness_ms,
+    )
+    if choice.job == "lake":
+        return prepare_lake(who.name, cluster, tuning)
+    return prepare_alerts(who.name, cluster, tuning, text, choice.panes)
+
+
+def start(
+    state: Path,
+    who: Named,
+    choice: Choice,
+    prepared: "Prepared",
+    restore_from: str | None,
+    *,
+    keeps: bool = False,
+) -> str:
+    """Start a planned job; return its id.
+
+    The id is remembered before the cluster has it: whoever is killed in between leaves no job
+    behind whose checkpoints nobody would look for.
+
+    Raises:
+        Failure: the cluster did not take it; what was wanted before is wanted again.
+    """
+    from stream.jobs.submit import new_job_id  # noqa: PLC0415 - starts PyFlink
+
+    before = read_intent(state, who.name)
+    job_id = new_job_id()
+    remember(state, who, Asked("submit", choice.argv()), job_id)
+    try:
+        prepared.start(Start(job_id, restore_from, keeps))
+    except Failure:
+        _give_up(state, who, before, job_id)
+        raise
+    return job_id
+
+
+def _give_up(state: Path, who: Named, before: Intent | None, job_id: str) -> None:
+    """Want what was wanted before; keep the id, for a cluster that only answered too late."""
+    now = read_intent(state, who.name)
+    assert now is not None
+    if before is None:
+        write_intent(state, msgspec.structs.replace(now, wanted=False))
+    else:
+        write_intent(state, msgspec.structs.replace(before, job_ids=[*before.job_ids, job_id]))
