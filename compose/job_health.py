@@ -19,6 +19,7 @@ from stream.lake import answers
 _FLINK = "tidegate-"
 _STALE_INTERVALS = 3
 _STALE_MS = 30_000
+_WARM_UP_MS = 30_000
 
 
 class World(NamedTuple):
@@ -115,7 +116,8 @@ def _health(endpoints: Endpoints, of: _Subject, world: World) -> Health:
         problems.append(str(error))
     wanted = of.intent is not None and of.intent.wanted
     if seen is not None:
-        problems += [*troubles(seen), *_unaligned(seen, behind)]
+        total = sum(each.behind for each in behind) if behind else None
+        problems += [*troubles(seen, total), *_unaligned(seen, behind)]
     elif wanted:
         problems.append(
             "wanted, but the cluster does not run it; `tidegate jobs submit` goes on from where it "
@@ -131,8 +133,11 @@ def _lags(endpoints: Endpoints, of: _Subject, seen: Observed | None) -> list[Lag
     return lags(endpoints.kafka_bootstrap, of.group, positions, own)
 
 
-def troubles(seen: Observed) -> Iterator[str]:
-    """Yield what is wrong with a job that is on the cluster, each with the vertex at fault."""
+def troubles(seen: Observed, behind: int | None) -> Iterator[str]:
+    """Yield what is wrong with a job that is on the cluster, each with the vertex at fault.
+
+    ``behind`` are the records it has still to read, None when nobody knows.
+    """
     state = seen.job.state
     down = [short(each.name) for each in seen.vertices if each.state != "RUNNING"]
     if state != "RUNNING" or down:
@@ -145,6 +150,8 @@ def troubles(seen: Observed) -> Iterator[str]:
             f"backpressure: {_named(fault)} holds up {short(waiting.name)} "
             f"({waiting.held_up or 0:.0%} of its time)"
         )
+    if behind == 0 or seen.uptime_ms < _WARM_UP_MS:
+        return  # busy, and keeping up; or busy with its own start
     held = {fault.vertex_id for _, fault in held_up(seen.vertices)}
     for each in overworked(seen.vertices):
         if each.vertex_id not in held:

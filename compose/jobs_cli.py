@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
+from compose.job_logs import logs_command
 from compose.local.endpoints import Endpoints, read
 from compose.options import Duration, prefix_option, state_option
 from compose.parallelism import await_room, chosen, partitions_to_read
@@ -42,6 +43,7 @@ jobs.add_command(sql)
 jobs.add_command(plan)
 jobs.add_command(status)
 jobs.add_command(upgrade_command)
+jobs.add_command(logs_command)
 
 
 def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None) -> str | None:

@@ -76,13 +76,10 @@ def upgrade(at: Where, asked: Asked) -> str:
     """
     with alone(at.state):
         planned = _plan(at, asked)
-        flink = at.endpoints.flink_url
-        at.say(
-            f"{at.who.name}: the new version plans and its state fits; stopping {planned.running.job_id}"
-        )
-        folder = savepoints_of(at.endpoints.lake_uri, planned.running.job_id)
-        savepoint = stop(flink, planned.running.job_id, folder)
-        await_ended(flink, planned.running.job_id)
+        flink, old = at.endpoints.flink_url, planned.running.job_id
+        at.say(f"{at.who.name}: the new version plans and the state fits; stopping {old}")
+        savepoint = stop(flink, old, savepoints_of(at.endpoints.lake_uri, old))
+        await_ended(flink, old)
         at.say(f"{at.who.name}: stopped, savepoint {savepoint}")
         return _begin(at, planned, savepoint)
 
@@ -111,8 +108,9 @@ def _plan(at: Where, asked: Asked) -> _Planned:
         raise Failure(f"{at.who.name} does not run; `tidegate jobs submit` starts it")
     if running.state != "RUNNING":
         raise RetryLater(
-            f"{at.who.name} is {running.state} and cannot be stopped with a savepoint now; "
-            f"`tidegate jobs status {at.who.name}` says why"
+            f"{at.who.name} is {running.state}: no savepoint can be taken of it now, and "
+            f"`tidegate jobs status` says why. To exchange it as it is: tidegate jobs cancel, then "
+            f"submit, which goes on from its last checkpoint"
         )
     before = _chosen(at.who, intent)
     after = _changed(before, asked)
@@ -204,7 +202,13 @@ def _back(at: Where, planned: _Planned, failed: str | None, why: Failure) -> Fai
     snapshot = newest(files, at.endpoints.lake_uri, intent.job_ids, intent.savepoints)
     prepared = prepare(at.state, at.endpoints, at.who, planned.before)
     job_id = start(at.state, at.who, planned.before, prepared, snapshot, keeps=True)
-    await_settled(flink, job_id, timeout_s=_bound(at, planned.before))
+    try:
+        await_settled(flink, job_id, timeout_s=_bound(at, planned.before))
+    except Failure as error:
+        raise Failure(
+            f"{at.who.name}: the new version did not run ({why}), and the former one does not "
+            f"either, from {snapshot}: {error}"
+        ) from error
     return Failure(
         f"{at.who.name}: the new version did not run, the former one runs again as {job_id}, from "
         f"{snapshot}: {why}"

@@ -10,9 +10,10 @@ from stream.jobs.submit import Prepared
 
 
 class Kept(NamedTuple):
-    """One operator's state in a snapshot; ids are hexadecimal."""
+    """One operator's state in a snapshot; ids are hexadecimal, names may be missing."""
 
     operator_id: str
+    name: str | None
     max_parallelism: int
     parallelism: int
     size_bytes: int
@@ -49,6 +50,7 @@ def _kept(folder: str) -> list[Kept]:
     return [
         Kept(
             state.getOperatorID().toHexString(),
+            state.getOperatorName().orElse(None),
             state.getMaxParallelism(),
             state.getParallelism(),
             state.getStateSize(),
@@ -85,8 +87,8 @@ def misfits(states: list[Kept], planned: dict[str, Place]) -> list[str]:
         place = planned.get(state.operator_id)
         if place is None:
             found.append(
-                f"{state.size_bytes} bytes of state belong to operator {state.operator_id}, "
-                "which the new plan does not have"
+                f"{state.name or 'an operator'} ({state.operator_id}) has {state.size_bytes} bytes "
+                "of state, and is not in the new plan"
             )
         elif place.max_parallelism != state.max_parallelism:
             found.append(
