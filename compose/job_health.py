@@ -174,7 +174,7 @@ def _late_checkpoints(seen: Observed) -> Iterator[str]:
     points = seen.checkpoints
     if points.failures_in_a_row:
         why = "" if points.why is None else f": {points.why.splitlines()[0]}"
-        yield f"{points.failures_in_a_row} checkpoints in a row failed{why}"
+        yield f"checkpoints failed since the last complete one: {points.failures_in_a_row}{why}"
     since = points.at_ms if points.at_ms is not None else seen.now_ms - seen.uptime_ms
     age = seen.now_ms - since
     if points.interval_ms > 0 and age > max(_STALE_MS, _STALE_INTERVALS * points.interval_ms):

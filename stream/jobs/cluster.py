@@ -15,6 +15,12 @@ LIVE = frozenset(
 )
 _TIMEOUT_S = 10.0
 _POLL_S = 0.2
+_REMEMBERED = 20
+# A TaskManager that is gone, as the JobManager and as the other TaskManagers see it.
+_LOST = re.compile(
+    "no longer reachable|RemoteTransportException|PartitionConnectionException|"
+    "Heartbeat of TaskManager|TaskManager .* (lost|disconnect)|not found on TaskManager"
+)
 # The last line of a Python traceback, which the JobManager shows within a Java one.
 _PYTHON_ERROR = re.compile(r"(?!org\.|java\.|Caused)[\w.]+(Error|Exception|Warning): ")
 
@@ -43,6 +49,16 @@ class Broken(NamedTuple):
     task: str | None
     cause: str
     stack: str
+
+    @property
+    def slotless(self) -> bool:
+        """Say whether there was no room for the job, rather than a fault in it."""
+        return "NoResourceAvailableException" in self.stack
+
+    @property
+    def own(self) -> bool:
+        """Say whether the job itself is at fault, as far as can be told: no process was lost."""
+        return not (self.slotless or _LOST.search(self.stack))
 
 
 def call(flink_url: str, path: str, *, method: str = "GET", body: object = None) -> Any:
@@ -155,11 +171,11 @@ def await_ended(flink_url: str, job_id: str, *, timeout_s: float = 60.0) -> None
     raise Failure(f"job {job_id} does not end within {timeout_s:g} s")
 
 
-def await_settled(flink_url: str, job_id: str, *, timeout_s: float, restarts: int = 3) -> None:
+def await_settled(flink_url: str, job_id: str, *, timeout_s: float, tries: int = 3) -> None:
     """Wait until a job has completed a checkpoint: then it runs, and its sinks do, too.
 
     Raises:
-        Failure: it failed, was restarted so many times, or took longer; with the newest cause.
+        Failure: it failed so many times by its own fault, or took longer; with the newest cause.
     """
     end = time.monotonic() + timeout_s
     why = f"no checkpoint within {timeout_s:g} s"
@@ -167,9 +183,9 @@ def await_settled(flink_url: str, job_id: str, *, timeout_s: float, restarts: in
         if completed_checkpoints(flink_url, job_id) > 0:
             return
         state = call(flink_url, f"/jobs/{job_id}")["state"]
-        (metric,) = call(flink_url, f"/jobs/{job_id}/metrics?get=numRestarts") or ({"value": "0"},)
-        if state not in LIVE or int(metric["value"]) >= restarts:
-            why = f"{state} after {metric['value']} restarts"
+        own = [each for each in failures(flink_url, job_id, at_most=_REMEMBERED) if each.own]
+        if state not in LIVE or len(own) >= tries:
+            why = f"{state}, failed {len(own)} times"
             break
         time.sleep(_POLL_S)
     raise Failure(f"job {job_id} does not run ({why}): {cause(flink_url, job_id)}")
@@ -203,9 +219,12 @@ def cause(flink_url: str, job_id: str) -> str:
 
 
 def newest_failure(flink_url: str, job_id: str) -> Broken | None:
-    """Return what a job failed of last; None when it never has."""
-    found = failures(flink_url, job_id, at_most=1)
-    return found[0] if found else None
+    """Return what a job failed of last; None when it never has.
+
+    When it had no slots to come back in, that followed from what it failed of before.
+    """
+    found = failures(flink_url, job_id, at_most=_REMEMBERED)
+    return next((each for each in found if not each.slotless), found[0] if found else None)
 
 
 def failures(flink_url: str, job_id: str, *, at_most: int) -> list[Broken]:
@@ -223,7 +242,7 @@ def _first_cause(stack: str) -> str:
     lines = stack.splitlines()
     python = [line for line in lines if _PYTHON_ERROR.match(line)]
     java = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    return (python or java or lines)[-1][:500]
+    return (python or java or lines[:1] or [stack])[-1][:500]
 
 
 def completed_checkpoints(flink_url: str, job_id: str) -> int:

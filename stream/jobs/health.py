@@ -125,8 +125,13 @@ def held_up(vertices: Sequence[Vertex]) -> list[tuple[Vertex, Vertex]]:
 
 
 def overworked(vertices: Sequence[Vertex]) -> list[Vertex]:
-    """Return the vertices that have no time left, be it for work or for a sink that is slow."""
-    return [each for each in vertices if (each.busy or 0) >= _BUSY]
+    """Return the vertices that have no time left, be it for work or for a sink that is slow.
+
+    Of several in a row only the last: it is what the others wait for.
+    """
+    busy = {each.vertex_id: each for each in vertices if (each.busy or 0) >= _BUSY}
+    before = {one for each in busy.values() for one in each.inputs}
+    return [each for each in busy.values() if each.vertex_id not in before]
 
 
 def short(name: str) -> str:
@@ -135,7 +140,8 @@ def short(name: str) -> str:
     sinks = re.findall(r"([\w$]+)\[\d+\]: Writer", name)
     if "StreamingFileWriter" in name:
         sinks.append("files")
-    head = re.sub(r"\[\d+\]", "", head)
+    # Numbers of the plan, of the instance and of its attempt.
+    head = re.sub(r"\[\d+\]| \(\d+/\d+\)( - execution #\d+)?", "", head)
     return f"{head} to {', '.join(sinks)}" if sinks else head
 
 
