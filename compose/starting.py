@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -128,8 +129,6 @@ def start(
     Raises:
         Failure: the cluster did not take it; what was wanted before is wanted again.
     """
-    from stream.jobs.submit import new_job_id  # noqa: PLC0415 - starts PyFlink
-
     before = read_intent(state, who.name)
     job_id = new_job_id()
     remember(state, who, Asked("submit", choice.argv()), job_id)
@@ -139,6 +138,11 @@ def start(
         _give_up(state, who, before, job_id)
         raise
     return job_id
+
+
+def new_job_id() -> str:
+    """Return a job id as Flink makes them."""
+    return uuid.uuid4().hex
 
 
 def _give_up(state: Path, who: Named, before: Intent | None, job_id: str) -> None:

@@ -29,6 +29,7 @@ from stream.jobs.cluster import (
     live_job,
     stop,
 )
+from stream.jobs.fit import misfits
 from stream.pane_sizes import no_larger, pane_sizes
 from stream.rules import load_rules
 
@@ -152,7 +153,7 @@ def _panes(before: Choice, after: Choice) -> str | None:
 
 
 def _check_state(at: Where, running: FlinkJob, prepared: "Prepared") -> None:
-    from stream.jobs.fit import kept, misfits, places  # noqa: PLC0415 - starts PyFlink
+    from stream.jobs.snapshot_state import kept, places  # noqa: PLC0415 - starts PyFlink
 
     wrong = misfits(kept(_newest_state(at, running)), places(prepared))
     if wrong:

@@ -32,8 +32,14 @@ class Rest:
                 "now": NOW,
                 "maxParallelism": 720,
                 "vertices": [
-                    self._vertex(SOURCE, "Source: KafkaSource-default_catalog.default_database.readings -> Calc[5]"),
-                    self._vertex(DECIDE, "decide -> (Calc[13] -> alerts[14]: Writer -> alerts[14]: Committer)"),
+                    self._vertex(
+                        SOURCE,
+                        "Source: KafkaSource-default_catalog.default_database.readings -> Calc[5]",
+                    ),
+                    self._vertex(
+                        DECIDE,
+                        "decide -> (Calc[13] -> alerts[14]: Writer -> alerts[14]: Committer)",
+                    ),
                 ],
                 "plan": {"nodes": [{"id": DECIDE, "inputs": [{"id": SOURCE}]}, {"id": SOURCE}]},
             },
@@ -82,7 +88,12 @@ class Rest:
             if path == f"{root}/subtasks/metrics":
                 return [{"id": name} for name in [*metrics, "isBackPressured"]]
             if path.startswith(f"{root}/subtasks/metrics?get="):
-                wanted = path.partition("get=")[2].partition("&")[0].replace("%5B", "[").replace("%5D", "]")
+                wanted = (
+                    path.partition("get=")[2]
+                    .partition("&")[0]
+                    .replace("%5B", "[")
+                    .replace("%5D", "]")
+                )
                 return _sums({name: metrics[name] for name in wanted.split(",")})
             if path == f"{root}/watermarks":
                 return [{"id": "x", "value": value} for value in self.watermarks[vertex]]

@@ -41,11 +41,6 @@ class Prepared(NamedTuple):
         return str(job.get_job_id())
 
 
-def new_job_id() -> str:
-    """Return a job id as Flink makes them."""
-    return uuid.uuid4().hex
-
-
 def prepare_lake(name: str, cluster: Cluster, tuning: Tuning) -> Prepared:
     """Plan the job that fills the lake."""
     streams, t_env = client(name, cluster, tuning)
@@ -73,13 +68,13 @@ def prepare_alerts(
 
 def submit_lake(name: str, cluster: Cluster, tuning: Tuning) -> str:
     """Plan and start the job that fills the lake; return Flink's job id."""
-    return prepare_lake(name, cluster, tuning).start(Start(new_job_id(), tuning.restore_from))
+    return prepare_lake(name, cluster, tuning).start(Start(uuid.uuid4().hex, tuning.restore_from))
 
 
 def submit_alerts(name: str, cluster: Cluster, tuning: Tuning, rules: str) -> str:
     """Plan and start the job that raises alerts; return Flink's job id. See prepare_alerts."""
     prepared = prepare_alerts(name, cluster, tuning, rules)
-    return prepared.start(Start(new_job_id(), tuning.restore_from))
+    return prepared.start(Start(uuid.uuid4().hex, tuning.restore_from))
 
 
 def _ids(cluster: Cluster) -> Ids:

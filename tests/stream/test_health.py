@@ -1,9 +1,9 @@
 import pytest
 from flink_rest import DECIDE, NONE, NOW, SOURCE, Rest, backpressure, failure
 
+from schemas.failure import Failure
 from stream.jobs.cluster import FlinkJob, await_settled, cause, newest_failure
 from stream.jobs.health import Observed, held_up, observe, overworked, short
-from schemas.failure import Failure
 
 JOB = FlinkJob("j", "tidegate-alerts", "RUNNING", NOW - 60_000)
 GONE = "org.x.JobMasterException: TaskManager with id t is no longer reachable.\n\tat x"
@@ -107,7 +107,10 @@ def test_a_vertex_is_called_by_what_people_know(name: str, expected: str) -> Non
 
 
 def test_the_cause_is_pythons_own_error(rest: Rest) -> None:
-    fail(rest, "java.RuntimeException: Error received\nTraceback (most recent call last):\nKeyError: 'x'\nCaused by: a.B: c")
+    fail(
+        rest,
+        "java.RuntimeException: Error received\nTraceback (most recent call last):\nKeyError: 'x'\nCaused by: a.B: c",
+    )
     assert cause("http://flink", "j") == "KeyError: 'x'"
 
 
@@ -130,10 +133,10 @@ def test_no_slots_follow_from_what_came_before(rest: Rest) -> None:
 def test_a_job_is_given_up_after_failures_of_its_own_only(rest: Rest) -> None:
     rest.answers["/jobs/j/checkpoints"]["counts"]["completed"] = 0
     fail(rest, *["java.io.IOException: no such program"] * 3)
-    with pytest.raises(Failure, match="RUNNING, failed 3 times.*no such program"):
+    with pytest.raises(Failure, match=r"RUNNING, failed 3 times.*no such program"):
         await_settled("http://flink", "j", timeout_s=30)
     fail(rest, NO_SLOTS, NO_SLOTS, GONE, GONE, "java.io.IOException: once")
-    with pytest.raises(Failure, match="no checkpoint within 0.1 s"):
+    with pytest.raises(Failure, match=r"no checkpoint within 0.1 s"):
         await_settled("http://flink", "j", timeout_s=0.1)
     rest.answers["/jobs/j/checkpoints"]["counts"]["completed"] = 1
     await_settled("http://flink", "j", timeout_s=30)
