@@ -239,10 +239,22 @@ def _broken(entry: dict[str, Any]) -> Broken:
 
 
 def _first_cause(stack: str) -> str:
-    lines = stack.splitlines()
+    lines = stack.splitlines() or [stack]
     python = [line for line in lines if _PYTHON_ERROR.match(line)]
     java = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    return (python or java or lines[:1] or [stack])[-1][:500]
+    return (python[-1] if python else _innermost([lines[0], *java]))[:500]
+
+
+def _innermost(causes: list[str]) -> str:
+    """Return the innermost cause, or one around it that says the same and more."""
+    *around, found = causes
+    for outer in reversed(around):
+        told, known = outer.partition(": ")[2], found.partition(": ")[2]
+        # Some only repeat the class and the words of what they wrap.
+        if not known or told == found or not told.endswith(known):
+            break
+        found = outer
+    return found
 
 
 def completed_checkpoints(flink_url: str, job_id: str) -> int:
