@@ -122,11 +122,14 @@ def test_a_cause_without_causes_is_the_first_line_and_no_frame(rest: Rest) -> No
 def test_a_cause_is_told_with_what_its_wrapper_adds(rest: Rest) -> None:
     fail(
         rest,
-        'x.IOException: Cannot run program "p": error=2\n\tat x\nCaused by: x.IOException: error=2',
+        'java.io.IOException: Cannot run program "p": error=2\n\tat x\nCaused by: java.io.IOException: error=2',
     )
-    assert cause("http://flink", "j") == 'x.IOException: Cannot run program "p": error=2'
-    fail(rest, "x.CompletionException: y.Timeout: late\nCaused by: y.Timeout: late")
-    assert cause("http://flink", "j") == "y.Timeout: late"
+    assert cause("http://flink", "j") == 'java.io.IOException: Cannot run program "p": error=2'
+    fail(
+        rest,
+        "java.CompletionException: org.y.TimeoutException: late\nCaused by: org.y.TimeoutException: late",
+    )
+    assert cause("http://flink", "j") == "org.y.TimeoutException: late"
 
 
 def test_no_slots_follow_from_what_came_before(rest: Rest) -> None:
