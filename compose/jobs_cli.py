@@ -94,14 +94,14 @@ def submit(
     """Submit jobs to the stack's cluster; one that runs already is left alone."""
     endpoints = read(state)
     options["rules"] = kept_rules(state, options["rules"])
-    for index, job in enumerate(names):
+    for job in names:
         who = named(job, options["prefix"])
         with alone(state):
             running = live_job(endpoints.flink_url, who.flink)
             if running is not None:
                 click.echo(f"{who.name}: runs already as {running.job_id}")
                 continue
-            number = _parallelism(endpoints, options["prefix"], parallelism, len(names) - index)
+            number = _parallelism(endpoints, options["prefix"], parallelism)
             choice = Choice(job=job, parallelism=number, **options)
             snapshot_uri = snapshot(state, endpoints, who, restore)
             prepared = prepare(state, endpoints, who, choice)
@@ -112,7 +112,7 @@ def submit(
         click.echo(f"{who.name}: runs as {job_id}{since}")
 
 
-def _parallelism(endpoints: Endpoints, prefix: str, asked: int | None, jobs_to_come: int) -> int:
+def _parallelism(endpoints: Endpoints, prefix: str, asked: int | None) -> int:
     """Return a job's parallelism, and say on stderr what is odd about it."""
     try:
         partitions = partitions_to_read(endpoints.kafka_bootstrap, prefix)
@@ -120,11 +120,18 @@ def _parallelism(endpoints: Endpoints, prefix: str, asked: int | None, jobs_to_c
         if asked is None:
             raise
         return asked  # a job that comes back waits for its brokers by itself
-    room = free_slots(endpoints.flink_url) // jobs_to_come
-    found = chosen(f"{prefix}readings", partitions, asked, room)
+    found = chosen(f"{prefix}readings", partitions, asked, _room(endpoints.flink_url, prefix))
     if found.warning is not None:
         click.echo(f"warning: {found.warning}", err=True)
     return found.parallelism
+
+
+def _room(flink_url: str, prefix: str) -> int:
+    """Return the slots that one job may take and leave as many to the others of this prefix."""
+    free = free_slots(flink_url)
+    live = {job.name for job in flink_jobs(flink_url) if job.live}
+    to_come = sum(named(job, prefix).flink not in live for job in JOBS)
+    return max(free // max(1, to_come), min(1, free))
 
 
 @jobs.command("list")
