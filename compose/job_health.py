@@ -34,7 +34,11 @@ class World(NamedTuple):
 
 
 class Health(NamedTuple):
-    """One job: what the cluster says (None: it does not run), its lag, its sites, its troubles."""
+    """One job: what the cluster says (None: it does not run), its lag, its sites, its troubles.
+
+    ``newest`` are the newest pane ends that the job itself tells of, or, for sites that had none
+    since it was (re)started, their newest windows' ends on Kafka.
+    """
 
     name: str
     wanted: bool
@@ -123,7 +127,9 @@ def _health(endpoints: Endpoints, of: _Subject, world: World) -> Health:
             "wanted, but the cluster does not run it; `tidegate jobs submit` goes on from where it "
             "was"
         )
-    newest = world.newest.get(of.prefix, {}) if of.kind == "alerts" else {}
+    newest = dict(world.newest.get(of.prefix, {})) if of.kind == "alerts" else {}
+    for site, end in (seen.newest_panes if seen is not None else {}).items():
+        newest[site] = max(end, newest.get(site, end))
     return Health(of.name, wanted, of.job, seen, behind, newest, problems)
 
 

@@ -33,8 +33,8 @@ def status(
 ) -> None:
     """Show how the jobs do: throughput, checkpoints, lag, freshness, and what is wrong.
 
-    LAG counts the records of Kafka not read yet. Rates and lag are up to 10 s old. FRESHNESS is
-    the age of a site's newest window, by event time.
+    LAG counts the records of Kafka not read yet. Rates and lag are up to 10 s old. Freshness is
+    the age of a site's newest pane or window, by event time.
     """
     only = None if name is None else named(name, prefix).name
     try:

@@ -13,6 +13,7 @@ _SINK = re.compile(r"(?!end__)(.*__Writer|StreamingFileWriter)\.numRecordsInPerS
 _POSITION = re.compile(
     r".*\.KafkaSourceReader\.topic\.(?P<topic>.+)\.partition\.(?P<partition>\d+)\.currentOffset"
 )
+_PANE = re.compile(r"decide\.site\.(?P<site>.+)\.newest_pane_end")
 _NO_WATERMARK = -(2**63)
 _HELD_UP = 0.1
 """Share of time waiting for the next operator from which Flink speaks of backpressure."""
@@ -56,7 +57,8 @@ class Observed(NamedTuple):
     """A job as of ``now_ms``; rates are records a second, ``restarts`` are since its submission.
 
     ``positions`` are the next offsets by topic, as metrics spell it, and partition. Partitions
-    that the job has read nothing of since it was (re)started are not among them.
+    that the job has read nothing of since it was (re)started are not among them. ``newest_panes``
+    are the newest pane ends (epoch ms) by site, of the sites that had one since then.
     """
 
     job: FlinkJob
@@ -71,6 +73,7 @@ class Observed(NamedTuple):
     checkpoints: Checkpoints
     vertices: Sequence[Vertex]
     positions: Mapping[str, Mapping[int, int]]
+    newest_panes: Mapping[str, int]
     failure: Broken | None
 
 
@@ -105,6 +108,7 @@ def observe(flink_url: str, job: FlinkJob) -> Observed:
         checkpoints=_checkpoints(flink_url, root, {v.vertex_id: v.name for v in vertices}),
         vertices=vertices,
         positions=figures.positions,
+        newest_panes=figures.newest_panes,
         failure=newest_failure(flink_url, job.job_id),
     )
 
@@ -149,45 +153,56 @@ class _Figures(NamedTuple):
     in_per_s: float
     out_per_s: float
     watermark_ms: int | None
-    positions: dict[str, dict[int, int]]
+    positions: Mapping[str, Mapping[int, int]]
+    newest_panes: Mapping[str, int]
 
 
 def _figures(flink_url: str, root: str, vertices: Sequence[str]) -> _Figures:
-    received = sent = 0.0
-    positions: dict[str, dict[int, int]] = {}
+    metrics: dict[str, float] = {}
     watermarks = []
     for vertex in vertices:
         path = f"{root}/vertices/{vertex}"
-        for name, value in _metrics(flink_url, f"{path}/subtasks/metrics").items():
-            if place := _POSITION.fullmatch(name):
-                if value >= 0:
-                    of = positions.setdefault(place["topic"], {})
-                    of[int(place["partition"])] = int(value) + 1
-            elif _SOURCE.fullmatch(name):
-                received += value
-            else:
-                sent += value
+        metrics |= _metrics(flink_url, f"{path}/subtasks/metrics")
         watermarks += [int(each["value"]) for each in call(flink_url, f"{path}/watermarks")]
     known = [each for each in watermarks if each != _NO_WATERMARK]
-    # A job whose operators have no watermark yet, or never get one, has none as a whole.
-    watermark = min(known) if known and len(known) == len(watermarks) else None
-    return _Figures(received, sent, watermark, positions)
+    positions: dict[str, dict[int, int]] = {}
+    for name, value in metrics.items():
+        if (place := _POSITION.fullmatch(name)) and value >= 0:
+            positions.setdefault(place["topic"], {})[int(place["partition"])] = int(value) + 1
+    return _Figures(
+        sum(value for name, value in metrics.items() if _SOURCE.fullmatch(name)),
+        sum(value for name, value in metrics.items() if _SINK.fullmatch(name)),
+        # A job whose operators have no watermark yet, or never get one, has none as a whole.
+        min(known) if known and len(known) == len(watermarks) else None,
+        positions,
+        {
+            at["site"]: int(value)
+            for name, value in metrics.items()
+            if (at := _PANE.fullmatch(name))
+        },
+    )
 
 
 def _metrics(flink_url: str, path: str) -> dict[str, float]:
-    """Return the sums over a vertex's subtasks; the one subtask's value for an offset."""
+    """Return what is wanted of a vertex: rates summed over its subtasks, the rest the largest.
+
+    A partition has one reader, so its offset is no sum.
+    """
     wanted = [
         each["id"]
         for each in call(flink_url, path)
-        if any(kind.fullmatch(each["id"]) for kind in (_SOURCE, _SINK, _POSITION))
+        if any(kind.fullmatch(each["id"]) for kind in (_SOURCE, _SINK, _POSITION, _PANE))
     ]
     if not wanted:
         return {}
     names = ",".join(quote(name, safe="") for name in wanted)
     answer = call(flink_url, f"{path}?get={names}&agg=max,sum")
-    # A partition has one reader, so its offset is no sum.
-    offsets, sums = _values(answer, "max"), _values(answer, "sum")
-    return {name: (offsets if _POSITION.fullmatch(name) else sums)[name] for name in sums}
+    largest, sums = _values(answer, "max"), _values(answer, "sum")
+    return largest | {
+        name: value
+        for name, value in sums.items()
+        if _SOURCE.fullmatch(name) or _SINK.fullmatch(name)
+    }
 
 
 def _values(answer: Sequence[Mapping[str, Any]], key: str) -> dict[str, float]:

@@ -63,7 +63,7 @@ def test_a_running_job_in_numbers(rest: Rest, tmp_path: Path) -> None:
     assert told["lag"]["partitions"][0] == {
         "topic": "tidegate.readings", "partition": 0, "position": 42, "end": 50, "behind": 8,
     }  # fmt: skip
-    assert told["freshness_s"] == {"plant-1": 90.0}
+    assert told["freshness_s"] == {"plant-1": 90.0, "plant-2": 30.0}
     assert told["problems"] == []
 
 
@@ -176,7 +176,7 @@ def test_the_table_is_for_people(rest: Rest, tmp_path: Path) -> None:
         ]
     )
     assert lines[3].split() == ["lake", "MISSING", "43"]
-    assert "alerts: freshness plant-1 90 s" in lines
+    assert "alerts: freshness plant-1 90 s, plant-2 30 s" in lines
     assert "alerts: tidegate.readings-0 at 42 of 50, 8 behind" in lines
     assert lines[-1].startswith("lake: ! wanted, but")
 

@@ -29,6 +29,7 @@ def test_what_a_running_job_is_said_to_do(rest: Rest) -> None:
     assert (found.parallelism, found.max_parallelism, found.restarts) == (2, 720, 3)
     assert (found.in_per_s, found.out_per_s, found.uptime_ms) == (12.5, 0.5, 60_000)
     assert found.watermark_ms is None
+    assert found.newest_panes == {"plant-2": NOW - 30_000}
     assert found.failure is None
 
 
