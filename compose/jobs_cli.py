@@ -13,7 +13,15 @@ from compose.local.endpoints import Endpoints, read
 from compose.options import Duration, prefix_option, state_option
 from compose.parallelism import await_room, chosen, partitions_to_read
 from compose.sql_cli import plan, sql
-from compose.starting import JOBS, Choice, kept_rules, prepare, start
+from compose.starting import (
+    JOBS,
+    Choice,
+    choice_of,
+    kept_rules,
+    pane_bounds,
+    prepare,
+    start,
+)
 from compose.status_cli import status
 from compose.submissions import snapshot
 from compose.upgrade_cli import upgrade_command
@@ -104,6 +112,9 @@ def submit(
             number = _parallelism(endpoints, options["prefix"], parallelism)
             choice = Choice(job=job, parallelism=number, **options)
             snapshot_uri = snapshot(state, endpoints, who, restore)
+            before = read_intent(state, who.name)
+            if snapshot_uri is not None and before is not None and before.verb == "submit":
+                choice = choice._replace(panes=pane_bounds(choice_of(before.argv), choice))
             prepared = prepare(state, endpoints, who, choice)
             await_room(endpoints.flink_url, number)
             job_id = start(state, who, choice, prepared, snapshot_uri)

@@ -13,9 +13,10 @@ from compose.local.endpoints import Endpoints
 from compose.local.flink import flink_env
 from compose.submissions import Asked, argument, cluster_of, remember
 from schemas.amounts import duration
-from schemas.failure import Failure
+from schemas.failure import BadConfig, Failure
 from stream.jobs.settings import Start, Tuning
-from stream.rules import packs, rules_text
+from stream.pane_sizes import no_larger, pane_sizes
+from stream.rules import load_rules, packs, rules_text
 
 if TYPE_CHECKING:  # it starts PyFlink
     from stream.jobs.submit import Prepared
@@ -88,6 +89,23 @@ def kept_rules(state: Path, rules: str) -> str:
     temporary.write_text(text, "utf-8")
     temporary.replace(path)
     return str(path)
+
+
+def pane_bounds(before: Choice, after: Choice) -> str | None:
+    """Return the sizes that the panes of a job going on from another's state may not exceed.
+
+    None where its own do not; see :func:`stream.pane_sizes.no_larger`.
+    """
+    if after.job != "alerts":
+        return None
+    try:
+        former = pane_sizes(load_rules(before.rules))
+    except BadConfig:
+        return after.panes  # the file of a submission that kept no copy is gone
+    former = former if before.panes is None else no_larger(former, before.panes)
+    own = pane_sizes(load_rules(after.rules))
+    kept = no_larger(own, former)
+    return None if kept == no_larger(own, own) else kept
 
 
 def prepare(state: Path, endpoints: Endpoints, who: Named, choice: Choice) -> "Prepared":

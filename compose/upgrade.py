@@ -16,7 +16,7 @@ from compose.intents import Intent, Named, alone, read_intent
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
 from compose.parallelism import advice, await_room, partitions_to_read
-from compose.starting import Choice, choice_of, prepare, start
+from compose.starting import Choice, choice_of, pane_bounds, prepare, start
 from schemas.failure import BadConfig, Failure, RetryLater, Unavailable
 from stream.jobs.checkpoints import metadata, newest, savepoints_of
 from stream.jobs.cluster import (
@@ -30,8 +30,6 @@ from stream.jobs.cluster import (
     stop,
 )
 from stream.jobs.fit import misfits
-from stream.pane_sizes import no_larger, pane_sizes
-from stream.rules import load_rules
 
 if TYPE_CHECKING:  # it starts PyFlink
     from stream.jobs.submit import Prepared
@@ -138,18 +136,7 @@ def _chosen(who: Named, intent: Intent | None) -> Choice:
 def _changed(before: Choice, asked: Asked) -> Choice:
     changes = {name: value for name, value in asked._asdict().items() if value is not None}
     after = before._replace(**changes)
-    if after.job == "alerts":
-        after = after._replace(panes=_panes(before, after))
-    return after
-
-
-def _panes(before: Choice, after: Choice) -> str | None:
-    """Return the sizes that the new version's panes may not exceed; None where its own do not."""
-    former = pane_sizes(load_rules(before.rules))
-    former = former if before.panes is None else no_larger(former, before.panes)
-    own = pane_sizes(load_rules(after.rules))
-    kept = no_larger(own, former)
-    return None if kept == no_larger(own, own) else kept
+    return after._replace(panes=pane_bounds(before, after))
 
 
 def _check_state(at: Where, running: FlinkJob, prepared: "Prepared") -> None:
