@@ -7,8 +7,10 @@ from typing import Any
 import click
 import msgspec
 
+from compose.bundle import package
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
 from compose.job_logs import logs_command
+from compose.kubernetes_cli import kubernetes_options, surroundings, to_kubernetes
 from compose.local.endpoints import Endpoints, read
 from compose.options import Duration, prefix_option, state_option
 from compose.parallelism import await_room, chosen, partitions_to_read
@@ -52,6 +54,7 @@ jobs.add_command(plan)
 jobs.add_command(status)
 jobs.add_command(upgrade_command)
 jobs.add_command(logs_command)
+jobs.add_command(package)
 
 
 def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None) -> str | None:
@@ -95,12 +98,33 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
     metavar="latest|none|URI",
     help="Go on from the newest checkpoint or savepoint, from nothing, or from this one.",
 )
+@kubernetes_options
 @state_option
 def submit(
-    names: tuple[str, ...], parallelism: int | None, restore: str, state: Path, **options: Any
+    names: tuple[str, ...],
+    target: str,
+    restore: str,
+    state: Path,
+    *,
+    dry_run: bool,
+    **options: Any,
 ) -> None:
-    """Submit jobs to the stack's cluster; one that runs already is left alone."""
+    """Submit jobs to the stack's cluster, where one that runs already is left alone.
+
+    With --target kubernetes they become deployments of Flink's operator, which upgrades them itself
+    when they change.
+    """
+    elsewhere = surroundings(options, target, dry_run=dry_run)
+    if elsewhere is not None:
+        choices = [Choice(job=job, **options) for job in names]
+        to_kubernetes(choices, elsewhere, dry_run=dry_run)
+        return
+    _submit(names, restore, state, options)
+
+
+def _submit(names: tuple[str, ...], restore: str, state: Path, options: dict[str, Any]) -> None:
     endpoints = read(state)
+    asked = options.pop("parallelism")
     options["rules"] = kept_rules(state, options["rules"])
     for job in names:
         who = named(job, options["prefix"])
@@ -109,7 +133,7 @@ def submit(
             if running is not None:
                 click.echo(f"{who.name}: runs already as {running.job_id}")
                 continue
-            number = _parallelism(endpoints, options["prefix"], parallelism)
+            number = _parallelism(endpoints, options["prefix"], asked)
             choice = Choice(job=job, parallelism=number, **options)
             snapshot_uri = snapshot(state, endpoints, who, restore)
             before = read_intent(state, who.name)

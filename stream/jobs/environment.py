@@ -40,6 +40,14 @@ def client(name: str, cluster: Cluster, tuning: Tuning) -> Client:
     return _client(StreamExecutionEnvironment(remote), settings, tuning)
 
 
+def within(name: str, cluster: Cluster, tuning: Tuning) -> Client:
+    """Return the environment of a program that Flink itself runs, on the cluster it is run for."""
+    streams = StreamExecutionEnvironment.get_execution_environment(
+        _configuration(name, cluster, tuning)
+    )
+    return _client(streams, EnvironmentSettings.in_streaming_mode(), tuning)
+
+
 def here(name: str, cluster: Cluster, tuning: Tuning, *, batch: bool) -> Client:
     """Return an environment whose jobs run within this process and end with it."""
     configuration = _configuration(name, cluster, tuning)

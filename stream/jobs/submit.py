@@ -1,6 +1,7 @@
 """The two jobs, planned and then started on a session cluster."""
 
 import uuid
+from collections.abc import Callable
 from typing import NamedTuple
 
 from py4j.protocol import Py4JJavaError
@@ -13,11 +14,14 @@ from schemas.registry import Registry
 from schemas.topics import subject
 from stream.jobs import alerts, lake
 from stream.jobs.decide import Ids
-from stream.jobs.environment import client, start_configuration
+from stream.jobs.environment import Client, client, start_configuration
 from stream.jobs.settings import Cluster, Start, Tuning
 from stream.pane_sizes import no_larger, pane_sizes
 from stream.rules import parse_rules
 from stream.sql_refusal import first_line, messages_of
+
+Opener = Callable[[str, Cluster, Tuning], Client]
+"""Makes the environment of a job of that name."""
 
 
 class Prepared(NamedTuple):
@@ -40,16 +44,28 @@ class Prepared(NamedTuple):
             raise Failure(f"{self.name}: the cluster does not take the job: {why}") from error
         return str(job.get_job_id())
 
+    def run(self) -> None:
+        """Hand it to the cluster that runs this program."""
+        self.streams.execute(f"tidegate-{self.name}")
 
-def prepare_lake(name: str, cluster: Cluster, tuning: Tuning) -> Prepared:
+
+def prepare_lake(
+    name: str, cluster: Cluster, tuning: Tuning, *, opened: Opener = client
+) -> Prepared:
     """Plan the job that fills the lake."""
-    streams, t_env = client(name, cluster, tuning)
+    streams, t_env = opened(name, cluster, tuning)
     lake.build(t_env, cluster, tuning).attach_as_datastream()
     return Prepared(name, streams)
 
 
 def prepare_alerts(
-    name: str, cluster: Cluster, tuning: Tuning, rules: str, panes: str | None = None
+    name: str,
+    cluster: Cluster,
+    tuning: Tuning,
+    rules: str,
+    panes: str | None = None,
+    *,
+    opened: Opener = client,
 ) -> Prepared:
     """Plan the job that raises alerts; its panes are no larger than ``panes``, if that is given.
 
@@ -60,7 +76,7 @@ def prepare_alerts(
     sizes = pane_sizes(parse_rules(rules))
     sizes = sizes if panes is None else no_larger(sizes, panes)
     ids = _ids(cluster)
-    streams, t_env = client(name, cluster, tuning)
+    streams, t_env = opened(name, cluster, tuning)
     job = alerts.build(t_env, cluster, tuning, rules=rules, panes=sizes, ids=ids)
     job.attach_as_datastream()
     return Prepared(name, streams)
