@@ -26,6 +26,7 @@ class Rest:
     """Answers by path; a test changes what it is about."""
 
     def __init__(self) -> None:
+        self.away = False
         self.answers: dict[str, Any] = {
             "/jobs/j": {
                 "state": "RUNNING",

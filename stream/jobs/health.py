@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from schemas.failure import Failure, Unavailable
 from stream.jobs.cluster import Broken, FlinkJob, call, newest_failure
 
 _SOURCE = re.compile(r"Source__.*\.numRecordsInPerSecond")
@@ -105,7 +106,7 @@ def observe(flink_url: str, job: FlinkJob) -> Observed:
         in_per_s=figures.in_per_s,
         out_per_s=figures.out_per_s,
         watermark_ms=figures.watermark_ms,
-        checkpoints=_checkpoints(flink_url, root, {v.vertex_id: v.name for v in vertices}),
+        checkpoints=_checkpoints_if_any(flink_url, root, vertices),
         vertices=vertices,
         positions=figures.positions,
         newest_panes=figures.newest_panes,
@@ -227,6 +228,16 @@ def _vertex(flink_url: str, root: str, told: Mapping[str, Any], inputs: Sequence
 def _largest(ratios: Any) -> float | None:
     known = [float(each) for each in ratios if each not in (None, "NaN")]
     return max(known, default=None)
+
+
+def _checkpoints_if_any(flink_url: str, root: str, vertices: Sequence[Vertex]) -> Checkpoints:
+    """Return what is known; a job that is only being set up has none, and says so by an error."""
+    try:
+        return _checkpoints(flink_url, root, {each.vertex_id: each.name for each in vertices})
+    except Unavailable:
+        raise
+    except Failure:
+        return Checkpoints(0, 0, None, None, None, 0, None, None, [])
 
 
 def _checkpoints(flink_url: str, root: str, names: Mapping[str, str]) -> Checkpoints:

@@ -1,7 +1,8 @@
 import pytest
 from flink_rest import DECIDE, NONE, NOW, SOURCE, Rest, backpressure, failure
 
-from schemas.failure import Failure
+from schemas.failure import Failure, Unavailable
+from stream.jobs import health
 from stream.jobs.cluster import FlinkJob, await_settled, cause, newest_failure
 from stream.jobs.health import Observed, held_up, observe, overworked, short
 
@@ -73,6 +74,19 @@ def test_a_job_without_a_checkpoint(rest: Rest) -> None:
     }  # fmt: skip
     points = seen().checkpoints
     assert (points.completed, points.at_ms, points.duration_ms) == (0, None, None)
+
+
+def test_a_job_that_is_only_being_set_up_has_no_checkpoints(rest: Rest, monkeypatch) -> None:
+    def refuse(url: str, path: str) -> object:
+        if path.startswith("/jobs/j/checkpoints"):
+            raise (Unavailable if rest.away else Failure)("404")
+        return rest.call(url, path)
+
+    monkeypatch.setattr(health, "call", refuse)
+    assert seen().checkpoints.completed == 0
+    rest.away = True
+    with pytest.raises(Unavailable):
+        seen()
 
 
 def test_who_holds_up_whom(rest: Rest) -> None:
