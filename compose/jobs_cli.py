@@ -18,6 +18,7 @@ from compose.sql_cli import plan, sql
 from compose.starting import (
     JOBS,
     Choice,
+    check_snapshot,
     choice_of,
     kept_rules,
     pane_bounds,
@@ -140,6 +141,8 @@ def _submit(names: tuple[str, ...], restore: str, state: Path, options: dict[str
             if snapshot_uri is not None and before is not None and before.verb == "submit":
                 choice = choice._replace(panes=pane_bounds(choice_of(before.argv), choice))
             prepared = prepare(state, endpoints, who, choice)
+            if snapshot_uri is not None:
+                check_snapshot(endpoints, who, snapshot_uri, prepared)
             await_room(endpoints.flink_url, number)
             job_id = start(state, who, choice, prepared, snapshot_uri)
         await_running(endpoints.flink_url, job_id)

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from compose.intents import Intent, Named, read_intent, write_intent
+from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
 from compose.local.flink import flink_env
 from compose.submissions import Asked, argument, cluster_of, remember
 from schemas.amounts import duration
 from schemas.failure import BadConfig, Failure
+from stream.jobs.checkpoints import metadata
+from stream.jobs.fit import misfits
 from stream.jobs.settings import Start, Tuning
 from stream.pane_sizes import no_larger, pane_sizes
 from stream.rules import load_rules, packs, rules_text
@@ -128,6 +131,38 @@ def prepare(state: Path, endpoints: Endpoints, who: Named, choice: Choice) -> "P
     if choice.job == "lake":
         return prepare_lake(who.name, cluster, tuning)
     return prepare_alerts(who.name, cluster, tuning, text, choice.panes)
+
+
+def check_fit(who: Named, state: bytes, prepared: "Prepared") -> None:
+    """Hold a snapshot's metadata against a plan, before anything is stopped or started.
+
+    Raises:
+        BadConfig: the planned job cannot go on from it.
+    """
+    from stream.jobs.snapshot_state import kept, places  # noqa: PLC0415 - starts PyFlink
+
+    wrong = misfits(kept(state), places(prepared))
+    if wrong:
+        raise BadConfig(
+            f"{who.name}: the state does not fit this version, so nothing was changed: "
+            f"{'; '.join(wrong)}. Undo what changed the plan, or begin anew with tidegate jobs "
+            "submit --from none, after jobs stop if it runs"
+        )
+
+
+def check_snapshot(endpoints: Endpoints, who: Named, uri: str, prepared: "Prepared") -> None:
+    """Hold a plan against the snapshot that it is to go on from.
+
+    Raises:
+        BadConfig: it does not fit.
+        Failure: there is no such snapshot.
+    """
+    if not uri.startswith("s3://"):
+        return  # on a store that only the cluster may know how to read
+    state = metadata(lake_of(endpoints).files, uri)
+    if state is None:
+        raise Failure(f"{who.name}: there is no snapshot at {uri}: no file _metadata is in it")
+    check_fit(who, state, prepared)
 
 
 def start(

@@ -16,7 +16,7 @@ from compose.intents import Intent, Named, alone, read_intent
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
 from compose.parallelism import advice, await_room, partitions_to_read
-from compose.starting import Choice, choice_of, pane_bounds, prepare, start
+from compose.starting import Choice, check_fit, choice_of, pane_bounds, prepare, start
 from schemas.failure import BadConfig, Failure, RetryLater, Unavailable
 from stream.jobs.checkpoints import metadata, newest, savepoints_of
 from stream.jobs.cluster import (
@@ -29,7 +29,6 @@ from stream.jobs.cluster import (
     live_job,
     stop,
 )
-from stream.jobs.fit import misfits
 
 if TYPE_CHECKING:  # it starts PyFlink
     from stream.jobs.submit import Prepared
@@ -140,15 +139,7 @@ def _changed(before: Choice, asked: Asked) -> Choice:
 
 
 def _check_state(at: Where, running: FlinkJob, prepared: "Prepared") -> None:
-    from stream.jobs.snapshot_state import kept, places  # noqa: PLC0415 - starts PyFlink
-
-    wrong = misfits(kept(_newest_state(at, running)), places(prepared))
-    if wrong:
-        raise BadConfig(
-            f"{at.who.name}: the state does not fit the new version, and the old one runs on: "
-            f"{'; '.join(wrong)}. Undo what changed the plan, or start from nothing: tidegate "
-            f"jobs stop, then submit --from none"
-        )
+    check_fit(at.who, _newest_state(at, running), prepared)
 
 
 def _newest_state(at: Where, running: FlinkJob) -> bytes:

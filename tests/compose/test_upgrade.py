@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyarrow import fs
 
 from compose import starting, upgrade
 from compose.intents import Named, read_intent
@@ -255,6 +256,15 @@ def test_state_fits_where_its_operator_is_with_the_same_key_groups() -> None:
     assert "128" in said
     (said,) = misfits([Kept("1", "decide", 4, 2, 100)], {"1": Place("decide", 4, 8)})
     assert "parallelism 8 is more than the 4 groups" in said
+
+
+def test_a_snapshot_that_is_not_there_is_no_start_from_nothing(
+    at: Where, tmp_path: Path, monkeypatch
+) -> None:
+    store = SimpleNamespace(files=fs.LocalFileSystem())
+    monkeypatch.setattr(starting, "lake_of", lambda endpoints: store)
+    with pytest.raises(Failure, match="no snapshot at s3://"):
+        starting.check_snapshot(at.endpoints, WHO, f"s3://{tmp_path}/chk-7", None)  # type: ignore[arg-type]
 
 
 def test_rules_are_kept_as_they_were(tmp_path: Path) -> None:
