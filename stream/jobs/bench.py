@@ -11,7 +11,7 @@ from stream.jobs import alerts, tables
 from stream.jobs.environment import client
 from stream.jobs.settings import Cluster, Tuning
 
-_HOP = """
+BARE_SQL = """
 INSERT INTO nothing SELECT device_id, metric, COUNT(*), AVG(`value`), MAX(`value`)
 FROM TABLE(HOP(TABLE readings, DESCRIPTOR(ts), INTERVAL '30' SECOND, INTERVAL '5' MINUTE))
 GROUP BY device_id, metric, window_start, window_end
@@ -28,7 +28,7 @@ def submit_hop(name: str, cluster: Cluster, tuning: Tuning) -> str:
 
     def build(t_env: StreamTableEnvironment) -> str:
         t_env.create_temporary_table("readings", _stock(cluster))
-        return _HOP
+        return BARE_SQL
 
     return _submit(name, cluster, tuning, build)
 

@@ -94,6 +94,9 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         "python.state.cache-size": "100000",
     }
     options |= _checkpoints(tuning.checkpoint_interval_ms)
+    if tuning.state_backend is not None:
+        options["state.backend.type"] = tuning.state_backend
+        options["execution.checkpointing.incremental"] = "true"
     if cluster.python is not None:
         options["python.executable"] = cluster.python
         options["python.client.executable"] = cluster.python

@@ -27,6 +27,8 @@ class Tuning:
 
     ``lateness_ms`` is how long a pane stays open behind its device's own clock. Without a
     ``checkpoint_interval_ms`` there are no checkpoints, and the first failure is the last.
+    ``state_backend`` is Flink's name of where state lives: hashmap (memory), rocksdb, or None for
+    what the cluster has.
     """
 
     parallelism: int | None = None
@@ -34,6 +36,7 @@ class Tuning:
     lateness_ms: int = 5_000
     state_ttl_days: int = 90
     restore_from: str | None = None
+    state_backend: str | None = None
     bounded: bool = False
     """Stop at the offsets of the start, for benchmarks and backfills."""
 
