@@ -222,10 +222,20 @@ def savepoint_(name: str, prefix: str, state: Path) -> None:
 @prefix_option
 @state_option
 def cancel_(name: str, prefix: str, state: Path) -> None:
-    """Cancel a job; the next submit goes on from its last checkpoint."""
-    who, running = _running(state, name, prefix)
+    """Cancel a job; the next submit goes on from its last checkpoint.
+
+    A job that is wanted and does not run is no longer wanted then.
+    """
+    who, endpoints = named(name, prefix), read(state)
+    running = live_job(endpoints.flink_url, who.flink)
+    intent = read_intent(state, who.name)
+    if running is None and intent is not None and intent.wanted:
+        _no_longer_wanted(state, who)
+        click.echo(f"{who.name}: did not run; nobody will bring it back")
+        return
+    _, running = _running(state, name, prefix)
     _no_longer_wanted(state, who)
-    cancel(read(state).flink_url, running.job_id)
+    cancel(endpoints.flink_url, running.job_id)
     click.echo(f"{who.name}: cancelled")
 
 
