@@ -11,7 +11,8 @@ import msgspec
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
-from compose.options import Duration, prefix_option, state_option
+from compose.options import Duration, prefix_option, sinks_option, state_option
+from compose.sinks import sinks_file
 from compose.sql_cli import plan, sql
 from compose.submissions import Asked, cluster_of, remember, snapshot
 from schemas.failure import Failure
@@ -19,11 +20,12 @@ from stream.jobs.checkpoints import SAVEPOINTS
 from stream.jobs.cluster import FlinkJob, await_running, cancel, live_job
 from stream.jobs.cluster import jobs as flink_jobs
 from stream.jobs.cluster import stop as stop_job
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import Cluster, Database, Tuning
 from stream.rules import rules_text
+from stream.sinks.config import jdbc_url, password, postgres_of
 
-JOBS = ("lake", "alerts")
-_any_job = click.argument("name", metavar="lake|alerts|sql-NAME")
+JOBS = ("lake", "alerts", "warehouse")
+_any_job = click.argument("name", metavar="lake|alerts|warehouse|sql-NAME")
 
 
 @click.group()
@@ -62,6 +64,7 @@ jobs.add_command(plan)
     metavar="latest|none|URI",
     help="Go on from the newest checkpoint or savepoint, from nothing, or from this one.",
 )
+@sinks_option
 @state_option
 def submit(
     names: tuple[str, ...],
@@ -71,24 +74,22 @@ def submit(
     checkpoint_interval: int,
     lateness: int,
     restore: str,
+    sinks: Path | None,
     state: Path,
 ) -> None:
     """Submit jobs to the stack's cluster; one that runs already is left alone."""
     endpoints = read(state)
     text = rules_text(rules)  # wrong rules must not cost a start of the JVM
+    database = _database(sinks_file(sinks, state)) if "warehouse" in names else None
     os.environ.update(flink_env(state))
-    from stream.jobs.submit import submit_alerts, submit_lake  # noqa: PLC0415 - starts PyFlink
-
-    starts: dict[str, Callable[[str, Cluster, Tuning], str]] = {
-        "lake": submit_lake,
-        "alerts": lambda name, cluster, tuning: submit_alerts(name, cluster, tuning, text),
-    }
+    starts = _starts(text, database)
     options = [
         f"--rules={Path(rules).resolve() if Path(rules).is_file() else rules}",
         f"--prefix={prefix}",
         f"--parallelism={parallelism}",
         f"--checkpoint-interval={checkpoint_interval}ms",
         f"--lateness={lateness}ms",
+        *([] if sinks is None else [f"--sinks={sinks.resolve()}"]),
     ]
     for job in names:
         who = named(job, prefix)
@@ -108,6 +109,34 @@ def submit(
         await_running(endpoints.flink_url, job_id)
         since = f", from {tuning.restore_from}" if tuning.restore_from else ""
         click.echo(f"{who.name}: runs as {job_id}{since}")
+
+
+def _database(sinks: Path) -> Database:
+    """Return the database of sinks.toml once its schema is this version's."""
+    from stream.sinks.postgres import require_migrated  # noqa: PLC0415 - of this job alone
+
+    section = postgres_of(sinks)
+    require_migrated(section)
+    return Database(jdbc_url(section), section.username, password(section))
+
+
+def _starts(
+    rules: str, database: Database | None
+) -> dict[str, Callable[[str, Cluster, Tuning], str]]:
+    """Return how each job is submitted."""
+    from stream.jobs import submit as by_flink  # noqa: PLC0415 - starts PyFlink
+
+    def warehouse(name: str, cluster: Cluster, tuning: Tuning) -> str:
+        assert database is not None
+        return by_flink.submit_warehouse(name, cluster, tuning, database)
+
+    return {
+        "lake": by_flink.submit_lake,
+        "alerts": lambda name, cluster, tuning: by_flink.submit_alerts(
+            name, cluster, tuning, rules
+        ),
+        "warehouse": warehouse,
+    }
 
 
 @jobs.command("list")

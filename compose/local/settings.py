@@ -18,6 +18,9 @@ REGISTRY_PATH: Final = "/apis/ccompat/v7"
 SLOTS: Final = 4
 
 PARTS: Final = ("kafka", "mosquitto", "s3", "registry", "jobmanager", "taskmanager")
+# What only a sink needs comes up when it is named, and before the jobs that write to it.
+ON_DEMAND: Final = ("postgres",)
+START_ORDER: Final = (*PARTS[:4], *ON_DEMAND, *PARTS[4:])
 ALIASES: Final = {"flink": ("jobmanager", "taskmanager"), "mqtt": ("mosquitto",)}
 
 IMAGES: Final = {
@@ -25,6 +28,7 @@ IMAGES: Final = {
     "mosquitto": "eclipse-mosquitto:2.0.22",
     "s3": "chrislusf/seaweedfs:4.48",
     "registry": "apicurio/apicurio-registry:3.3.3",
+    "postgres": "postgres:17.6",
     "jobmanager": "flink:2.3.0-java17",
     "taskmanager": "flink:2.3.0-java17",
 }
@@ -40,6 +44,7 @@ USUAL_PORTS: Final = {
     "s3_volume": 9340,
     "s3_filer": 8888,
     "s3_admin": 23646,
+    "postgres": 5432,
     "flink": 8081,
     "flink_rpc": 6123,
     "console": 8088,
@@ -54,6 +59,7 @@ MAIN_PORT: Final = {
     "mosquitto": "mqtt",
     "s3": "s3",
     "registry": "registry",
+    "postgres": "postgres",
     "jobmanager": "flink",
     "taskmanager": "flink",
 }
@@ -96,6 +102,17 @@ REGISTRY: Final = {
     "APICURIO_DATASOURCE_JDBC_INITIAL_SIZE": "2",
     "APICURIO_DATASOURCE_JDBC_MIN_SIZE": "2",
     "APICURIO_DATASOURCE_JDBC_MAX_SIZE": "20",
+}
+
+# Its user, database and password; like the S3 keys, of a server on loopback.
+POSTGRES_USER: Final = "tidegate"
+POSTGRES_PASSWORD: Final = "tidegate-local"  # noqa: S105 - see above
+POSTGRES: Final = {
+    "shared_buffers": "64MB",
+    "max_connections": "50",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "password_encryption": "scram-sha-256",
 }
 
 FLINK: Final = {
@@ -193,9 +210,10 @@ def expand(names: list[str]) -> list[str]:
         ValueError: a name is no part; the message lists them.
     """
     wanted = {part for name in names for part in ALIASES.get(name, (name,))}
-    unknown = sorted(wanted - set(PARTS))
+    unknown = sorted(wanted - set(START_ORDER))
     if unknown:
         raise ValueError(
-            f"no such part: {', '.join(unknown)}; parts are {', '.join((*PARTS, *ALIASES))}"
+            f"no such part: {', '.join(unknown)}; "
+            f"parts are {', '.join((*PARTS, *ON_DEMAND, *ALIASES))}"
         )
-    return [part for part in PARTS if part in wanted]
+    return [part for part in START_ORDER if part in wanted]

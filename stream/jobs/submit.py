@@ -1,12 +1,12 @@
-"""Submission of the two jobs to a session cluster."""
+"""Submission of the jobs to a session cluster."""
 
 from schemas.contracts import ContractName, contract_text
 from schemas.registry import Registry
 from schemas.topics import subject
-from stream.jobs import alerts, lake
+from stream.jobs import alerts, lake, warehouse
 from stream.jobs.decide import Ids
 from stream.jobs.environment import client
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import Cluster, Database, Tuning
 from stream.pane_sizes import pane_sizes
 from stream.rules import parse_rules
 
@@ -30,6 +30,13 @@ def submit_alerts(name: str, cluster: Cluster, tuning: Tuning, rules: str) -> st
     streams, t_env = client(name, cluster, tuning)
     job = alerts.build(t_env, cluster, tuning, rules=rules, panes=panes, ids=ids)
     job.attach_as_datastream()
+    return str(streams.execute_async(f"tidegate-{name}").get_job_id())
+
+
+def submit_warehouse(name: str, cluster: Cluster, tuning: Tuning, database: Database) -> str:
+    """Submit the job that fills the database under the name; return Flink's job id."""
+    streams, t_env = client(name, cluster, tuning)
+    warehouse.build(t_env, cluster, tuning, database).attach_as_datastream()
     return str(streams.execute_async(f"tidegate-{name}").get_job_id())
 
 
