@@ -52,6 +52,8 @@ def show(sinks: Path | None, state: Path, *, as_json: bool) -> None:
         }
         click.echo(json.dumps(about))
         return
-    click.echo(f"schema {section.schema} at version {len(shipped) - len(missing)} of {len(shipped)}")
+    click.echo(
+        f"schema {section.schema} at version {len(shipped) - len(missing)} of {len(shipped)}"
+    )
     for step in missing:
         click.echo(f"pending {step.version:04} {step.name}")

@@ -108,7 +108,9 @@ class Feed:
 
     def windows(self, records: Iterable[WindowFeatures]) -> None:
         for each in records:
-            self.raw("windows", f"{each.device_id}|{each.metric}", encode(each, self._ids["windows"]))
+            self.raw(
+                "windows", f"{each.device_id}|{each.metric}", encode(each, self._ids["windows"])
+            )
         self.flush()
 
     def devices(self, records: Iterable[Device]) -> None:

@@ -15,7 +15,8 @@ SAVEPOINTS: Final = f"{LAKE_URI}/_flink/savepoints"
 S3_ACCESS_KEY: Final = "tidegate"
 S3_SECRET_KEY: Final = "tidegate-local"  # noqa: S105 - of a server on loopback, see above
 REGISTRY_PATH: Final = "/apis/ccompat/v7"
-SLOTS: Final = 4
+# Room for lake, alerts and warehouse with two each.
+SLOTS: Final = 6
 
 PARTS: Final = ("kafka", "mosquitto", "s3", "registry", "jobmanager", "taskmanager")
 # What only a sink needs comes up when it is named, and before the jobs that write to it.
@@ -157,7 +158,7 @@ class TaskMemory:
     framework_off_heap: int = 128
     task_off_heap: int = 64
     network: int = 96
-    managed: int = 256
+    managed: int = 384
     metaspace: int = 256
     overhead: int = 192
 

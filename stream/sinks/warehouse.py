@@ -32,15 +32,15 @@ class WarehouseTable(NamedTuple):
     @property
     def values(self) -> list[str]:
         """Return an SQL expression for each column."""
-        return [
-            _value(f"`{name}`", kind) for name, kind in columns(self.contract, TIMES).items()
-        ]
+        return [_value(f"`{name}`", kind) for name, kind in columns(self.contract, TIMES).items()]
 
     @property
     def storable(self) -> str:
         """Return the condition under which a decoded record fits the table."""
         kinds = columns(self.contract, TIMES)
-        length = " + ".join(f"CHAR_LENGTH(`{name}`)" for name in self.key if kinds[name] == "STRING")
+        length = " + ".join(
+            f"CHAR_LENGTH(`{name}`)" for name in self.key if kinds[name] == "STRING"
+        )
         times = [
             f"(`{name}` IS NULL OR `{name}` BETWEEN {_FIRST} AND {_LAST})"
             for name, kind in kinds.items()
