@@ -12,7 +12,7 @@ from compose.intents import Named, alone, intents, named, read_intent, write_int
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
 from compose.options import Duration, prefix_option, sinks_option, state_option
-from compose.sinks import sinks_file
+from compose.sinks import postgres_of, sinks_file
 from compose.sql_cli import plan, sql
 from compose.submissions import Asked, cluster_of, remember, snapshot
 from schemas.failure import Failure
@@ -22,7 +22,7 @@ from stream.jobs.cluster import jobs as flink_jobs
 from stream.jobs.cluster import stop as stop_job
 from stream.jobs.settings import Cluster, Database, Tuning
 from stream.rules import rules_text
-from stream.sinks.config import jdbc_url, password, postgres_of
+from stream.sinks.config import jdbc_url, password
 
 JOBS = ("lake", "alerts", "warehouse")
 _any_job = click.argument("name", metavar="lake|alerts|warehouse|sql-NAME")

@@ -1,4 +1,4 @@
-"""PostgreSQL: started only when it is asked for, because a sink or its test writes to it."""
+"""PostgreSQL and OpenSearch: started only when asked for, because a sink writes to them."""
 
 import os
 import shlex
@@ -7,14 +7,23 @@ from collections.abc import Mapping
 
 from compose.local import probes
 from compose.local.layout import Layout
-from compose.local.parts import Part, write
-from compose.local.settings import LOOPBACK, POSTGRES, POSTGRES_PASSWORD, POSTGRES_USER
+from compose.local.parts import Part, jvm_flags, write
+from compose.local.settings import (
+    HEAP_MIB,
+    LOOPBACK,
+    OPENSEARCH,
+    POSTGRES,
+    POSTGRES_PASSWORD,
+    POSTGRES_USER,
+)
 from compose.local.tools import Tools
 
 # PostgreSQL refuses to run as root. In a user namespace root goes by another number, and what
 # belongs to root outside belongs to that number inside: no account is needed, no folder changes
 # hands.
 _NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+
+_NODE = "org.codelibs.opensearch.runner.OpenSearchRunner"
 
 
 def postgres(layout: Layout, tools: Tools, ports: Mapping[str, int]) -> Part:
@@ -50,3 +59,32 @@ def postgres(layout: Layout, tools: Tools, ports: Mapping[str, int]) -> Part:
         # SIGTERM would wait for every client to leave.
         stop_signal=signal.SIGINT,
     )
+
+
+def opensearch(layout: Layout, tools: Tools, ports: Mapping[str, int]) -> Part:
+    """Return one node of OpenSearch, without its security plug-in."""
+    data, conf = layout.data("opensearch"), layout.conf / "opensearch"
+    data.mkdir(parents=True, exist_ok=True)
+    settings = {
+        **OPENSEARCH,
+        "network.host": LOOPBACK,
+        "transport.port": str(ports["opensearch_transport"]),
+    }
+    write(conf / "opensearch.yml", "".join(f"{key}: {value}\n" for key, value in settings.items()))
+    java = [str(tools.java), *jvm_flags(layout, HEAP_MIB["opensearch"]), "-XX:+UseSerialGC"]
+    java += ["-cp", f"{tools.jars}/opensearch/*", _NODE, "-numOfNode", "1", "-useLogger"]
+    # The runner gives its n-th node the n-th port after this one, whatever the settings say.
+    java += ["-basePath", ".", "-confPath", str(conf)]
+    java += ["-baseHttpPort", str(ports["opensearch"] - 1)]
+    return Part(
+        name="opensearch",
+        port=ports["opensearch"],
+        argv=tuple(java),
+        cwd=data,
+        probe=lambda _: probes.opensearch(opensearch_url(ports)),
+    )
+
+
+def opensearch_url(ports: Mapping[str, int]) -> str:
+    """Return where OpenSearch answers."""
+    return f"http://{LOOPBACK}:{ports['opensearch']}"

@@ -222,5 +222,6 @@ def _escape(value: str) -> str:
 
 
 def write(path: Path, text: str) -> None:
+    """Write a file, its folders with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

@@ -98,6 +98,14 @@ def s3(endpoint: str) -> str | None:
         return _reason(error)
 
 
+def opensearch(url: str) -> str | None:
+    """Ask for the cluster's health: it is ready once its primary shards are."""
+    answer = _get(f"{url}/_cluster/health?timeout=1s")
+    if isinstance(answer, str):
+        return answer
+    return None if answer.get("status") in ("green", "yellow") else "its shards are not ready"
+
+
 def jobmanager(url: str) -> str | None:
     """Ask for the overview that the web page shows."""
     answer = _get(f"{url}/overview")

@@ -20,7 +20,7 @@ SLOTS: Final = 6
 
 PARTS: Final = ("kafka", "mosquitto", "s3", "registry", "jobmanager", "taskmanager")
 # What only a sink needs comes up when it is named, and before the jobs that write to it.
-ON_DEMAND: Final = ("postgres",)
+ON_DEMAND: Final = ("postgres", "opensearch")
 START_ORDER: Final = (*PARTS[:4], *ON_DEMAND, *PARTS[4:])
 ALIASES: Final = {"flink": ("jobmanager", "taskmanager"), "mqtt": ("mosquitto",)}
 
@@ -30,6 +30,7 @@ IMAGES: Final = {
     "s3": "chrislusf/seaweedfs:4.48",
     "registry": "apicurio/apicurio-registry:3.3.3",
     "postgres": "postgres:17.6",
+    "opensearch": "opensearchproject/opensearch:2.19.1",
     "jobmanager": "flink:2.3.0-java17",
     "taskmanager": "flink:2.3.0-java17",
 }
@@ -46,6 +47,8 @@ USUAL_PORTS: Final = {
     "s3_filer": 8888,
     "s3_admin": 23646,
     "postgres": 5432,
+    "opensearch": 9200,
+    "opensearch_transport": 9300,
     "flink": 8081,
     "flink_rpc": 6123,
     "console": 8088,
@@ -61,6 +64,7 @@ MAIN_PORT: Final = {
     "s3": "s3",
     "registry": "registry",
     "postgres": "postgres",
+    "opensearch": "opensearch",
     "jobmanager": "flink",
     "taskmanager": "flink",
 }
@@ -114,6 +118,13 @@ POSTGRES: Final = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "password_encryption": "scram-sha-256",
+}
+
+OPENSEARCH: Final = {
+    "cluster.name": "tidegate",
+    "discovery.type": "single-node",
+    # Else a disk that is nearly full makes every index read-only.
+    "cluster.routing.allocation.disk.threshold_enabled": "false",
 }
 
 FLINK: Final = {
@@ -199,6 +210,7 @@ TASK_MEMORY: Final = TaskMemory()
 HEAP_MIB: Final = {
     "kafka": 512,
     "registry": 256,
+    "opensearch": 384,
     "jobmanager": 384,
     "taskmanager": TASK_MEMORY.heap,
 }

@@ -31,7 +31,7 @@ from compose.local.parts import Part
 from compose.local.ports import Reservations, pick, read_ports, write_ports
 from compose.local.resume import Resumption
 from compose.local.settings import START_ORDER
-from compose.local.sinks_config import write_sinks_config
+from compose.local.sinks_config import sinks_toml
 from compose.local.state import StackState, Wanted, publish, read_wanted, take_lock
 from compose.local.tools import Tools, find_tools
 from schemas.failure import Failure
@@ -48,6 +48,7 @@ _BUILDERS: Mapping[str, Callable[[Layout, Tools, Mapping[str, int]], Part]] = {
     "s3": parts.s3,
     "registry": parts.registry,
     "postgres": databases.postgres,
+    "opensearch": databases.opensearch,
     "jobmanager": flink.jobmanager,
     "taskmanager": flink.taskmanager,
 }
@@ -184,7 +185,7 @@ def _prepare(layout: Layout, reservations: Reservations) -> Stack:
     write_ports(layout.ports, ports)
     endpoints = endpoints_of(layout, ports)
     layout.gateway_config.write_text(gateway_toml(layout, endpoints, ports))
-    write_sinks_config(layout, ports)
+    layout.sinks_config.write_text(sinks_toml(layout, endpoints, ports))
     run = uuid.uuid4().hex[:8]
     mark = sweep.mark_of(layout.root, run)
     resumption = Resumption(layout, endpoints.flink_url, mark)

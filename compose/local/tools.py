@@ -42,7 +42,7 @@ def find_tools(layout: Layout, parts: Sequence[str]) -> Tools:
     Raises:
         Unavailable: one is missing; the message says how to get it.
     """
-    jvm = {"kafka", "jobmanager", "taskmanager"} & set(parts)
+    jvm = {"kafka", "opensearch", "jobmanager", "taskmanager"} & set(parts)
     mosquitto = find_mosquitto(layout)
     if mosquitto is None and "mosquitto" in parts:
         raise Unavailable(
@@ -73,6 +73,7 @@ def _jars(parts: Sequence[str]) -> Path:
     needed = {
         "kafka": "kafka",
         "registry": "registry",
+        "opensearch": "opensearch",
         "jobmanager": "flink/lib",
         "taskmanager": "flink/lib",
     }

@@ -1,19 +1,14 @@
-"""Where the sinks write to: sinks.toml. Passwords are in files of their own."""
+"""Where the sinks write to, as their sections of sinks.toml say, and what drivers make of it."""
 
-import os
-import re
-from collections.abc import Mapping
-from pathlib import Path
+import ssl
 from typing import Literal
 from urllib.parse import urlencode
 
 import msgspec
 
-from schemas.config import Complaint, load, read_secret, secret_path
+from schemas.config import read_secret, secret_path
 from schemas.failure import BadConfig
 
-_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_HOST = re.compile(r"[A-Za-z0-9.\-]+|\[?[0-9A-Fa-f:.]+\]?")
 _CONNECT_S = 10
 # A server that takes longer for a batch is gone; without a bound a sink waits for it for ever.
 _SOCKET_S = 60
@@ -41,48 +36,37 @@ class PostgresSection(msgspec.Struct, frozen=True):
         return f"PostgreSQL at {self.host}:{self.port}, database {self.database}"
 
 
-class Sinks(msgspec.Struct, frozen=True):
-    """The whole file; a sink without a section is not configured."""
+class OpenSearchSection(msgspec.Struct, frozen=True):
+    """An OpenSearch or Elasticsearch cluster; indices are named ``index_prefix`` and a topic."""
 
-    postgres: PostgresSection | None = None
+    url: str
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    index_prefix: str = "tidegate-"
 
+    def login(self) -> tuple[str, str] | None:
+        """Return user and password, None where the cluster asks for none.
 
-def read_sinks(path: Path, env: Mapping[str, str] = os.environ) -> Sinks:
-    """Read and check sinks.toml, offline.
+        Raises:
+            ConfigError: the password cannot be read.
+        """
+        if not self.username:
+            return None
+        return self.username, read_secret(self.password_file)
 
-    Raises:
-        ConfigError: with everything that is wrong.
-    """
-    return load(path, Sinks, env=env, check=complaints)
+    def tls(self) -> ssl.SSLContext | None:
+        """Return whom to trust; the system's authorities where it is None.
 
-
-def postgres_of(path: Path, env: Mapping[str, str] = os.environ) -> PostgresSection:
-    """Return the database of sinks.toml.
-
-    Raises:
-        BadConfig: the file is wrong or names none.
-    """
-    section = read_sinks(path, env).postgres
-    if section is None:
-        raise BadConfig(f"{path}: no section [postgres]: it says where the database is")
-    return section
-
-
-def complaints(sinks: Sinks) -> list[Complaint]:
-    """Return what is wrong beyond single values."""
-    found = []
-    if (postgres := sinks.postgres) is not None:
-        if not _SCHEMA.fullmatch(postgres.schema):
-            wrong = "expected small letters, digits and underscores, 63 at most"
-            found.append(Complaint(("postgres", "schema"), wrong))
-        if not _HOST.fullmatch(postgres.host):
-            found.append(Complaint(("postgres", "host"), "expected one host name or address"))
-        if not 0 < postgres.port < 1 << 16:
-            found.append(Complaint(("postgres", "port"), "expected a port, 1 to 65535"))
-        if postgres.tls.startswith("verify") and not postgres.ca_file:
-            wrong = f'tls = "{postgres.tls}" needs ca_file: whose certificates to trust'
-            found.append(Complaint(("postgres", "tls"), wrong))
-    return found
+        Raises:
+            BadConfig: the authority cannot be read.
+        """
+        if not self.ca_file:
+            return None
+        try:
+            return ssl.create_default_context(cafile=secret_path(self.ca_file))
+        except OSError as error:
+            raise BadConfig(f"[opensearch] ca_file: {error}") from error
 
 
 def password(section: PostgresSection) -> str:

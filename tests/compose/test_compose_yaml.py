@@ -17,6 +17,7 @@ from compose.local.settings import (
     MAIN_PORT,
     MOSQUITTO,
     ON_DEMAND,
+    OPENSEARCH,
     POSTGRES,
     POSTGRES_PASSWORD,
     POSTGRES_USER,
@@ -113,6 +114,12 @@ def test_postgres_is_told_the_same(described) -> None:
     }
     told = ["postgres", *(f"-c{key}={value}" for key, value in POSTGRES.items())]
     assert described["postgres"]["command"] == told
+
+
+def test_opensearch_is_told_the_same(described) -> None:
+    env = described["opensearch"]["environment"]
+    assert env.items() >= OPENSEARCH.items()
+    assert f"-Xmx{HEAP_MIB['opensearch']}m" in env["OPENSEARCH_JAVA_OPTS"]
 
 
 @pytest.mark.parametrize("part", ["jobmanager", "taskmanager"])

@@ -18,15 +18,16 @@ from compose.local.settings import (
     LOOPBACK,
     MOSQUITTO,
     ON_DEMAND,
+    OPENSEARCH,
     PARTS,
     POSTGRES,
     TASK_MEMORY,
     USUAL_PORTS,
     expand,
 )
-from compose.local.sinks_config import write_sinks_config
+from compose.local.sinks_config import sinks_toml
 from compose.local.tools import Tools
-from stream.sinks.config import postgres_of
+from compose.sinks import opensearch_of, postgres_of, topics_of
 
 TOOLS = Tools(
     jars=Path("/jars of mine"),
@@ -170,7 +171,12 @@ def test_each_start_of_the_taskmanager_is_told_apart(layout: Layout) -> None:
 
 def test_what_the_jvms_may_take_leaves_room_below_four_gibibytes() -> None:
     # The rest is for Python workers, SeaweedFS, and the JVMs' own needs beside their heaps.
-    assert sum(HEAP_MIB.values()) - TASK_MEMORY.heap + TASK_MEMORY.process <= 3300
+    assert (
+        sum(HEAP_MIB[part] for part in PARTS if part in HEAP_MIB)
+        - TASK_MEMORY.heap
+        + TASK_MEMORY.process
+        <= 3300
+    )
     assert TASK_MEMORY.process == 2144
 
 
@@ -216,8 +222,20 @@ def test_postgres_listens_on_loopback_and_is_no_root(layout: Layout) -> None:
 
 def test_the_sinks_configuration_names_this_stacks_servers(layout: Layout) -> None:
     layout.root.mkdir()
-    write_sinks_config(layout, PORTS)
+    text = sinks_toml(layout, endpoints_of(layout, PORTS), PORTS)
+    layout.sinks_config.write_text(text)
     assert postgres_of(layout.sinks_config, {}).port == 5433
+    assert opensearch_of(layout.sinks_config, {}).url == "http://127.0.0.1:9201"
+    assert topics_of(layout.sinks_config, {}).kafka.bootstrap_servers == "127.0.0.1:9093"
+
+
+def test_opensearch_listens_on_loopback_and_on_the_port_it_was_given(layout: Layout) -> None:
+    argv = databases.opensearch(layout, TOOLS, PORTS).argv
+    assert argv[argv.index("-baseHttpPort") + 1] == "9200"
+    settings = yaml.safe_load((layout.conf / "opensearch" / "opensearch.yml").read_text())
+    assert settings["network.host"] == LOOPBACK
+    assert settings["transport.port"] == 9301
+    assert settings.keys() >= OPENSEARCH.keys()
 
 
 def test_parts_come_in_start_order_whatever_was_asked() -> None:

@@ -9,10 +9,11 @@ from stack_fixture import RunningStack, running_stack
 
 from compose.local.procs import listening
 from compose.local.sweep import marked, of_state
+from compose.sinks import postgres_of
 from schemas.failure import Failure, RetryLater, Unavailable
 from stream.columns import columns
 from stream.sinks import postgres
-from stream.sinks.config import PostgresSection, postgres_of
+from stream.sinks.config import PostgresSection
 from stream.sinks.postgres import Migration, connected, migrate, migrations, waiting
 from stream.sinks.warehouse import WAREHOUSE
 

@@ -10,9 +10,9 @@ from sink_rig import START_MS, Feed, alert, device, sound_records, window
 from stack_fixture import RunningStack, eventually
 
 from compose.local.tools import find_tools
+from compose.sinks import postgres_of
 from schemas.failure import Unavailable
 from schemas.records import Alert, DeadLetter, Device, WindowFeatures
-from stream.sinks.config import postgres_of
 from stream.sinks.postgres import connected
 from stream.sinks.warehouse import WAREHOUSE
 

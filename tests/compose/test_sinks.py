@@ -5,15 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from compose.sinks import opensearch_of, postgres_of, sinks_file, topics_of
 from schemas.config import ConfigError
 from schemas.failure import BadConfig
-from stream.sinks.config import (
-    PostgresSection,
-    connection_settings,
-    jdbc_url,
-    password,
-    postgres_of,
-)
+from stream.sinks.config import PostgresSection, connection_settings, jdbc_url, password
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -65,6 +60,15 @@ def test_the_password_is_in_no_url_and_no_message(tmp_path: Path) -> None:
         ('[postgres]\ntls = "disable"\nport = 0\n', "port: expected a port"),
         ('[postgres]\ntls = "disable"\nhots = "x"\n', 'hots: unknown key; did you mean "host"?'),
         ('[postgres]\ntls = "prefer"\n', "tls"),
+        ('[opensearch]\nurl = "search:9200"\n', "url: expected http://HOST"),
+        ('[opensearch]\nurl = "https://u:p@search"\n', "url: credentials go into username"),
+        ('[opensearch]\nurl = "https://x"\nusername = "u"\n', "password_file go together"),
+        (
+            '[opensearch]\nurl = "http://x"\nusername = "u"\npassword_file = "p"\n',
+            "url: a password in plain text",
+        ),
+        ('[opensearch]\nurl = "https://x"\nindex_prefix = "-A"\n', "expected small letters"),
+        ('[registry]\nurl = "http://x"\nusername = "u"\n', "password_file go together"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_key(tmp_path: Path, text: str, said: str) -> None:
@@ -76,3 +80,19 @@ def test_a_mistake_is_told_with_its_key(tmp_path: Path, text: str, said: str) ->
 def test_a_file_without_a_database_says_which_section_is_missing(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match=r"no section \[postgres\]"):
         postgres_of(written(tmp_path, ""), {})
+
+
+def test_what_a_command_needs_and_the_file_lacks_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, '[kafka]\nbootstrap_servers = "b:1"\n')
+    with pytest.raises(BadConfig, match=r"no section \[registry\]"):
+        topics_of(path, {})
+    with pytest.raises(BadConfig, match=r"no section \[opensearch\]"):
+        opensearch_of(path, {})
+
+
+def test_without_a_file_the_local_stacks_is_meant(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="tidegate local up"):
+        sinks_file(None, tmp_path)
+    written(tmp_path, "")
+    assert sinks_file(None, tmp_path) == tmp_path / "sinks.toml"
+    assert sinks_file(Path("mine"), tmp_path) == Path("mine")
