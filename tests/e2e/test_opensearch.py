@@ -1,7 +1,6 @@
 """The indexer against a real OpenSearch: its documents are the topics', whatever is killed."""
 
 import json
-import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
