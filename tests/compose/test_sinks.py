@@ -1,11 +1,13 @@
 """sinks.toml: what it says, what is wrong with it, and what drivers are told."""
 
+import tomllib
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from compose.sinks import opensearch_of, postgres_of, sinks_file, topics_of
+import stream.sinks
+from compose.sinks import opensearch_of, postgres_of, read_sinks, sinks_file, topics_of
 from schemas.config import ConfigError
 from schemas.failure import BadConfig
 from stream.sinks.config import PostgresSection, connection_settings, jdbc_url, password
@@ -35,6 +37,15 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert jdbc_url(section).startswith(
         "jdbc:postgresql://other:6/tidegate?currentSchema=tidegate&"
     )
+
+
+def test_the_sample_says_everything_that_can_be_said() -> None:
+    sample = Path(stream.sinks.__file__).parent / "sinks.toml"
+    found = read_sinks(sample, {})
+    for section in (found.postgres, found.opensearch):
+        written = tomllib.loads(sample.read_text())
+        assert section is not None
+        assert any(table.keys() == set(section.__struct_fields__) for table in written.values())
 
 
 def test_an_address_of_ipv6_is_written_as_a_url_wants_it() -> None:

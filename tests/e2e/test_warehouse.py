@@ -13,6 +13,7 @@ from compose.local.tools import find_tools
 from compose.sinks import postgres_of
 from schemas.failure import Unavailable
 from schemas.records import Alert, DeadLetter, Device, WindowFeatures
+from stream.jobs.cluster import call, live_job
 from stream.sinks.postgres import connected
 from stream.sinks.warehouse import WAREHOUSE
 
@@ -95,6 +96,7 @@ def test_rows_are_the_topics_whatever_is_killed_and_replayed(
     fill(feed)
     submit(stack, "warehouse", PREFIX, f"--sinks={sinks}", "--checkpoint-interval=1s")
     try:
+        check_graph(stack)
         eventually("rows equal the topics", lambda: equal(stack, sinks), 90)
         assert len(in_database(sinks)["windows"]) == 3001
         check_set_aside(stack)
@@ -123,6 +125,16 @@ def fill(feed: Feed) -> None:
     feed.raw("windows", "junk", b"no Avro")
     feed.raw("devices", "plant.pump-1", None)
     feed.flush()
+
+
+def check_graph(stack: RunningStack) -> None:
+    """Each topic is read once, and nothing keeps rows in state."""
+    job = live_job(stack.endpoints.flink_url, "tidegate-store-warehouse")
+    assert job is not None
+    plan = call(stack.endpoints.flink_url, f"/jobs/{job.job_id}/plan")["plan"]
+    whole = " ".join(node["description"] for node in plan["nodes"])
+    assert whole.count("Source: ") == len(WAREHOUSE)
+    assert "Materializer" not in whole
 
 
 def check_set_aside(stack: RunningStack) -> None:
