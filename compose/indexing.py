@@ -48,6 +48,8 @@ GROUP: dict[str, Any] = {
     "auto.offset.reset": "earliest",
     "isolation.level": "read_committed",
     "enable.partition.eof": True,
+    # A reader that was killed holds its partitions for as long.
+    "session.timeout.ms": 10_000,
     # While the cluster is away nothing is polled. Another reader could not go on either, and
     # would begin with what this one holds.
     "max.poll.interval.ms": 86_400_000,
