@@ -10,7 +10,7 @@ import msgspec
 
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
 from compose.local.endpoints import read
-from compose.local.flink import flink_env
+from compose.local.flink import BRIEF_CLIENT, flink_env
 from compose.options import Duration, prefix_option, sinks_option, state_option
 from compose.sinks import postgres_of, sinks_file
 from compose.sql_cli import plan, sql
@@ -81,7 +81,7 @@ def submit(
     endpoints = read(state)
     text = rules_text(rules)  # wrong rules must not cost a start of the JVM
     database = _database(sinks_file(sinks, state)) if "warehouse" in names else None
-    os.environ.update(flink_env(state))
+    os.environ.update(flink_env(state) | BRIEF_CLIENT)
     starts = _starts(text, database)
     options = [
         f"--rules={Path(rules).resolve() if Path(rules).is_file() else rules}",
