@@ -89,11 +89,33 @@ def ends(bootstrap: str, topic: str) -> dict[int, int]:
         consumer.close()
 
 
+def near_ends(bootstrap: str, topic: str, count: int) -> dict[int, int]:
+    """Return from where on each partition holds its last ``count`` offsets, for :func:`follow`.
+
+    Raises:
+        Unavailable, Failure: as for :func:`follow`.
+    """
+    consumer = _consumer(bootstrap, committed_only=False, security={})
+    try:
+        found = {
+            each: _watermarks(consumer, bootstrap, TopicPartition(topic, each))
+            for each in _partitions(consumer, bootstrap, topic)
+        }
+        return {each: max(low, high - count) for each, (low, high) in found.items()}
+    finally:
+        consumer.close()
+
+
 def _end(consumer: Consumer, bootstrap: str, partition: TopicPartition) -> int:
+    return _watermarks(consumer, bootstrap, partition)[1]
+
+
+def _watermarks(consumer: Consumer, bootstrap: str, partition: TopicPartition) -> tuple[int, int]:
     until = time.monotonic() + _TIMEOUT_S
     while True:
         try:
-            return int(consumer.get_watermark_offsets(partition, _TIMEOUT_S)[1])
+            low, high = consumer.get_watermark_offsets(partition, _TIMEOUT_S)
+            return int(low), int(high)
         except KafkaException as error:
             # A new topic's partitions have no leader for a moment.
             if time.monotonic() > until:

@@ -232,18 +232,19 @@ def _amounts(kind: type, value: object) -> object:
 def _expected(kind: Any, value: object, message: str) -> str:
     if get_origin(kind) is Literal:
         known = [str(item) for item in get_args(kind)]
-        return f"expected one of {', '.join(known)}, got {value!r}{_nearest(str(value), known)}"
+        return f"expected one of {', '.join(known)}, got {value!r}{nearest(str(value), known)}"
     # msgspec says what it wanted; the value is what a person looks for in the file.
     text = message[:1].lower() + message[1:].replace("`", "")
     return text if "got" in text and repr(value) in text else f"{text} ({value!r})"
 
 
 def _unknown(key: str, known: Mapping[str, object]) -> str:
-    near = _nearest(key, list(known))
+    near = nearest(key, list(known))
     return f"unknown key{near or '; known here: ' + ', '.join(sorted(known))}"
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return ``; did you mean "…"?`` for the known word that is most like one; "" if none is."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f'; did you mean "{near[0]}"?' if near else ""
 

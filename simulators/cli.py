@@ -1,31 +1,42 @@
 """`tidegate simulate`: stand in for sensors."""
 
-import functools
 import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
 from schemas.failure import BadConfig
 from simulators.clock import iso, start_time
-from simulators.faults import KINDS, STANDARD, Sigma, kinds_for
-from simulators.fleet import Fleet, fleet_messages, pump_name, scenarios
+from simulators.faults import Sigma
+from simulators.fleet import fleet_messages, pump_name, scenarios
+from simulators.machine_options import (
+    Asked,
+    Machines,
+    Script,
+    fleet_of,
+    machine_options,
+    one_of_both,
+    scenario_options,
+    script_options,
+    staging_of,
+)
 from simulators.message import Message, merged
 from simulators.nab import SERIES, load, nab_messages
-from simulators.options import CLOSING, START, Command, duration_option, playing_options
+from simulators.options import CLOSING, START, playing_options
 from simulators.play import Playing, play
+from simulators.scenario_cli import list_scenarios, write
 from simulators.series import Series, closed, read_csv, series_messages, shifted, span_ms
+from simulators.stage import staged_messages
 
 _METRIC = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @click.group()
 def simulate() -> None:
-    """Stand in for sensors: replay recorded series, run a fleet of pumps.
+    """Stand in for sensors: replay recorded series, run a fleet of pumps or a scenario.
 
     Messages go to the MQTT broker at QoS 1 and are sent again until they are really taken.
     """
@@ -81,72 +92,33 @@ def _refuse_twins(series: list[Series]) -> None:
         raise BadConfig(f"two series would be the device {min(twins)!r}; rename a file")
 
 
-def _fleet_options(command: Command) -> Command:
-    """Give a command the options of a fleet; it gets them as one `Fleet`."""
-
-    @functools.wraps(command)
-    def wrapped(
-        *,
-        pumps: int,
-        faults: int,
-        kinds: tuple[str, ...],
-        days: float,
-        interval_ms: int,
-        seed: int,
-        closing_ms: int,
-        **rest: Any,
-    ) -> None:
-        chosen = kinds or kinds_for(faults)
-        fleet = Fleet(pumps, chosen, days, interval_ms, seed, closing_ms)
-        if interval_ms < 1 or interval_ms > days * 86_400_000:
-            raise click.UsageError("--interval must be at least 1ms and at most --days")
-        command(fleet=fleet, **rest)
-
-    decorated: Command = wrapped
-    for option in (
-        CLOSING,
-        click.option("--seed", type=int, default=7, show_default=True),
-        duration_option("--interval", "interval_ms", default="5m", show_default=True),
-        click.option(
-            "--days", type=click.FloatRange(0, min_open=True), default=30, show_default=True
-        ),
-        click.option(
-            "--fault",
-            "kinds",
-            multiple=True,
-            type=click.Choice(list(KINDS)),
-            help="Script these faults instead, one pump each; may be repeated.",
-        ),
-        click.option(
-            "--faults",
-            type=click.IntRange(0),
-            default=3,
-            show_default=True,
-            help=f"How many pumps fail, by {', '.join(STANDARD)} in turn.",
-        ),
-        click.option("--pumps", type=click.IntRange(1, 9999), default=20, show_default=True),
-    ):
-        decorated = option(decorated)
-    return decorated
-
-
 @simulate.command()
-@_fleet_options
+@script_options
+@scenario_options(required=False)
+@machine_options
 @click.option("--with-nab", is_flag=True, help="Also the seven NAB series, on the same clock.")
 @playing_options
-def run(*, fleet: Fleet, with_nab: bool, how: Playing) -> None:
-    """Run a seeded fleet of pumps, some of which fail; see `scenarios`.
+def run(*, machines: Machines, script: Script, asked: Asked, with_nab: bool, how: Playing) -> None:
+    """Run a seeded fleet of pumps, some of which fail (see `faults`), or a scenario.
 
     Equal options and an equal --start and --site give the same bytes.
     """
-    scenarios(fleet)  # bad options fail here, not in the middle
+    if one_of_both(script, asked):
+        staging = staging_of(machines, asked)
+        fleet = staging.fleet
+    else:
+        staging, fleet = None, fleet_of(machines, script)
+        scenarios(fleet)  # bad options fail here, not in the middle
     span = fleet.span_ms
     if with_nab:
         series = [load(name) for name in SERIES]
         span = max(span, span_ms(series, fleet.days, fleet.closing_ms))
 
     def generate(site: str, start_ms: int) -> Iterator[Message]:
-        pumps = fleet_messages(site, start_ms=start_ms, fleet=fleet)
+        if staging is None:
+            pumps = fleet_messages(site, start_ms=start_ms, fleet=fleet)
+        else:
+            pumps = staged_messages(site, start_ms=start_ms, staging=staging)
         if not with_nab:
             return pumps
         closing_ms = fleet.closing_ms
@@ -156,12 +128,14 @@ def run(*, fleet: Fleet, with_nab: bool, how: Playing) -> None:
     play(how, generate, span)
 
 
-@simulate.command("scenarios")
-@_fleet_options
+@simulate.command("faults")
+@script_options
+@machine_options
 @START
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON per fault.")
-def list_scenarios(*, fleet: Fleet, start: str | None, as_json: bool) -> None:
-    """List what is scripted to fail: pump, fault, when, and how far in sigma of a healthy pump."""
+def list_faults(*, machines: Machines, script: Script, start: str | None, as_json: bool) -> None:
+    """List what `run` scripts to fail: pump, fault, when, and how far in sigma of a healthy one."""
+    fleet = fleet_of(machines, script)
     now_ms = time.time_ns() // 1_000_000
     start_ms = start_time(start, now_ms=now_ms, span_ms=fleet.span_ms)
     told = [fault.told(pump_name(fault.pump), start_ms) for fault in scenarios(fleet)]
@@ -175,3 +149,7 @@ def list_scenarios(*, fleet: Fleet, start: str | None, as_json: bool) -> None:
         times = (iso(each[key]) for key in ("onset_ms", "worst_ms", "end_ms"))
         sizes = (f"{size:+g} sigma" for size in each["sigma"].values())
         click.echo(row.format(each["pump"], each["fault"], *times, each["ends"], *sizes))
+
+
+for _command in (list_scenarios, write):
+    simulate.add_command(_command)

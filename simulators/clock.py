@@ -43,6 +43,12 @@ def iso(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def stamp(at_ms: int) -> str:
+    """Return a time as `iso` does, with its milliseconds where it has some."""
+    rest = at_ms % 1000
+    return f"{iso(at_ms)[:-1]}.{rest:03}Z" if rest else iso(at_ms)
+
+
 def start_time(text: str | None, *, now_ms: int, span_ms: int) -> int:
     """Return where the simulated clock starts.
 

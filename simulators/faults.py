@@ -47,6 +47,8 @@ KINDS: dict[str, FaultKind] = {
     "bearing_wear": FaultKind(6, 24, 1, ramp_h=96, hold_h=48, power=2, flutter=0.05),
     "cavitation": FaultKind(4, 15, -3, ramp_h=12, hold_h=60, power=1, flutter=0.12),
     "clog": FaultKind(7, 14, -5, ramp_h=36, hold_h=60, power=1, flutter=0.05),
+    "imbalance": FaultKind(1, 12, 1, ramp_h=2, hold_h=46, power=1, flutter=0.03),
+    "overheating": FaultKind(8, 0, 0, ramp_h=6, hold_h=42, power=1, flutter=0.05),
     # So quick that a rule over an hour hangs on the last minutes before the silence.
     "dies": FaultKind(
         6, 24, 1, ramp_h=2, hold_h=0, power=1, flutter=0.05, falls_silent=True, on_the_hour=0.2
@@ -59,7 +61,7 @@ _FIRST_ONSET, _ONSETS, _LONGEST = 0.35, 0.3, 0.3
 
 
 class Told(TypedDict):
-    """A fault as `simulate scenarios` lists it; sizes at the worst, in sigma by metric."""
+    """A fault as `simulate faults` lists it; sizes at the worst, in sigma by metric."""
 
     pump: str
     fault: str
@@ -80,6 +82,8 @@ class Fault:
     worst_h: float
     end_h: float
     """Repaired, or silent, from here."""
+    scale: float = 1.0
+    """Its size, in that of its kind."""
 
     @property
     def kind(self) -> FaultKind:
@@ -98,7 +102,7 @@ class Fault:
         return self.kind.falls_silent and at_h >= self.end_h
 
     def told(self, pump: str, start_ms: int) -> Told:
-        """Return the fault as `simulate scenarios` lists it."""
+        """Return the fault as `simulate faults` lists it."""
         return {
             "pump": pump,
             "fault": self.name,
@@ -106,7 +110,7 @@ class Fault:
             "worst_ms": start_ms + round(self.worst_h * HOUR_MS),
             "end_ms": start_ms + round(self.end_h * HOUR_MS),
             "ends": "silent" if self.kind.falls_silent else "repaired",
-            "sigma": {name: getattr(self.kind, name) for name in Sigma._fields},
+            "sigma": {name: self.scale * getattr(self.kind, name) for name in Sigma._fields},
         }
 
 

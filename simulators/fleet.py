@@ -1,13 +1,13 @@
 """A seeded fleet of pumps on one clock: the same fleet and start give the same bytes."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from simulators.clock import DAY_MS, MINUTE_MS
 from simulators.faults import Fault, kinds_for, scripted
 from simulators.message import Message, merged
-from simulators.pump import Sample, samples, traits
+from simulators.pump import Sample, Stops, samples, traits
 from simulators.series import CLOSING_MS
 
 
@@ -61,28 +61,41 @@ def fleet_messages(site: str, *, start_ms: int, fleet: Fleet | None = None) -> I
 def _pump(
     site: str, start_ms: int, fleet: Fleet, pump: int, fault: Fault | None
 ) -> Iterator[Message]:
+    return pump_messages(site, pump, pump_samples(fleet, pump, start_ms=start_ms, fault=fault))
+
+
+def pump_samples(
+    fleet: Fleet,
+    pump: int,
+    *,
+    start_ms: int,
+    fault: Fault | None = None,
+    stopped: Stops | None = None,
+) -> Iterator[Sample]:
+    """Yield a pump's samples from its place in the first interval to the end of closing."""
     step = fleet.interval_ms
     phase = random.Random(f"{fleet.seed}:phase:{pump}").randrange(step)
     phase -= phase % 1000 if step > 1000 else 0
-    end = start_ms + round(fleet.days * DAY_MS) + fleet.closing_ms
-    times = range(start_ms + phase, end, step)
+    times = range(start_ms + phase, start_ms + fleet.span_ms, step)
     of = traits(fleet.seed, pump)
-    for seq, sample in enumerate(samples(of, times, start_ms=start_ms, fault=fault)):
-        yield _message(site, pump, seq, sample)
+    return samples(of, times, start_ms=start_ms, fault=fault, stopped=stopped)
 
 
-def _message(site: str, pump: int, seq: int, s: Sample) -> Message:
+def pump_messages(site: str, pump: int, measured: Iterable[Sample]) -> Iterator[Message]:
+    """Yield a message for each sample."""
     name = pump_name(pump)
-    values = (
-        ("temperature", s.temperature),
-        ("vibration_rms", s.vibration_rms),
-        ("current", s.current),
-        ("running", s.running),
-    )
-    payload = (
-        f'{{"ts":{s.ts_ms},"seq":{seq},"temperature":{s.temperature!r},'
-        f'"vibration_rms":{s.vibration_rms!r},"current":{s.current!r},"running":{s.running}}}'
-    )
-    return Message(
-        s.ts_ms, f"machines/{site}/{name}", payload.encode(), f"{site}.{name}", seq, values
-    )
+    topic, device_id = f"machines/{site}/{name}", f"{site}.{name}"
+    for seq, s in enumerate(measured):
+        values = (
+            ("temperature", s.temperature),
+            ("vibration_rms", s.vibration_rms),
+            ("current", s.current),
+            ("running", s.running),
+        )
+        yield Message(s.ts_ms, topic, payload(s.ts_ms, seq, values), device_id, seq, values)
+
+
+def payload(ts_ms: int, seq: int, values: tuple[tuple[str, float], ...]) -> bytes:
+    """Return a pump's message: a flat JSON object of the time, the sequence and its metrics."""
+    told = ",".join([f'"{metric}":{value!r}' for metric, value in values])
+    return f'{{"ts":{ts_ms},"seq":{seq},{told}}}'.encode()

@@ -25,6 +25,13 @@ class Message(NamedTuple):
     seq: int
     """Counts up from 0 within the device."""
     values: tuple[tuple[str, float], ...]
+    sent_ms: int | None = None
+    """When it is sent, on the same clock; None = at its event time, as of a device in order."""
+
+    @property
+    def due_ms(self) -> int:
+        """When it is sent."""
+        return self.ts_ms if self.sent_ms is None else self.sent_ms
 
     @property
     def readings(self) -> int:
@@ -33,8 +40,8 @@ class Message(NamedTuple):
 
 
 def merged(*streams: Iterable[Message]) -> Iterator[Message]:
-    """Merge streams, each in event-time order, into one; equal times keep the streams' order."""
-    return heapq.merge(*streams, key=_event_time)
+    """Merge streams, each in order of sending, into one; equal times keep the streams' order."""
+    return heapq.merge(*streams, key=_due)
 
 
 def checked_site(site: str) -> str:
@@ -48,5 +55,5 @@ def checked_site(site: str) -> str:
     return site
 
 
-def _event_time(message: Message) -> int:
-    return message.ts_ms
+def _due(message: Message) -> int:
+    return message.due_ms

@@ -39,7 +39,7 @@ class Published(NamedTuple):
     resent: int
     """Sendings beyond each message's first."""
     last_ts_ms: int
-    """Event time of the newest message sent."""
+    """Simulated time of the newest message sent."""
     seconds: float
     stopped: bool
     """It was told to stop before the messages ended."""
@@ -74,7 +74,7 @@ def publish(
     """Send messages, in their order, and return when all are taken.
 
     Args:
-        messages: in event-time order.
+        messages: in order of sending.
         url: ``mqtt://host:port`` of the broker.
         speed: simulated seconds per second; None = as fast as acknowledged.
         ledger: file for the ledger; replaced if it exists.
@@ -106,12 +106,12 @@ def paced(messages: Iterator[Message], speed: float | None, clock: Clock) -> Tak
     """
     ahead: deque[Message] = deque(islice(messages, 1))
     began = clock.now()
-    first_ms = ahead[0].ts_ms if ahead else 0
+    first_ms = ahead[0].due_ms if ahead else 0
 
     def due_in(message: Message) -> float:
         if speed is None:
             return 0.0
-        return began + (message.ts_ms - first_ms) / 1000 / speed - clock.now()
+        return began + (message.due_ms - first_ms) / 1000 / speed - clock.now()
 
     def take(most: int) -> tuple[list[Message], float]:
         taken: list[Message] = []
@@ -196,7 +196,7 @@ class _Sending:
             self._fly(link, Slot(self._messages, message, mark))
             self._messages += 1
             self._readings += message.readings
-            self._last_ts_ms = message.ts_ms
+            self._last_ts_ms = message.due_ms
         return wait_s
 
     def _fly(self, link: Link, slot: Slot) -> None:

@@ -5,9 +5,9 @@ casing warms and cools, and it drifts slowly within what is harmless.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import exp, pi, sin, sqrt
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ _WARMING_H = 4.0
 _REST_C = 48.0
 """Where a stopped casing would end: the liquid keeps it warm."""
 _DAY_H = 24
+
+Stops = Callable[[int], tuple[tuple[float, float], ...]]
+"""When a pump stands still on a day of the run: (from, to) in hours UTC, in order."""
 
 
 class Sample(NamedTuple):
@@ -76,12 +79,12 @@ def stops(seed: str, day: int) -> tuple[tuple[float, float], ...]:
     return tuple((begin, begin + rng.uniform(0.25, 0.5)) for begin in begins)
 
 
-def hours_running(of: Traits, at_ms: int, start_ms: int) -> float | None:
+def hours_running(stopped: Stops, at_ms: int, start_ms: int) -> float | None:
     """Return for how many hours of this day the pump has run since a start; None if stopped."""
     day, rest = divmod(at_ms, DAY_MS)
     hour = rest / HOUR_MS
     ran_h: float = _DAY_H
-    for begin, end in stops(of.seed, day - start_ms // DAY_MS):
+    for begin, end in stopped(day - start_ms // DAY_MS):
         if begin <= hour < end:
             return None
         if hour >= end:
@@ -96,7 +99,12 @@ def load(at_ms: int) -> float:
 
 
 def samples(
-    of: Traits, times_ms: range, *, start_ms: int, fault: Fault | None = None
+    of: Traits,
+    times_ms: range,
+    *,
+    start_ms: int,
+    fault: Fault | None = None,
+    stopped: Stops | None = None,
 ) -> Iterator[Sample]:
     """Yield a pump's samples at evenly spaced times; a pump that falls silent ends early.
 
@@ -105,7 +113,9 @@ def samples(
         times_ms: event times, ms.
         start_ms: where the simulated clock, and with it the fault's, starts.
         fault: what goes wrong with it.
+        stopped: when it stands still; None for a healthy pump's own one or two `stops` a day.
     """
+    stopped = stopped or partial(stops, of.seed)
     rng = random.Random(f"{of.seed}:noise")
     step_h = times_ms.step / HOUR_MS
     noise = _noise(rng, exp(-step_h / _NOISE_H))
@@ -115,11 +125,11 @@ def samples(
         at_h = (at_ms - start_ms) / HOUR_MS
         if fault is not None and fault.silent(at_h):
             return
-        worn = fault.progress(at_h) if fault is not None else 0.0
+        worn = fault.scale * fault.progress(at_h) if fault is not None else 0.0
         heat, shake, draw, flutter = next(noise)
         if fault is not None:
             worn *= 1 + fault.kind.flutter * flutter
-        ran_h = hours_running(of, at_ms, start_ms)
+        ran_h = hours_running(stopped, at_ms, start_ms)
         drift = sin(2 * pi * at_h / (24 * of.drift_days) + of.drift_phase)
         warm = _warm(of, at_ms, drift, fault, worn) if ran_h is not None else _REST_C
         casing += follow * (warm - casing)

@@ -20,6 +20,7 @@ from stream.pane_sizes import pane_ms
 from stream.panes import Pane, fold_points
 from stream.rule import Rules
 
+_LONG = ["timestamp", "device", "metric", "value"]
 _WEEK_MS = 7 * 24 * 3600 * 1000
 _SITE = "offline"
 
@@ -70,10 +71,11 @@ def panes(points: Points, size_ms: int) -> Iterator[Pane]:
 
 
 def read_series(path: Path) -> list[Series]:
-    """Read a CSV file or all of a folder's: a column ``timestamp``, and one for each metric.
+    """Read a CSV file or all of a folder's, of either form.
 
-    The device is named after the file. Times are ISO 8601 (UTC unless they say otherwise) or ms
-    since the epoch. Empty cells are no readings.
+    Wide: a column ``timestamp``, and one for each metric; the device is named after the file.
+    Long: ``timestamp,device,metric,value``. Times are ISO 8601 (UTC unless they say otherwise) or
+    ms since the epoch. Empty cells are no readings.
 
     Raises:
         Failure: nothing there, or a line that cannot be read; it names file and line.
@@ -88,7 +90,8 @@ def read_labels(path: Path) -> dict[str, Spans]:
     """Read labelled windows: a JSON object of file name to list of [first time, last time].
 
     Returns:
-        The windows in ms by device, that is by file name without folder and ``.csv``.
+        The windows in ms by device, that is by file name without folder and ``.csv``; devices of
+        a long file are meant as if each had a file of its own.
 
     Raises:
         Failure: the file is not of that form.
@@ -165,7 +168,10 @@ def _read_csv(path: Path) -> list[Series]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file)
-            metrics = _metrics(path, next(rows, []))
+            header = next(rows, [])
+            if [name.strip().lower() for name in header] == _LONG:
+                return _read_long(path, rows)
+            metrics = _metrics(path, header)
             points: list[Points] = [[] for _ in metrics]
             for line, row in enumerate(rows, start=2):
                 _take(points, path, line, row)
@@ -174,6 +180,25 @@ def _read_csv(path: Path) -> list[Series]:
     for each in points:
         each.sort(key=lambda point: point[0])
     return [Series(path.stem, metric, each) for metric, each in zip(metrics, points, strict=True)]
+
+
+def _read_long(path: Path, rows: Iterable[list[str]]) -> list[Series]:
+    found: dict[tuple[str, str], Points] = {}
+    for line, row in enumerate(rows, start=2):
+        if not row:
+            continue
+        if len(row) != len(_LONG):
+            raise Failure(f"{path}:{line}: expected {len(_LONG)} fields, got {len(row)}")
+        timestamp, device, metric, value = row
+        try:
+            if value.strip():
+                own = found.setdefault((device, metric), [])
+                own.append((_time_ms(timestamp), float(value)))
+        except ValueError as error:
+            raise Failure(f"{path}:{line}: {error}") from error
+    for points in found.values():
+        points.sort(key=lambda point: point[0])
+    return [Series(device, metric, points) for (device, metric), points in found.items()]
 
 
 def _metrics(path: Path, header: list[str]) -> list[str]:

@@ -44,3 +44,23 @@ def _size(rules: Iterable[Rule]) -> int:
     if not slides:
         return _UNUSED_MS
     return max(pane for pane in PANES_MS if all(slide % pane == 0 for slide in slides))
+
+
+def no_larger(sizes: str, former: str) -> str:
+    """Return pane sizes that are nowhere larger than the former ones.
+
+    A job that goes on with larger panes would leave out of its windows what had come for the pane
+    that was open: part of that pane has been given out. Each size divides the next larger one, so
+    the smaller of two serves the rules of the larger.
+    """
+    new, old = _parsed(sizes), _parsed(former)
+    names = sorted({*new, *old} - {"*"})
+    smaller = {
+        name: min(new.get(name, new["*"]), old.get(name, old["*"])) for name in [*names, "*"]
+    }
+    return ",".join(f"{metric}={ms}" for metric, ms in smaller.items())
+
+
+def _parsed(sizes: str) -> dict[str, int]:
+    pairs = (pair.rpartition("=") for pair in sizes.split(","))
+    return {metric: int(ms) for metric, _, ms in pairs}

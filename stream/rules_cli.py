@@ -48,7 +48,8 @@ def packs() -> None:
     "--data",
     required=True,
     type=click.Path(exists=True, path_type=Path),
-    help="A CSV file or a folder of them: timestamp, then a column for each metric.",
+    help="A CSV file or a folder of them: timestamp, then a column for each metric; or "
+    "timestamp,device,metric,value.",
 )
 @click.option(
     "--labels",

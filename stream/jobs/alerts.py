@@ -59,9 +59,9 @@ _UNDECODABLE = {"undecodable": "BYTES", "undecodable_reason": "STRING"} | _ORIGI
 
 SINKS = {"alerts": "alerts", "windows": "windows", "late": "late", "dead_letters": "dead-letters"}
 
+_PACKED = [*tables.READING_COLUMNS, "kts", *_ORIGIN][1:]
 _DECODABLE = f"""
-SELECT {", ".join(f"`{name}`" for name in tables.READING_COLUMNS)},
-  kts, kafka_partition, kafka_offset
+SELECT device_id, pack({", ".join(f"`{name}`" for name in _PACKED)}) AS packed
 FROM readings WHERE device_id IS NOT NULL
 """
 
@@ -98,6 +98,7 @@ def build(
 def create_panes(t_env: StreamTableEnvironment) -> None:
     """Make the pane operator known as `panes`, and what it takes as `decodable`."""
     t_env.create_java_temporary_system_function("panes", "tidegate.Panes")
+    t_env.create_java_temporary_system_function("pack", "tidegate.Pack")
     t_env.create_temporary_view("decodable", t_env.sql_query(_DECODABLE))
 
 

@@ -105,8 +105,11 @@ def _topic(cluster: Cluster, table: _TopicTable, scan: Scan) -> TableDescriptor:
         schema = schema.column(name, kind)
     for name in _metadata(table.contract):
         schema = schema.column_by_metadata(name, *_METADATA[name])
-    # A null would end the job, and a time from the future everybody's windows.
-    schema = schema.column_by_expression("rt", f"COALESCE(`{table.event_time}`, kts)")
+    # A null would end the job, a time from the future everybody's windows, and the time at which
+    # rubbish came those of a replay: a record without a time of its own moves no watermark.
+    schema = schema.column_by_expression(
+        "rt", f"COALESCE(`{table.event_time}`, TIMESTAMP '1970-01-01 00:00:00.000')"
+    )
     schema = schema.watermark("rt", scan.watermark("LEAST(rt, kts)"))
     descriptor = (
         TableDescriptor.for_connector("kafka")

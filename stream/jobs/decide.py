@@ -22,6 +22,8 @@ DECISION_TYPE = Types.ROW_NAMED(
 _READING_FIELDS = len(Reading.__struct_fields__)
 _FIRST_OF_PANE = 5
 _READING = 23
+_MOST_SITES = 1000
+"""A metric each: more would be a burden on every system that collects them."""
 
 
 class Ids(NamedTuple):
@@ -60,6 +62,8 @@ class Decide(KeyedProcessFunction):
             .build()
         )
         self._state: ValueState = runtime_context.get_state(descriptor)
+        self._metrics = runtime_context.get_metrics_group()
+        self._newest: dict[str, int] = {}
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Yield what the row leads to, as (sink, key, value)."""
@@ -92,6 +96,7 @@ class Decide(KeyedProcessFunction):
             )
             return [self._set_aside(device_id, letter)]
         self._state.update(encode_state(state))
+        self._note(site, pane.pane_end)
         key = f"{device_id}|{metric}".encode()
         windows = [
             Row("windows", key, encode(each, self._ids.windows)) for each in decision.windows
@@ -100,6 +105,16 @@ class Decide(KeyedProcessFunction):
             Row("alerts", each.fingerprint.encode(), encode(each, self._ids.alerts))
             for each in decision.alerts
         ]
+
+    def _note(self, site: str, pane_end: int) -> None:
+        """Keep a site's newest pane end (epoch ms) as a metric: its age is how late alerts are."""
+        known = self._newest.get(site)
+        if known is None and len(self._newest) < _MOST_SITES:
+            self._newest[site] = pane_end
+            group = self._metrics.add_group("site", site)
+            group.gauge("newest_pane_end", lambda: self._newest[site])
+        elif known is not None and pane_end > known:
+            self._newest[site] = pane_end
 
     def _set_aside(self, device_id: str, letter: DeadLetter) -> Row:
         key = device_id or f"{letter.kafka_partition}-{letter.kafka_offset}"

@@ -1,6 +1,7 @@
 """What a job needs to know about the world around it."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,17 @@ class Tuning:
     restore_from: str | None = None
     bounded: bool = False
     """Stop at the offsets of the start, for benchmarks and backfills."""
+
+
+class Start(NamedTuple):
+    """What a planned job is started with.
+
+    Attributes:
+        job_id: Flink's, 32 hexadecimal digits, chosen before so that it can be remembered before.
+        restore_from: the snapshot's URI, or None.
+        keeps: leave that snapshot alone; otherwise the job owns it and deletes it in time.
+    """
+
+    job_id: str
+    restore_from: str | None = None
+    keeps: bool = False

@@ -1,7 +1,8 @@
 -- Which warnings became critical within the hour, without an all-clear between?
 SELECT *
 FROM alerts MATCH_RECOGNIZE (
-  PARTITION BY device_id, rule
+  -- In the table's own order: Flink 2.3 names the columns as here, and fills them as there.
+  PARTITION BY rule, device_id
   ORDER BY rt
   MEASURES
     W.emitted_at AS warned_at,

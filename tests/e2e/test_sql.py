@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pytest
 from cli_runs import Ran, run_all
 from confluent_kafka import Producer
@@ -19,11 +20,13 @@ from schemas.records import Alert, Device, Reading, WindowFeatures
 from schemas.registry import Registry
 from schemas.topics import TOPICS, subject
 from stream.jobs.cluster import live_job
+from stream.sql_files import read_sql
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PREFIX = "asked."
 MINUTE = 60_000
 T0 = 1_699_999_200_000  # 2023-11-14 22:00 UTC
+Row = dict[str, object]
 Record = Alert | Device | Reading | WindowFeatures
 CONTRACTS = {topic.name: topic.contract for topic in TOPICS}
 
@@ -112,14 +115,17 @@ def lake_file(stack: RunningStack) -> None:
     """Put a reading into the lake, twice, as a repeat on Kafka would leave it."""
     row = {
         "device_id": "d", "metric": "temperature", "unit": "C", "gateway_id": "gw",
-        "gateway_epoch": 1, "value": 1.0, "device_boot": None, "device_seq": 1, "quality": "GOOD",
+        "gateway_epoch": 1, "value": 1.0, "device_boot": "b", "device_seq": 1, "quality": "GOOD",
         "gateway_seq": 1, "part": 0, "repeat": 0, "clock": "SYNCED", "replayed": False,
         "kafka_partition": 0, "kafka_offset": 0,
     }  # fmt: skip
     lake = lake_of(stack.endpoints)
     assert isinstance(lake.files, fs.FileSystem)
+    table = Table.from_pylist([row, row | {"kafka_offset": 1}])
+    narrow = {"part": pa.int32(), "repeat": pa.int32(), "kafka_partition": pa.int32()}
+    kinds = [(name, narrow.get(name, table.schema.field(name).type)) for name in row]
     pq.write_table(
-        Table.from_pylist([row, row | {"kafka_offset": 1}]),
+        table.cast(pa.schema(kinds)),
         f"{lake.root}/dt=2023-11-14/site=asked/part-0.parquet",
         filesystem=lake.files,
     )
@@ -148,47 +154,74 @@ def filled(stack: RunningStack) -> RunningStack:
     return stack
 
 
-def test_the_examples_find_what_they_say_and_nothing_else(filled: RunningStack) -> None:
-    names = ("escalation", "rising", "enriched", "before_alerts", "worst_devices", "hourly")
-    extra = (
+def one_after_the_other(stack: RunningStack, *queries: str) -> list[list[Row]]:
+    """Run queries as one script, which plans and starts once; return the rows of each."""
+    marks = ";".join(
+        f"SELECT {i} AS query; {query.rstrip('; ')}" for i, query in enumerate(queries)
+    )
+    (ran,) = asked(stack, ["-e", marks])
+    found: list[list[Row]] = []
+    for row in ran.rows():
+        if row.keys() == {"query"}:
+            found.append([])
+        else:
+            found[-1].append(row)
+    return found
+
+
+def example(name: str) -> str:
+    return read_sql(name).text.rstrip().rstrip(";")
+
+
+def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
+    filled: RunningStack,
+) -> None:
+    names = ("escalation", "rising", "before_alerts", "worst_devices", "hourly")
+    escalated, rising, before, worst, hourly, alerts, undecodable, lake = one_after_the_other(
+        filled,
+        *map(example, names),
         "SELECT COUNT(*) AS n FROM alerts",
         "SELECT undecodable_reason FROM readings_raw WHERE undecodable IS NOT NULL",
         "SELECT 'each' AS kind, COUNT(*) AS n FROM lake_readings WHERE site = 'asked'",
-        "SELECT site, COUNT(*) AS n, MAX(CURRENT_WATERMARK(rt)) AS w FROM alerts GROUP BY site",
     )
-    follow = ["--follow", "--limit=3", "-e", "SELECT site, COUNT(*) AS n FROM alerts GROUP BY site"]
-    found = asked(filled, *([name] for name in names), *(["-e", sql] for sql in extra), follow)
-    rows = [each.rows() for each in found]
-
-    (escalated,) = rows[0]
-    assert escalated["device_id"] == "match"
-    assert (escalated["warned_at"], escalated["critical_at"]) == (
-        "2023-11-14T22:00:00Z",
-        "2023-11-14T22:30:00Z",
-    )
-    assert [(row["device_id"], row["first_rms"], row["last_rms"]) for row in rows[1]] == [
+    assert [(row["device_id"], row["rule"], row["warned_at"]) for row in escalated] == [
+        ("match", "hot", "2023-11-14T22:00:00Z")
+    ]
+    assert escalated[0]["critical_at"] == "2023-11-14T22:30:00Z"
+    assert [(row["device_id"], row["first_rms"], row["last_rms"]) for row in rising] == [
         ("rises", 1.0, 4.0)
     ]
-    enriched = {(row["device_id"], row["window_end"]): row for row in rows[2]}
-    assert len(enriched) == len(WINDOWS)
-    assets = [enriched["rises", f"2023-11-14T22:{5 * i:02}:00Z"]["asset_id"] for i in range(1, 5)]
-    assert assets == ["pump", "pump", "mixer", "mixer"]
-    assert enriched["falls", "2023-11-14T22:05:00Z"]["known"] is False
-    assert [(row["alert_id"], row["mean"]) for row in rows[3]] == [("match@0", 7.0)]
-    assert [(row["place"], row["device_id"], row["raised"]) for row in rows[4]] == [
+    assert [(row["alert_id"], row["mean"]) for row in before] == [("match@0", 7.0)]
+    assert [(row["place"], row["device_id"], row["raised"]) for row in worst] == [
         (1, "miss", 2),
         (2, "match", 1),
         (3, "timeout", 1),
     ]
-    assert sorted((row["hour_start"], row["n"], row["mean"]) for row in rows[5]) == [
+    assert sorted((row["hour_start"], row["n"], row["mean"]) for row in hourly) == [
         ("2023-11-14T22:00:00Z", 2, 2.0),
         ("2023-11-14T23:00:00Z", 1, 9.0),
     ]
-    assert rows[6] == [{"n": len(ALERTS)}]
-    assert [str(row["undecodable_reason"])[:14] for row in rows[7]] == ["the first byte"]
-    assert rows[8] == [{"kind": "each", "n": 1}]
-    assert [row["n"] for row in rows[9]] == [len(ALERTS)]
-    assert [(row["op"], row["n"]) for row in rows[10]] == [("+I", 1), ("-U", 1), ("+U", 2)]
+    assert alerts == [{"n": len(ALERTS)}]
+    assert [str(row["undecodable_reason"])[:14] for row in undecodable] == ["the first byte"]
+    assert lake == [{"kind": "each", "n": 1}]
+
+
+def test_versions_and_watermarks_are_there_in_a_stream(filled: RunningStack) -> None:
+    watermarks = "SELECT site, COUNT(*) AS n, MAX(CURRENT_WATERMARK(rt)) AS w FROM alerts"
+    counts = "SELECT site, COUNT(*) AS n FROM alerts GROUP BY site"
+    joined, at, following = asked(
+        filled,
+        ["enriched"],
+        ["-e", f"{watermarks} GROUP BY site"],
+        ["--follow", "--limit=3", "-e", counts],
+    )
+    enriched = {(row["device_id"], row["window_end"]): row for row in joined.rows()}
+    assert len(enriched) == len(WINDOWS)
+    assets = [enriched["rises", f"2023-11-14T22:{5 * i:02}:00Z"]["asset_id"] for i in range(1, 5)]
+    assert assets == ["pump", "pump", "mixer", "mixer"]
+    assert enriched["falls", "2023-11-14T22:05:00Z"]["known"] is False
+    assert [row["n"] for row in at.rows()] == [len(ALERTS)]
+    assert [(row["op"], row["n"]) for row in following.rows()] == [("+I", 1), ("-U", 1), ("+U", 2)]
 
 
 def test_an_insert_becomes_a_job_that_can_be_stopped_and_goes_on(filled: RunningStack) -> None:

@@ -52,6 +52,13 @@ def test_a_paced_message_is_due_when_its_simulated_time_has_come():
     assert take(9) == (list(at(1030)), float("inf"))
 
 
+def test_a_message_with_a_wrong_time_is_due_when_it_is_sent():
+    clock = ManualClock()
+    (first,), (wrong,) = at(1000), at(9000)
+    take = paced(iter([first, wrong._replace(sent_ms=1_010_000)]), 5.0, Clock(now=clock.now))
+    assert take(9) == ([first], 2.0)
+
+
 def test_an_mqtt_url_is_read_and_anything_else_refused():
     assert parse_url("mqtt://localhost") == Broker("localhost", 1883, False, None, None)
     assert parse_url("mqtts://u:p%40@h:99") == Broker("h", 99, True, "u", "p@")

@@ -96,13 +96,13 @@ def test_no_broker_and_no_gateway_are_unavailable():
     assert "readyz" in str(error)
 
 
-def test_scenarios_lists_pump_fault_time_and_size():
-    result = call("scenarios", "--start", "2026-01-05", "--json")
+def test_faults_lists_pump_fault_time_and_size():
+    result = call("faults", "--start", "2026-01-05", "--json")
     faults = [json.loads(line) for line in result.stdout.splitlines()]
     assert len({fault["pump"] for fault in faults}) == 3
     assert sorted(fault["fault"] for fault in faults) == ["bearing_wear", "cavitation", "clog"]
     assert all(fault["sigma"]["vibration_rms"] > 10 for fault in faults)
-    table = call("scenarios", "--start", "2026-01-05", "--fault", "dies").stdout
+    table = call("faults", "--start", "2026-01-05", "--fault", "dies").stdout
     assert "silent" in table
     assert "+24 sigma" in table
 

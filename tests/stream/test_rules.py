@@ -7,7 +7,7 @@ from rule_builders import DAY, HOUR, MINUTE, limit, rules
 
 from schemas.config import ConfigError
 from stream.lifecycle import Hold
-from stream.pane_sizes import pane_ms, pane_sizes
+from stream.pane_sizes import no_larger, pane_ms, pane_sizes
 from stream.rules import load_rules, packs, parse_rules, rules_text
 
 GOOD = """\
@@ -236,3 +236,16 @@ def test_the_digest_changes_with_what_a_rule_means_and_not_with_its_words():
     assert digest() == digest(metric="a")
     assert digest() != digest(window=f"{{size: {DAY // HOUR}h, slide: 1h}}")
     assert digest() != digest(op="<=")
+
+
+@pytest.mark.parametrize(
+    ("own", "former", "expected"),
+    [
+        ("a=300000,*=900000", "a=900000,*=900000", "a=300000,*=900000"),
+        ("a=900000,*=3600000", "a=300000,*=900000", "a=300000,*=900000"),
+        ("*=900000", "a=300000,*=3600000", "a=300000,*=900000"),
+        ("a=60000,*=3600000", "*=10000", "a=10000,*=10000"),
+    ],
+)
+def test_panes_of_a_job_that_goes_on_are_no_larger(own: str, former: str, expected: str) -> None:
+    assert no_larger(own, former) == expected

@@ -10,10 +10,6 @@ import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.avro.shaded.org.apache.avro.Schema;
 import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericData;
-import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericDatumReader;
-import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericRecord;
-import org.apache.flink.formats.avro.AvroToRowDataConverters;
-import org.apache.flink.formats.avro.AvroToRowDataConverters.AvroToRowDataConverter;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
@@ -35,15 +31,14 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
     private final String readerSchema;
     private final String url;
     private final HashMap<String, String> properties;
-    private final int columns;
-    private final AvroToRowDataConverter toRow;
+    private final RowType columns;
     private final Metadata[] metadata;
     private final TypeInformation<RowData> produced;
 
     private transient Schema expected;
     private transient Registry registry;
     private transient BoundedDecoder bytes;
-    private transient Map<Integer, GenericDatumReader<GenericRecord>> readers;
+    private transient Map<Integer, RowReader> readers;
     private transient Counter numUndecodable;
 
     /**
@@ -61,8 +56,7 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
         this.readerSchema = reader.toString();
         this.url = url;
         this.properties = properties == null ? null : new HashMap<>(properties);
-        this.columns = columns.getFieldCount();
-        this.toRow = AvroToRowDataConverters.createRowConverter(columns);
+        this.columns = columns;
         this.metadata = metadata.toArray(new Metadata[0]);
         this.produced = produced;
     }
@@ -79,7 +73,7 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
     @Override
     public RowData deserialize(byte[] message) throws IOException {
         try {
-            return good(decode(message));
+            return decode(message);
         } catch (Undecodable e) {
             numUndecodable.inc();
             return bad(message, e.getMessage());
@@ -88,12 +82,12 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
 
     private GenericRowData decode(byte[] message) throws IOException, Undecodable {
         int id = schemaId(message);
-        GenericDatumReader<GenericRecord> reader = reader(id);
+        RowReader reader = reader(id);
         bytes.start(message, HEADER);
         int left;
         GenericRowData row;
         try {
-            row = (GenericRowData) toRow.convert(reader.read(null, bytes));
+            row = reader.read(null, bytes);
             left = bytes.left();
         } catch (IOException | RuntimeException e) {
             // Avro says "not such a record" by half a dozen exceptions of its own and Java's. Neither decoder nor reader
@@ -127,37 +121,29 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
         return ByteBuffer.wrap(message).getInt(1);
     }
 
-    private GenericDatumReader<GenericRecord> reader(int id) throws IOException, Undecodable {
-        GenericDatumReader<GenericRecord> known = readers.get(id);
+    private RowReader reader(int id) throws IOException, Undecodable {
+        RowReader known = readers.get(id);
         if (known != null) {
             return known;
         }
         ClassLoader loader = Thread.currentThread().getContextClassLoader();
-        GenericDatumReader<GenericRecord> fresh =
-                new GenericDatumReader<>(registry.schema(id), expected, new GenericData(loader));
+        RowReader fresh = new RowReader(registry.schema(id), expected, columns, width(), new GenericData(loader));
         readers.put(id, fresh);
         return fresh;
     }
 
-    private RowData good(GenericRowData row) {
-        if (metadata.length == 0) {
-            return row;
-        }
-        GenericRowData wider = new GenericRowData(columns + metadata.length);
-        for (int i = 0; i < columns; i++) {
-            wider.setField(i, row.getField(i));
-        }
-        return wider;
+    private int width() {
+        return columns.getFieldCount() + metadata.length;
     }
 
     private RowData bad(byte[] message, String reason) {
-        GenericRowData row = new GenericRowData(columns + metadata.length);
+        GenericRowData row = new GenericRowData(width());
         for (int i = 0; i < metadata.length; i++) {
             Object shown = switch (metadata[i]) {
                 case BYTES -> message == null ? new byte[0] : message;
                 case REASON -> StringData.fromString(reason);
             };
-            row.setField(columns + i, shown);
+            row.setField(columns.getFieldCount() + i, shown);
         }
         return row;
     }
