@@ -12,7 +12,7 @@ from compose.intents import Named, alone, intents, named, read_intent, write_int
 from compose.job_logs import logs_command
 from compose.kubernetes_cli import kubernetes_options, surroundings, to_kubernetes
 from compose.local.endpoints import Endpoints, read
-from compose.options import Duration, prefix_option, state_option
+from compose.options import Duration, prefix_option, sinks_option, state_option
 from compose.parallelism import await_room, chosen, partitions_to_read
 from compose.sql_cli import plan, sql
 from compose.starting import (
@@ -42,7 +42,7 @@ from stream.jobs.cluster import jobs as flink_jobs
 from stream.jobs.cluster import stop as stop_job
 from stream.pane_sizes import no_larger
 
-_any_job = click.argument("name", metavar="lake|alerts|sql-NAME")
+_any_job = click.argument("name", metavar="lake|alerts|warehouse|sql-NAME")
 
 
 @click.group()
@@ -99,6 +99,7 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
     metavar="latest|none|URI",
     help="Go on from the newest checkpoint or savepoint, from nothing, or from this one.",
 )
+@sinks_option
 @kubernetes_options
 @state_option
 def submit(
@@ -115,7 +116,13 @@ def submit(
     With --target kubernetes they become deployments of Flink's operator, which upgrades them itself
     when they change.
     """
+    sinks = options["sinks"]
+    options["sinks"] = None if sinks is None else str(sinks.resolve())
     elsewhere = surroundings(options, target, dry_run=dry_run)
+    if elsewhere is not None and "warehouse" in names:
+        raise click.UsageError(
+            "warehouse: not with --target kubernetes yet; submit it to a session"
+        )
     if elsewhere is not None:
         choices = [Choice(job=job, **options) for job in names]
         to_kubernetes(choices, elsewhere, dry_run=dry_run)

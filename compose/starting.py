@@ -1,4 +1,4 @@
-"""Our own two jobs: what they are submitted with, how they are planned and started."""
+"""Our own jobs: what they are submitted with, how they are planned and started."""
 
 import hashlib
 import os
@@ -11,26 +11,29 @@ import msgspec
 from compose.intents import Intent, Named, read_intent, write_intent
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
-from compose.local.flink import flink_env
+from compose.local.flink import BRIEF_CLIENT, flink_env
+from compose.sinks import postgres_of, sinks_file
 from compose.submissions import Asked, argument, cluster_of, remember
 from schemas.amounts import duration
 from schemas.failure import BadConfig, Failure
 from stream.jobs.checkpoints import metadata
 from stream.jobs.fit import misfits
-from stream.jobs.settings import Start, Tuning
+from stream.jobs.settings import Database, Start, Tuning
 from stream.pane_sizes import no_larger, pane_sizes
 from stream.rules import load_rules, packs, rules_text
+from stream.sinks.config import jdbc_url, password
 
 if TYPE_CHECKING:  # it starts PyFlink
     from stream.jobs.submit import Prepared
 
-JOBS = ("lake", "alerts")
+JOBS = ("lake", "alerts", "warehouse")
 
 
 class Choice(NamedTuple):
-    """What an operator chose for the job `lake` or `alerts`; times are milliseconds.
+    """What an operator chose for one of our jobs; times are milliseconds.
 
     ``rules`` is a file or a pack's name; ``panes`` are pane sizes that its own may not exceed.
+    ``sinks`` is the file that says where the warehouse is, the local stack's when left out.
     """
 
     job: str
@@ -40,6 +43,7 @@ class Choice(NamedTuple):
     checkpoint_interval_ms: int
     lateness_ms: int
     panes: str | None = None
+    sinks: str | None = None
 
     def argv(self) -> list[str]:
         """Return the words of `tidegate jobs submit` that choose the same."""
@@ -51,7 +55,9 @@ class Choice(NamedTuple):
             f"--checkpoint-interval={self.checkpoint_interval_ms}ms",
             f"--lateness={self.lateness_ms}ms",
         ]
-        return words if self.panes is None else [*words, f"--panes={self.panes}"]
+        if self.panes is not None:
+            words.append(f"--panes={self.panes}")
+        return words if self.sinks is None else [*words, f"--sinks={self.sinks}"]
 
 
 def choice_of(argv: list[str]) -> Choice:
@@ -70,6 +76,7 @@ def choice_of(argv: list[str]) -> Choice:
         int(duration(said("checkpoint-interval"))),
         int(duration(said("lateness"))),
         argument(argv, "panes"),
+        argument(argv, "sinks"),
     )
 
 
@@ -115,12 +122,13 @@ def prepare(state: Path, endpoints: Endpoints, who: Named, choice: Choice) -> "P
     """Plan a job.
 
     Raises:
-        BadConfig: the rules are wrong.
-        RegistryDown: the registry does not answer.
+        BadConfig: the rules are wrong, or the warehouse's tables are not there.
+        RegistryDown, Unavailable: the registry or the warehouse does not answer.
     """
     text = rules_text(choice.rules)  # wrong rules must not cost a start of the JVM
-    os.environ.update(flink_env(state))
-    from stream.jobs.submit import prepare_alerts, prepare_lake  # noqa: PLC0415 - starts PyFlink
+    database = None if choice.job != "warehouse" else _database(state, choice.sinks)
+    os.environ.update(flink_env(state) | BRIEF_CLIENT)
+    from stream.jobs import submit  # noqa: PLC0415 - starts PyFlink
 
     cluster = cluster_of(endpoints, choice.prefix)
     tuning = Tuning(
@@ -129,8 +137,19 @@ def prepare(state: Path, endpoints: Endpoints, who: Named, choice: Choice) -> "P
         lateness_ms=choice.lateness_ms,
     )
     if choice.job == "lake":
-        return prepare_lake(who.name, cluster, tuning)
-    return prepare_alerts(who.name, cluster, tuning, text, choice.panes)
+        return submit.prepare_lake(who.name, cluster, tuning)
+    if database is not None:
+        return submit.prepare_warehouse(who.name, cluster, tuning, database)
+    return submit.prepare_alerts(who.name, cluster, tuning, text, choice.panes)
+
+
+def _database(state: Path, sinks: str | None) -> Database:
+    """Return the database of sinks.toml once its schema is this version's."""
+    from stream.sinks.postgres import require_migrated  # noqa: PLC0415 - of this job alone
+
+    section = postgres_of(sinks_file(None if sinks is None else Path(sinks), state))
+    require_migrated(section)
+    return Database(jdbc_url(section), section.username, password(section))
 
 
 def check_fit(who: Named, state: bytes, prepared: "Prepared") -> None:

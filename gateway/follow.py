@@ -148,14 +148,16 @@ def _partitions(consumer: Consumer, bootstrap: str, topic: str) -> list[int]:
     return sorted(found.partitions)
 
 
-def decoder(kind: type[R], registry_url: str) -> Callable[[bytes | None], R]:
+def decoder(kind: type[R], registry: str | Registry) -> Callable[[bytes | None], R]:
     """Return a function from values to records that fetches each writer's schema once.
+
+    ``registry`` may be its URL.
 
     Raises (when called):
         ValueError: the value is no such record.
         RegistryDown, RegistryRefused
     """
-    registry = Registry(registry_url)
+    asked = Registry(registry) if isinstance(registry, str) else registry
     writers: dict[int, Any] = {}
 
     def decoded(value: bytes | None) -> R:
@@ -163,7 +165,7 @@ def decoder(kind: type[R], registry_url: str) -> Callable[[bytes | None], R]:
             raise ValueError("a tombstone is no record")
         schema_id, _body = unframe(value)
         if schema_id not in writers:
-            writers[schema_id] = plain(registry.text(schema_id))
+            writers[schema_id] = plain(asked.text(schema_id))
         return decode(kind, value, writers[schema_id])
 
     return decoded

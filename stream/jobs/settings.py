@@ -1,6 +1,6 @@
 """What a job needs to know about the world around it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -19,6 +19,15 @@ class Cluster:
     def topic(self, name: str) -> str:
         """Return the topic's full name."""
         return self.topic_prefix + name
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database as JDBC reaches it."""
+
+    url: str
+    username: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

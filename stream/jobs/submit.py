@@ -1,4 +1,4 @@
-"""The two jobs, planned and then started on a session cluster."""
+"""The jobs, planned and then started on a session cluster."""
 
 import uuid
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from schemas.contracts import ContractName, contract_text
 from schemas.failure import Failure
 from schemas.registry import Registry
 from schemas.topics import subject
-from stream.jobs import alerts, lake
+from stream.jobs import alerts, lake, warehouse
 from stream.jobs.decide import Ids
 from stream.jobs.environment import Client, client, start_configuration
-from stream.jobs.settings import Cluster, Start, Tuning
+from stream.jobs.settings import Cluster, Database, Start, Tuning
 from stream.pane_sizes import no_larger, pane_sizes
 from stream.rules import parse_rules
 from stream.sql_refusal import first_line, messages_of
@@ -79,6 +79,13 @@ def prepare_alerts(
     streams, t_env = opened(name, cluster, tuning)
     job = alerts.build(t_env, cluster, tuning, rules=rules, panes=sizes, ids=ids)
     job.attach_as_datastream()
+    return Prepared(name, streams)
+
+
+def prepare_warehouse(name: str, cluster: Cluster, tuning: Tuning, database: Database) -> Prepared:
+    """Plan the job that fills the database."""
+    streams, t_env = client(name, cluster, tuning)
+    warehouse.build(t_env, cluster, tuning, database).attach_as_datastream()
     return Prepared(name, streams)
 
 
