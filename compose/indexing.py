@@ -41,6 +41,8 @@ _BATCH = 1000
 _POLL_S = 0.5
 _DELIVERY_S = 60.0
 _NOT_FOUND = 404
+# With the rest of the letter it fits a message of 1 MB, which a record may have filled.
+_MOST_PAYLOAD = 900_000
 _KINDS: dict[str, type[WindowFeatures] | type[Alert]] = {"windows": WindowFeatures, "alerts": Alert}
 # In front of what each consumer of the group must have.
 GROUP: dict[str, Any] = {
@@ -100,21 +102,37 @@ class DeadLetters:
             if error is not None:
                 failed.append(error.str())
 
-        for message, reason, detail in letters:
-            letter = DeadLetter(
-                origin="JOB",
-                reason=reason,
-                detail=detail[:1000],
-                payload=message.value() or b"",
-                at=time.time_ns() // 1_000_000,
-                kafka_topic=message.topic(),
-                kafka_partition=message.partition(),
-                kafka_offset=message.offset(),
-            )
-            value = encode(letter, self._schema_id)
-            self._producer.produce(self._topic, value, message.key(), on_delivery=delivered)
-        if self._producer.flush(_DELIVERY_S) or failed:
-            raise Unavailable(f"{self._topic}: {failed[0] if failed else 'not delivered in time'}")
+        for letter in letters:
+            value = encode(_record(letter), self._schema_id)
+            try:
+                self._producer.produce(self._topic, value, on_delivery=delivered)
+            except BufferError:
+                self._await()
+                self._producer.produce(self._topic, value, on_delivery=delivered)
+        self._await()
+        if failed:
+            raise Unavailable(f"{self._topic}: {failed[0]}")
+
+    def _await(self) -> None:
+        if self._producer.flush(_DELIVERY_S):
+            raise Unavailable(f"{self._topic}: not delivered in {_DELIVERY_S:g} s")
+
+
+def _record(letter: Letter) -> DeadLetter:
+    """Return a dead letter of any record, no larger than what a broker takes."""
+    message, reason, detail = letter
+    payload = message.value() or b""
+    cut = "" if len(payload) <= _MOST_PAYLOAD else f"the first {_MOST_PAYLOAD} bytes are kept; "
+    return DeadLetter(
+        origin="JOB",
+        reason=reason,
+        detail=f"{cut}{detail}"[:1000],
+        payload=payload[:_MOST_PAYLOAD],
+        at=time.time_ns() // 1_000_000,
+        kafka_topic=message.topic(),
+        kafka_partition=message.partition(),
+        kafka_offset=message.offset(),
+    )
 
 
 class Indexer:

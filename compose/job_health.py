@@ -15,8 +15,15 @@ from schemas.registry import RegistryDown
 from stream.jobs.cluster import FlinkJob, jobs
 from stream.jobs.health import Observed, Vertex, held_up, observe, overworked, short
 from stream.lake import answers
+from stream.sinks.warehouse import WAREHOUSE
 
 _FLINK = "tidegate-"
+# What each of our jobs reads; of another its metrics say so.
+_READ: Mapping[str, Sequence[str]] = {
+    "lake": ("readings",),
+    "alerts": ("readings",),
+    "warehouse": [table.topic for table in WAREHOUSE],
+}
 _STALE_INTERVALS = 3
 _STALE_MS = 30_000
 _WARM_UP_MS = 30_000
@@ -134,7 +141,7 @@ def _health(endpoints: Endpoints, of: _Subject, world: World) -> Health:
 
 
 def _lags(endpoints: Endpoints, of: _Subject, seen: Observed | None) -> list[Lag]:
-    own = () if of.kind == "sql" else (f"{of.prefix}readings",)
+    own = [of.prefix + topic for topic in _READ.get(of.kind, ())]
     positions = {} if seen is None else seen.positions
     return lags(endpoints.kafka_bootstrap, of.group, positions, own)
 

@@ -116,14 +116,11 @@ def submit(
     With --target kubernetes they become deployments of Flink's operator, which upgrades them itself
     when they change.
     """
-    sinks = options["sinks"]
-    options["sinks"] = None if sinks is None else str(sinks.resolve())
+    options["sinks"] = options["sinks"] and str(options["sinks"].resolve())
     elsewhere = surroundings(options, target, dry_run=dry_run)
-    if elsewhere is not None and "warehouse" in names:
-        raise click.UsageError(
-            "warehouse: not with --target kubernetes yet; submit it to a session"
-        )
     if elsewhere is not None:
+        if "warehouse" in names:
+            raise click.UsageError("warehouse: not with --target kubernetes yet, only to a session")
         choices = [Choice(job=job, **options) for job in names]
         to_kubernetes(choices, elsewhere, dry_run=dry_run)
         return

@@ -95,6 +95,8 @@ def dead_letters(cluster: Cluster) -> TableDescriptor:
         .option("topic", name)
         .option("properties.bootstrap.servers", cluster.kafka_bootstrap)
         .option("properties.compression.type", "zstd")
+        # A record may have filled a message of 1 MB by itself, and the letter holds it whole.
+        .option("properties.max.request.size", "2097152")
         .option("sink.delivery-guarantee", "at-least-once")
         .option("value.format", "avro-confluent")
         .option("value.avro-confluent.url", cluster.registry_url)

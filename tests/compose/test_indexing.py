@@ -53,6 +53,7 @@ class FakeKafka:
         self.commits: list[tuple[int, int]] = []
         self.letters: list[DeadLetter] = []
         self.refusals = 0
+        self.full = False
 
     def consume(self, _number: int, _timeout: float) -> list[FakeMessage]:
         messages, self.messages = self.messages, []
@@ -62,10 +63,11 @@ class FakeKafka:
         assert not asynchronous
         self.commits += [(each.partition, each.offset) for each in offsets]
 
-    def produce(
-        self, topic: str, value: bytes, _key: Any, on_delivery: Callable[..., None]
-    ) -> None:
+    def produce(self, topic: str, value: bytes, on_delivery: Callable[..., None]) -> None:
         assert topic == "t.dead-letters"
+        assert len(value) < 950_000
+        if self.full:
+            raise BufferError
         if self.refusals:
             self.refusals -= 1
             on_delivery(KafkaError(KafkaError._MSG_TIMED_OUT), None)
@@ -74,6 +76,7 @@ class FakeKafka:
             on_delivery(None, None)
 
     def flush(self, _timeout: float) -> int:
+        self.full = False
         return 0
 
 
@@ -183,6 +186,16 @@ def test_nothing_is_committed_before_the_dead_letter_is_delivered() -> None:
     assert [letter.reason for letter in kafka.letters] == ["UNDECODABLE"]
     assert made.counts == Counts(indexed=1, undecodable=1)
     assert kafka.commits == [(3, 42)]
+
+
+def test_a_letter_waits_for_room_and_is_cut_to_what_a_broker_takes() -> None:
+    kafka = batch(b"x" * 1_000_000)
+    kafka.full = True
+    indexer(kafka, FakeCluster()).step()
+    (letter,) = kafka.letters
+    assert letter.payload == b"x" * 900_000
+    assert letter.detail.startswith("the first 900000 bytes are kept; not Confluent wire format")
+    assert kafka.commits == [(3, 41)]
 
 
 def test_tombstones_and_unknown_schemas_are_undecodable_but_a_registry_away_is_waited_for() -> None:

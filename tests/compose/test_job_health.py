@@ -192,6 +192,7 @@ def test_json_is_one_list(rest: Rest, tmp_path: Path) -> None:
     [
         ("alerts", "alerts", "tidegate."),
         ("plant.one-lake", "lake", "plant.one."),
+        ("plant-warehouse", "warehouse", "plant."),
         ("sql-hourly", "sql", "tidegate."),
         ("plant-sql-hourly", "sql", "plant."),
     ],

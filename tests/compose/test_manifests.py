@@ -130,3 +130,9 @@ def test_without_kubectl_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     done = CliRunner().invoke(submit, [each for each in WORDS if each != "--dry-run"])
     assert "kubectl is not on PATH" in str(done.exception)
+
+
+def test_the_warehouse_is_not_for_the_operator_yet() -> None:
+    done = CliRunner().invoke(submit, ["warehouse", *WORDS[2:]])
+    assert done.exit_code == 2
+    assert "not with --target kubernetes yet" in done.output

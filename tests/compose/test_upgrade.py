@@ -289,3 +289,8 @@ def test_a_first_submission_that_is_refused_is_not_wanted(cluster: Cluster, tmp_
         starting.start(tmp_path, WHO, OLD, prepared, None)
     stored = json.loads((tmp_path / "jobs" / "alerts.json").read_text())
     assert (stored["wanted"], stored["job_ids"]) == (False, ["new-1"])
+
+
+def test_what_brings_the_warehouse_back_names_its_file() -> None:
+    chosen = OLD._replace(job="warehouse", sinks="/etc/tidegate/sinks.toml")
+    assert choice_of(chosen.argv()) == chosen
