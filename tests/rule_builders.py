@@ -4,6 +4,7 @@ from textwrap import dedent, indent
 from typing import Any
 
 from schemas.records import Reading
+from stream.device_state import DeviceState
 from stream.panes import Pane, fold_points
 from stream.rule import Rules
 from stream.rules import parse_rules
@@ -38,6 +39,23 @@ def pane(index: int, *values: float, size: int = PANE, bad: int = 0) -> Pane:
 def rules(body: str, *, header: str = "version: 1") -> Rules:
     """A rule file from the text of its list of rules."""
     return parse_rules(f"{header}\nrules:\n{indent(dedent(body), '  ')}", "test.yaml")
+
+
+class Store:
+    """A device's state as the job has it: bytes by piece, loaded and put back at every pane."""
+
+    def __init__(self) -> None:
+        self.pieces: dict[str, bytes] = {}
+
+    def load(self) -> DeviceState:
+        return DeviceState(self.pieces.get)
+
+    def keep(self, state: DeviceState) -> None:
+        for key, data in state.changed():
+            if data is None:
+                del self.pieces[key]
+            else:
+                self.pieces[key] = data
 
 
 def limit(

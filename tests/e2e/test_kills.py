@@ -24,7 +24,8 @@ from compose.processes import command, end, start
 from gateway.bench.mosquitto import free_port
 from schemas.records import Alert, Reading, reading_key
 from simulators.clock import iso, monday_before
-from stream.engine import Engine, SeriesState
+from stream.device_state import DeviceState
+from stream.engine import Engine
 from stream.lake import size
 from stream.pane_sizes import pane_ms
 from stream.panes import panes_of
@@ -40,10 +41,10 @@ def offline_alerts(readings: list[Reading]) -> list[Alert]:
     """Return what the engine says of these readings without Flink."""
     rules = load_rules("demo")
     engine = Engine(rules)
-    states: dict[tuple[str, str], SeriesState] = {}
+    states: dict[str, DeviceState] = {}
     alerts: list[Alert] = []
     for row in panes_of(readings, pane_ms(rules)):
-        state = states.setdefault((row.device_id, row.metric), SeriesState())
+        state = states.setdefault(row.device_id, DeviceState())
         alerts += engine.on_pane(state, *row).alerts
     return alerts
 
