@@ -76,6 +76,8 @@ def test_it_says_what_a_look_at_all_readings_says(values):
     # Everything since then is true, and had it begun a whole pane earlier, something is not.
     assert all(x == 1 for at, x in readings if at >= since)
     earlier = [x for at, x in readings if at < since]
-    assert not earlier or 0.0 in [x for at, x in readings if since - PANE <= at < since] or (
-        earlier[-1] == 0
+    assert (
+        not earlier
+        or 0.0 in [x for at, x in readings if since - PANE <= at < since]
+        or (earlier[-1] == 0)
     )

@@ -6,39 +6,15 @@ import sys
 from dataclasses import dataclass, field
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rule_builders import HOUR, PANE, Store, limit, pane, rules
+from rule_builders import HOUR, OF, PANE, TWO_KINDS, TWO_KINDS_HEADER, Store, limit, pane, two_kinds
 
 from schemas.codec import encode
 from stream.device_state import DeviceState, SeriesState, encode_state
 from stream.engine import Engine
 from stream.panes import Pane
-from stream.rule import Rules
 from stream.rules import load_rules, parse_rules
-
-OF = ("plant.pump", "temperature", "plant", "degC")
-TWO_KINDS = """
-- name: hot
-  match: {metric: temperature}
-  window: {size: 30m, slide: 15m}
-  aggregate: max
-  compare: {op: ">=", to: value}
-  severities:
-    - {level: WARNING, enter: 12, exit: 11, for: 15m, keep_firing_for: 30m}
-    - {level: CRITICAL, enter: 14, exit: 13}
-  annotations: {summary: "{{device_id}}: {{value}} {{unit}}, {{level}} from {{limit}}"}
-  labels: {team: rotating}
-- name: odd
-  match: {metric: "*"}
-  window: {size: 1h, slide: 15m, grow_to: 4h}
-  min_samples: 4
-  aggregate: mean
-  compare: {op: "abs>=", to: zscore, baseline: short}
-  severities: [{level: WARNING, enter: 2, keep_firing_for: 1h}]
-"""
-HEADER = "version: 1\nbaselines:\n  short: {kind: decayed, n0: 200, warmup: 20}"
 
 
 @dataclass
@@ -60,10 +36,6 @@ class Run:
                 self.store.keep(self.state)
             self.out += [encode(record, 1) for record in decision.windows + decision.alerts]
         return self
-
-
-def two_kinds() -> Rules:
-    return rules(TWO_KINDS, header=HEADER)
 
 
 def walk(seed: int, count: int = 400) -> list[Pane]:
@@ -240,5 +212,5 @@ def test_the_engine_imports_no_flink():
 
 
 def test_rules_read_twice_give_equal_digests():
-    text = f"{HEADER}\nrules:{TWO_KINDS}"
+    text = f"{TWO_KINDS_HEADER}\nrules:{TWO_KINDS}"
     assert [r.digest for r in parse_rules(text).rules] == [r.digest for r in two_kinds().rules]

@@ -86,7 +86,11 @@ def test_a_mistake_is_told_with_its_line_and_what_was_expected(old, new, told):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(STATE, STATE.replace("0.5", "1")), (STATE, "{absent: running}"), ("floor: 0.1", "floor: 0.2")],
+    [
+        (STATE, STATE.replace("0.5", "1")),
+        (STATE, "{absent: running}"),
+        ("floor: 0.1", "floor: 0.2"),
+    ],
 )
 def test_another_state_or_baseline_is_another_meaning(old, new):
     before, after = (parse_rules(text).rules[0] for text in (GOOD, GOOD.replace(old, new)))
