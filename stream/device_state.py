@@ -105,7 +105,9 @@ class DeviceState:
         found = []
         for index in range(entry.held):
             key = f"{_HELD}{index}"
-            held = self._held.get(key) or decode_state(self._read(key), HeldPane)
+            held = self._held.get(key)
+            if held is None:
+                held = decode_state(self._read(key), HeldPane)
             if held is not None:  # else its time to live is over, as the device's entry's is not
                 found.append(held)
             self._held[key] = None
@@ -114,17 +116,18 @@ class DeviceState:
 
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the pieces that are not as they were loaded, as bytes; None is to be removed."""
-        pieces: list[tuple[str, SeriesState | DeviceEntry | HeldPane | None]] = [
-            *((_SERIES + metric, series) for metric, series in self._series.items()),
-            *self._held.items(),
-        ]
+        for metric, series in self._series.items():
+            data = encode_state(series)
+            if data != (self._before[_SERIES + metric] or _FRESH_SERIES):
+                yield _SERIES + metric, data
+        for key, held in self._held.items():
+            kept = None if held is None else encode_state(held)
+            if kept != self._before[key]:
+                yield key, kept
         if self._entry is not None:
-            pieces.append((_ENTRY, self._entry))
-        for key, piece in pieces:
-            data = None if piece is None else encode_state(piece)
-            before = self._before.get(key)
-            if data != before and not (before is None and data in _FRESH):
-                yield key, data
+            data = encode_state(self._entry)
+            if data != (self._before[_ENTRY] or _FRESH_ENTRY):
+                yield _ENTRY, data
 
     def _read(self, key: str) -> bytes | None:
         data = self._load(key)
@@ -161,4 +164,4 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS: dict[type, msgspec.msgpack.Decoder] = {  # type: ignore[type-arg]
     kind: msgspec.msgpack.Decoder(kind) for kind in (SeriesState, DeviceEntry, HeldPane)
 }
-_FRESH = (encode_state(SeriesState()), encode_state(DeviceEntry()))
+_FRESH_SERIES, _FRESH_ENTRY = encode_state(SeriesState()), encode_state(DeviceEntry())

@@ -107,13 +107,13 @@ class Engine:
         """
         plan = self._plan(device_id, metric, site)
         out = _Out([], [])
-        arrived = HeldPane(metric, site, unit, pane)
         if plan.conditional:
-            self._in_turn(state, plan, device_id, arrived, out)
+            self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
         else:
             of = Subject(device_id, metric, site, unit)
             _take(_Turn(state.series(metric), of, _NO_GATES, out), plan, pane)
-        return Decision(tuple(out.windows), tuple(out.alerts)) if any(out) else NOTHING
+        windows, alerts = out
+        return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
 
     def _in_turn(
         self, state: DeviceState, plan: _Plan, device_id: str, arrived: HeldPane, out: _Out
@@ -126,21 +126,19 @@ class Engine:
             entry.gates[when.gate] = told(entry.gates.get(when.gate), when, arrived.pane)
         if entry.held and all(entry.gates[g].seen_to >= entry.held_to for g in entry.waits):
             self._release(state, device_id, out)
-        untold = (g for g in plan.awaits if g in entry.gates and entry.gates[g].seen_to < end)
-        entry.waits += [gate for gate in untold if gate not in entry.waits]
+        for name in plan.awaits:
+            gate = entry.gates.get(name)
+            if gate is not None and gate.seen_to < end and name not in entry.waits:
+                entry.waits.append(name)
         if entry.waits:
             state.hold(arrived)
         else:
-            self._conditional(state, device_id, arrived, out)
+            _conditional(state, plan, device_id, arrived, out)
 
     def _release(self, state: DeviceState, device_id: str, out: _Out) -> None:
         for held in state.release():
-            self._conditional(state, device_id, held, out)
-
-    def _conditional(self, state: DeviceState, device_id: str, held: HeldPane, out: _Out) -> None:
-        plan = self._plan(device_id, held.metric, held.site)
-        of = Subject(device_id, held.metric, held.site, held.unit)
-        _take(_Turn(state.series(held.metric), of, state.entry().gates, out), plan, held.pane)
+            plan = self._plan(device_id, held.metric, held.site)
+            _conditional(state, plan, device_id, held, out)
 
     def _plan(self, device_id: str, metric: str, site: str) -> _Plan:
         key = (device_id, metric, site)
@@ -150,6 +148,11 @@ class Engine:
                 self._plans.clear()
             plan = self._plans[key] = _planned(self._rules, device_id, metric, site)
         return plan
+
+
+def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: _Out) -> None:
+    of = Subject(device_id, row.metric, row.site, row.unit)
+    _take(_Turn(state.series(row.metric), of, state.entry().gates, out), plan, row.pane)
 
 
 def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) -> _Plan:
