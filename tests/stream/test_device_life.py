@@ -1,6 +1,7 @@
 """A machine's life under rules that ask for its state: what holds whatever happens to it."""
 
 import random
+from collections import Counter
 from functools import cache
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from rule_builders import HOUR, PANE, pane, reading, rules
 
 from schemas.codec import encode
+from schemas.records import Alert
 from stream.backtest import Series, run
 from stream.device_state import DeviceState
 from stream.engine import Engine
@@ -128,33 +130,43 @@ def test_a_machine_s_own_first_days_are_learned_only_while_it_runs():
     assert own.mean == pytest.approx(20.5, abs=0.1)
 
 
+def measured(seed: int) -> dict[str, list[tuple[int, float]]]:
+    """A day and a half of readings each 5 minutes, some missing; all metrics shift at once."""
+    rng, found = random.Random(seed), {}
+    running = [float(rng.random() < 0.99) for _ in range(430)]
+    shift = [30.0 if i % 150 > 110 else 0.0 for i in range(430)]
+    for metric in ("temperature", "current", "running"):
+        values = running if metric == "running" else [rng.gauss(20 + each, 3) for each in shift]
+        found[metric] = [(i * 300_000, x) for i, x in enumerate(values) if rng.random() < 0.9]
+    return found
+
+
 @given(st.integers(0, 1 << 30))
 def test_offline_gives_the_alerts_of_the_engine_on_the_panes_of_the_job(seed):
-    rng = random.Random(seed)
-    series = {
-        ("pump", metric): [
-            (
-                i * 5 * 60_000,
-                float(rng.random() < 0.97) if metric == "running" else rng.gauss(20, 9),
-            )
-            for i in range(300)
-            if rng.random() < 0.9
-        ]
-        for metric in ("temperature", "current", "running")
-    }
+    series = measured(seed)
     readings = [
         reading(
-            ts=at, value=x, metric=metric, device_id=device, site="offline", unit=None, device_seq=i
+            ts=at, value=x, metric=metric, device_id="pump", site="offline", unit=None, device_seq=i
         )
-        for (device, metric), points in series.items()
+        for metric, points in series.items()
         for i, (at, x) in enumerate(points)
     ]
-    rng.shuffle(readings)
-    loaded = rules(SHIFTED.replace("enter: 4, exit: 3", "enter: 1, exit: 0.5"), header=HEADER)
-    engine, state, online = Engine(loaded), DeviceState(), []
-    for row in panes_of(readings, pane_ms(loaded)):
+    random.Random(seed).shuffle(readings)
+    engine, state, online = Engine(shifted()), DeviceState(), []
+    for row in panes_of(readings, pane_ms(shifted())):
         online += engine.on_pane(state, *row).alerts
-    assert run(loaded, [Series(*of, points) for of, points in series.items()]) == online
+    assert offline(series) == online
+
+
+def offline(series: dict[str, list[tuple[int, float]]]) -> list[Alert]:
+    return run(shifted(), [Series("pump", *each) for each in series.items()])
+
+
+def test_there_are_alerts_to_compare_and_some_of_two_metrics_at_once():
+    alerts = [alert for seed in range(9) for alert in offline(measured(seed))]
+    assert {alert.metric for alert in alerts} == {"current", "temperature"}
+    ends = Counter((a.emitted_at, a.event) for a in offline(measured(2)))
+    assert max(ends.values()) == 2
 
 
 def test_alerts_come_in_order_of_end_and_metric():
