@@ -15,7 +15,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -201,7 +201,8 @@ def read_table(
 
 
 def _value(kind: Any, value: Any, path: KeyPath, complaints: list[Complaint]) -> Any:
-    kind = _table(kind)
+    if value is not None:
+        kind = _present(kind)
     if _is_struct(kind):
         if isinstance(value, Mapping):
             return read_table(kind, value, path, complaints)
@@ -251,6 +252,12 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 def _branches(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _present(kind: Any) -> Any:
+    """Return what a value is of whose kind may also be None: mistakes are told in those terms."""
+    branches = [branch for branch in _branches(kind) if branch is not NoneType]
+    return branches[0] if len(branches) == 1 else kind
 
 
 def _is_struct(kind: Any) -> bool:

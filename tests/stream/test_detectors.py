@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from rule_builders import MINUTE, PANE, pane, rules
 
 from stream.backtest import panes
-from stream.detectors import Baseline, Decayed, against_baseline, against_value, learn
-from stream.engine import Engine, SeriesState
+from stream.baselines import Baseline, Decayed, learn
+from stream.detectors import against_baseline, against_value
+from stream.device_state import DeviceState, SeriesState
+from stream.engine import Engine
 from stream.panes import Pane
 
 FIVE = 5 * MINUTE
@@ -142,8 +144,9 @@ def baselines(**over: str) -> str:
 
 
 def play(series: list[Pane], **over: str) -> tuple[list, SeriesState]:
-    engine, state = Engine(rules(ZSCORE.format(), header=baselines(**over))), SeriesState()
-    return [a for each in series for a in engine.on_pane(state, *OF, each).alerts], state
+    engine, state = Engine(rules(ZSCORE.format(), header=baselines(**over))), DeviceState()
+    found = [a for each in series for a in engine.on_pane(state, *OF, each).alerts]
+    return found, state.series(OF[1])
 
 
 def wave(count: int, level: float = 10.0) -> list[Pane]:
