@@ -60,7 +60,9 @@ def pieces() -> Pieces:
 @pytest.fixture
 def operator(pieces: Pieces) -> Decide:
     made = Decide(RULES, "tidegate.readings", Ids(1, 2, 3, 4, 5), ttl_days=90)
-    made.open(SimpleNamespace(get_map_state=lambda _: pieces))
+    sites = SimpleNamespace(gauge=lambda _name, _value: None)
+    metrics = SimpleNamespace(add_group=lambda *_: sites)
+    made.open(SimpleNamespace(get_map_state=lambda _: pieces, get_metrics_group=lambda: metrics))
     return made
 
 
