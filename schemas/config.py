@@ -137,7 +137,7 @@ def secret_path(path: str, *, env: Mapping[str, str] = os.environ) -> Path:
 def _apply(env: Mapping[str, str], kind: type[T], table: dict[str, Any]) -> dict[KeyPath, str]:
     """Write overrides into the table; return which keys came from which variable."""
     origins: dict[KeyPath, str] = {}
-    known = {field.encode_name: _table(field.type) for field in msgspec.structs.fields(kind)}
+    known = {field.encode_name: _present(field.type) for field in msgspec.structs.fields(kind)}
     for variable in sorted(env):
         parts = variable.removeprefix(ENV_PREFIX).split("__")
         section = parts[0].lower()
@@ -159,7 +159,7 @@ def _target(kind: Any, parts: list[str]) -> tuple[list[str], Any]:
     for part in parts:
         if _is_struct(kind):
             key.append(part.lower())
-            known = {f.encode_name: _table(f.type) for f in msgspec.structs.fields(kind)}
+            known = {f.encode_name: _present(f.type) for f in msgspec.structs.fields(kind)}
             kind = known.get(part.lower())
         else:
             key.append(part)
@@ -262,12 +262,6 @@ def _present(kind: Any) -> Any:
 
 def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-
-
-def _table(kind: Any) -> Any:
-    """Return the struct of a table that may be left out (``Section | None``), else the kind."""
-    structs = [branch for branch in _branches(kind) if _is_struct(branch)]
-    return structs[0] if len(structs) == 1 and len(_branches(kind)) == 2 else kind
 
 
 def _syntax(name: str, message: str) -> str:
