@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from schemas.records import Alert, WindowFeatures
 from stream.alert_record import ended, record
-from stream.baselines import Baseline, BaselineSpec, Decayed, learn
+from stream.baselines import freezes, learn
 from stream.conditions import Gate, When, enabled_since, is_out_of_question, told
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import DeviceState, HeldPane, RuleState, SeriesState
@@ -241,7 +241,7 @@ def _window(turn: _Turn, group: _Group, end: int) -> int:
         if since is not None and since > window.start:
             since = None  # a part of the window is of another state
         if rule.baseline is not None:
-            frozen = since is None or _is_frozen(rule.baseline, own.life)
+            frozen = since is None or freezes(rule.baseline, phase(own.life))
             learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
         if since is None:
             alert = _suspend(rule, own.life, end)
@@ -259,17 +259,13 @@ def _state_of(state: SeriesState, rule: Rule) -> RuleState:
     return found
 
 
-def _is_frozen(spec: BaselineSpec, life: Life) -> bool:
-    return isinstance(spec, Decayed) and phase(life) in spec.freeze_while
-
-
 def _apply(
     rule: Rule, own: RuleState, of: Subject, window: Window, made: WindowFeatures
 ) -> Alert | None:
     life = own.life
     if not window.enough or made.count < rule.min_samples or made.window_end < life.rests_until:
         return None
-    verdict = _judge(rule, own.baseline, AGGREGATES[rule.aggregate](made))
+    verdict = _judge(rule, own, made)
     if verdict is None:
         return None
     change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
@@ -282,10 +278,12 @@ def _apply(
     return alert
 
 
-def _judge(rule: Rule, baseline: Baseline, value: float) -> Verdict | None:
+def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:
+    value = AGGREGATES[rule.aggregate](made)
     if rule.baseline is None:
         return against_value(rule.op, value)
-    return against_baseline(rule.op, value, rule.baseline, baseline)
+    middle = (made.window_start + made.window_end) // 2
+    return against_baseline(rule.op, value, rule.baseline, own.baseline, middle)
 
 
 def _suspend(rule: Rule, life: Life, at: int) -> Alert | None:

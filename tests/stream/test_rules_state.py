@@ -4,7 +4,7 @@ import pytest
 from rule_builders import DAY, HOUR, MINUTE, PANE
 
 from schemas.config import ConfigError
-from stream.baselines import Constant, Frozen
+from stream.baselines import Constant, Decayed, Frozen, Seasonal
 from stream.conditions import When
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rules import parse_rules
@@ -73,7 +73,7 @@ STATE = '{metric: running, op: ">=", value: 0.5, for: 2h}'
         ("floor: 0.1", "floor: -0.1", "my.yaml:3: baselines.first.floor: expected 0 or more"),
         ("learn_for", "lern_for", 'my.yaml:3: baselines.first.lern_for: unknown key; did you mean "learn_for"?'),
         ("std: 2.5", "std: 0", "my.yaml:4: baselines.vendor.std: expected more than 0, got 0"),
-        ("kind: constant", "kind: [constant]", "my.yaml:4: baselines.vendor.kind: expected one of decayed, frozen, constant"),
+        ("kind: constant", "kind: [constant]", "my.yaml:4: baselines.vendor.kind: expected one of decayed, seasonal, frozen, constant"),
         ("kind: constant, ", "", "my.yaml:4: baselines.vendor.kind: missing"),
     ],
 )  # fmt: skip
@@ -95,6 +95,11 @@ def test_a_mistake_is_told_with_its_line_and_what_was_expected(old, new, told):
 def test_another_state_or_baseline_is_another_meaning(old, new):
     before, after = (parse_rules(text).rules[0] for text in (GOOD, GOOD.replace(old, new)))
     assert before.digest != after.digest
+
+
+def test_a_seasonal_baseline_counts_the_readings_of_an_hour():
+    text = GOOD.replace("kind: constant, mean: 20, std: 2.5", "kind: seasonal, floor: 2")
+    assert parse_rules(text).rules[1].baseline == Seasonal(Decayed(168, 300_000, 36, 1e-3, (), 2))
 
 
 def test_another_rest_is_the_same_meaning():
