@@ -169,6 +169,24 @@ def test_there_are_alerts_to_compare_and_some_of_two_metrics_at_once():
     assert max(ends.values()) == 2
 
 
+@given(st.integers(0, 1 << 30))
+def test_every_alert_begins_and_ends_once_and_rests_between(seed):
+    open_alerts: dict[str, Alert] = {}
+    ended: dict[str, int] = {}
+    for alert in Device(shifted()).feed(*life(seed)).alerts:
+        before = open_alerts.pop(alert.fingerprint, None)
+        assert (alert.event == "FIRED") == (before is None)
+        if before is None:
+            rest = 2 * PANE if alert.rule == "stands_still_hot" else 0
+            assert alert.emitted_at >= ended.get(alert.fingerprint, 0) + rest
+        else:
+            assert (alert.alert_id, alert.seq) == (before.alert_id, before.seq + 1)
+        if alert.event == "RESOLVED":
+            ended[alert.fingerprint] = alert.emitted_at
+        else:
+            open_alerts[alert.fingerprint] = alert
+
+
 def test_alerts_come_in_order_of_end_and_metric():
     for seed in range(4):
         alerts = Device(shifted()).feed(*life(seed)).alerts
