@@ -149,7 +149,10 @@ def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) ->
     feeds = {when.gate: when for when in asked if when.metric == metric}
     awaits = (w.gate for w in (rule.when for rule in own) if w and w.op and w.metric != metric)
     return _Plan(
-        tuple(Group(spec, tuple(rules)) for spec, rules in groups.items()),
+        tuple(
+            Group(spec, tuple(rules), all(rule.when for rule in rules))
+            for spec, rules in groups.items()
+        ),
         {rule.name: rule.digest for rule in own},
         bool(asked),
         tuple(feeds.values()),

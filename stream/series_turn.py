@@ -19,10 +19,11 @@ _NOT_YET = 0
 
 
 class Group(NamedTuple):
-    """The rules of a series that look at the same windows."""
+    """The rules of a series that look at the same windows; ``asks`` if each has a condition."""
 
     spec: WindowSpec
     rules: tuple[Rule, ...]
+    asks: bool
 
 
 class Out(NamedTuple):
@@ -75,7 +76,7 @@ def take(turn: Turn, all_groups: tuple[Group, ...], digests: Mapping[str, str], 
 
 def _is_idle(group: Group, turn: Turn) -> bool:
     """Say whether no rule of a group can be in force, and none has an alert to end."""
-    return all(
+    return group.asks and all(
         rule.when is not None
         and is_out_of_question(rule.when, turn.gates)
         and not (rule.name in turn.state.rules and turn.state.rules[rule.name].life.levels)
