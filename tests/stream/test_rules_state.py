@@ -1,5 +1,8 @@
 """What a rule file may say of a machine's state, of baselines and of rest between alerts."""
 
+import re
+from pathlib import Path
+
 import pytest
 from rule_builders import DAY, HOUR, MINUTE, PANE
 
@@ -9,6 +12,7 @@ from stream.conditions import When
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rules import parse_rules
 
+PAGE = Path(__file__).parent.parent.parent / "stream" / "README.md"
 GOOD = """\
 version: 1
 baselines:
@@ -105,3 +109,8 @@ def test_a_seasonal_baseline_counts_the_readings_of_an_hour():
 def test_another_rest_is_the_same_meaning():
     changed = parse_rules(GOOD.replace("30m", "1h")).rules[0]
     assert changed.digest == parse_rules(GOOD).rules[0].digest
+
+
+def test_the_rule_file_that_the_page_shows_is_one():
+    (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert [rule.name for rule in parse_rules(shown, PAGE.name).rules] == ["bearing_hot"]
