@@ -132,7 +132,7 @@ def fill(cluster: Cluster, schema_id: int, load: Load, site: str, start_ms: int)
             "partitioner": "murmur2_random",
             "compression.type": "zstd",
             "linger.ms": 20,
-            "acks": "all",
+            "enable.idempotence": True,  # else a retry changes the order, and late readings are lost
         }
     )
     encoder = ReadingEncoder(schema_id)

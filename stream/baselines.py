@@ -1,4 +1,4 @@
-"""What a series is usually like: learned and forgotten, learned once, or said.
+"""What a series is usually like: learned and forgotten, by the hour or not, learned once, or said.
 
 A baseline lags: it takes panes only when they have left the window that is compared with it.
 """
@@ -12,7 +12,8 @@ import msgspec
 from stream.lifecycle import Phase
 from stream.panes import Pane
 
-_LONGEST_STEP_MS = 3_600_000
+_HOUR_MS = 3_600_000
+_LONGEST_STEP_MS = _HOUR_MS
 """What a pane counts for at most of the time that a frozen baseline learns, after a gap."""
 
 
@@ -31,6 +32,15 @@ class Decayed(msgspec.Struct, frozen=True):
     floor_rel: float = 1e-3
     freeze_while: tuple[Phase, ...] = ()
     floor: float = 0.0
+
+
+class Seasonal(msgspec.Struct, frozen=True):
+    """What a series is usually like at this hour of the day, UTC: a baseline for each hour.
+
+    ``hourly`` is how each of them forgets; its numbers count the readings of that hour alone.
+    """
+
+    hourly: Decayed
 
 
 class Frozen(msgspec.Struct, frozen=True):
@@ -59,14 +69,22 @@ class Constant(msgspec.Struct, frozen=True):
     std: float
 
 
-BaselineSpec = Decayed | Frozen | Constant
+BaselineSpec = Decayed | Seasonal | Frozen | Constant
+
+
+class Learned(msgspec.Struct, array_like=True):
+    """Mean and variance of what was taken, and what that weighs."""
+
+    weight: float = 0.0
+    mean: float = 0.0
+    variance: float = 0.0
 
 
 class Baseline(msgspec.Struct, array_like=True):
     """What a baseline remembers; new fields go to the end, with a default.
 
     ``taken_to`` is the end of the newest pane it has seen, ``learned_ms`` the time that a frozen
-    one has counted.
+    one has counted, ``hours`` what a seasonal one knows of each hour of the day.
     """
 
     weight: float = 0.0
@@ -74,6 +92,7 @@ class Baseline(msgspec.Struct, array_like=True):
     variance: float = 0.0
     taken_to: int | None = None
     learned_ms: int = 0
+    hours: dict[int, Learned] = {}
 
 
 class Usual(NamedTuple):
@@ -83,18 +102,34 @@ class Usual(NamedTuple):
     std: float
 
 
-def usual(spec: BaselineSpec, baseline: Baseline) -> Usual | None:
-    """Return what the baseline knows; None while that is too little."""
-    if isinstance(spec, Constant):
-        return Usual(spec.mean, spec.std)
-    if isinstance(spec, Decayed):
-        known = baseline.weight >= spec.warmup
-    else:
-        known = baseline.learned_ms >= spec.done_ms
-    if not known:
-        return None
-    floor = max(spec.floor_rel * abs(baseline.mean), spec.floor)
-    return Usual(baseline.mean, max(sqrt(baseline.variance), floor))
+def usual(spec: BaselineSpec, baseline: Baseline, at: int) -> Usual | None:
+    """Return what the baseline knows of a time, ms; None while that is too little."""
+    match spec:
+        case Constant():
+            return Usual(spec.mean, spec.std)
+        case Frozen():
+            return _floored(spec, baseline) if baseline.learned_ms >= spec.done_ms else None
+        case Decayed():
+            return _floored(spec, baseline) if baseline.weight >= spec.warmup else None
+        case Seasonal(hourly):
+            hour = baseline.hours.get(_hour(at))
+            known = hour is not None and hour.weight >= hourly.warmup
+            return _floored(hourly, hour) if hour is not None and known else None
+
+
+def freezes(spec: BaselineSpec, phase: Phase) -> bool:
+    """Say whether nothing is learned while an alert is in that phase."""
+    hourly = spec.hourly if isinstance(spec, Seasonal) else spec
+    return isinstance(hourly, Decayed) and phase in hourly.freeze_while
+
+
+def _floored(spec: Decayed | Frozen, learned: Learned | Baseline) -> Usual:
+    floor = max(spec.floor_rel * abs(learned.mean), spec.floor)
+    return Usual(learned.mean, max(sqrt(learned.variance), floor))
+
+
+def _hour(at: int) -> int:
+    return at // _HOUR_MS % 24
 
 
 def learn(
@@ -129,13 +164,17 @@ def learn(
         baseline.taken_to = pane.pane_end
         if frozen or (since is not None and pane.pane_start < since):
             continue
-        if isinstance(spec, Decayed):
-            _decay(baseline, spec, pane, pane.pane_end - before)
+        elapsed_ms = pane.pane_end - before
+        if isinstance(spec, Frozen):
+            _collect(baseline, spec, pane, elapsed_ms)
+        elif isinstance(spec, Decayed):
+            _decay(baseline, spec, pane, elapsed_ms)
         else:
-            _collect(baseline, spec, pane, pane.pane_end - before)
+            hour = baseline.hours.setdefault(_hour(pane.pane_start), Learned())
+            _decay(hour, spec.hourly, pane, elapsed_ms)
 
 
-def _decay(baseline: Baseline, spec: Decayed, pane: Pane, elapsed_ms: int) -> None:
+def _decay(learned: Learned | Baseline, spec: Decayed, pane: Pane, elapsed_ms: int) -> None:
     """Take a pane, O(1) in state, as the weighted form of a decayed mean and variance.
 
     A pane of weight w moves the mean by a = w / min(N + w, n0) of its distance δ, and
@@ -144,7 +183,7 @@ def _decay(baseline: Baseline, spec: Decayed, pane: Pane, elapsed_ms: int) -> No
     (``counted_every_ms``).
     """
     weight = min(float(pane.n), elapsed_ms / spec.counted_every_ms)
-    _move(baseline, pane, weight, min(baseline.weight + weight, max(spec.n0, weight)))
+    _move(learned, pane, weight, min(learned.weight + weight, max(spec.n0, weight)))
 
 
 def _collect(baseline: Baseline, spec: Frozen, pane: Pane, elapsed_ms: int) -> None:
@@ -157,12 +196,12 @@ def _collect(baseline: Baseline, spec: Frozen, pane: Pane, elapsed_ms: int) -> N
         _move(baseline, pane, float(pane.n), baseline.weight + pane.n)
 
 
-def _move(baseline: Baseline, pane: Pane, weight: float, total: float) -> None:
+def _move(learned: Learned | Baseline, pane: Pane, weight: float, total: float) -> None:
     a = weight / total
-    delta = pane.mean - baseline.mean
-    variance = (1 - a) * (baseline.variance + a * delta * delta) + a * pane.m2 / pane.n
+    delta = pane.mean - learned.mean
+    variance = (1 - a) * (learned.variance + a * delta * delta) + a * pane.m2 / pane.n
     if not isfinite(variance):
         return  # it would never be forgotten
-    baseline.weight = total
-    baseline.mean += a * delta
-    baseline.variance = variance
+    learned.weight = total
+    learned.mean += a * delta
+    learned.variance = variance

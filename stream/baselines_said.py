@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from schemas.config import Complaint
 from schemas.toml_lines import KeyPath
-from stream.baselines import BaselineSpec, Constant, Decayed, Frozen
+from stream.baselines import BaselineSpec, Constant, Decayed, Frozen, Seasonal
 from stream.rule_file import (
     BaselineFile,
     CompareFile,
@@ -38,10 +38,11 @@ def baseline_of(
 def _made(file: BaselineFile) -> BaselineSpec:
     match file:
         case DecayedFile():
-            return Decayed(
+            decayed = Decayed(
                 file.n0, int(file.counted_every), file.warmup, file.floor_rel, file.freeze_while,
                 file.floor,
             )  # fmt: skip
+            return Seasonal(decayed) if file.kind == "seasonal" else decayed
         case FrozenFile():
             return Frozen(int(file.learn_for), int(file.skip_first), file.floor_rel, file.floor)
         case ConstantFile():

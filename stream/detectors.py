@@ -54,13 +54,14 @@ def against_value(op: Op, value: float) -> Verdict | None:
 
 
 def against_baseline(
-    op: Op, value: float, spec: BaselineSpec, baseline: Baseline
+    op: Op, value: float, spec: BaselineSpec, baseline: Baseline, at: int
 ) -> Verdict | None:
     """Compare by the distance from the baseline in its standard deviations.
 
-    None when that is not defined: not known yet, no spread at all, or not finite.
+    ``at`` is the time that the value stands for, ms. None when that is not defined: not known yet,
+    no spread at all, or not finite.
     """
-    known = usual(spec, baseline)
+    known = usual(spec, baseline, at)
     if known is None or known.std <= 0:
         return None
     z = (value - known.mean) / known.std

@@ -92,13 +92,23 @@ class RuleEntry(msgspec.Struct):
 class DecayedFile(msgspec.Struct):
     """A baseline that forgets; see :class:`stream.baselines.Decayed`."""
 
-    kind: Literal["decayed"]
+    kind: Literal["decayed", "seasonal"]
     n0: float = 6400.0
     counted_every: DurationMs = DurationMs(300_000)
     warmup: float = 50.0
     floor_rel: float = 1e-3
     floor: float = 0.0
     freeze_while: tuple[Literal["PENDING", "FIRING", "RECOVERING"], ...] = ()
+
+
+class SeasonalFile(DecayedFile):
+    """The same for each hour of the day; see :class:`stream.baselines.Seasonal`.
+
+    Two weeks of readings of 5 minutes, and nothing said before three days.
+    """
+
+    n0: float = 168.0
+    warmup: float = 36.0
 
 
 class FrozenFile(msgspec.Struct):
@@ -121,8 +131,11 @@ class ConstantFile(msgspec.Struct):
 
 BaselineFile = DecayedFile | FrozenFile | ConstantFile
 _KINDS: dict[str, type[BaselineFile]] = {
-    "decayed": DecayedFile, "frozen": FrozenFile, "constant": ConstantFile,
-}  # fmt: skip
+    "decayed": DecayedFile,
+    "seasonal": SeasonalFile,
+    "frozen": FrozenFile,
+    "constant": ConstantFile,
+}
 
 
 class RuleFile(msgspec.Struct):

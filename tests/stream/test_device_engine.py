@@ -3,6 +3,7 @@
 from device_runs import Device, quarter
 from rule_builders import PANE, pane, rules
 
+from stream.engine import Engine
 from stream.rule import Rules
 
 
@@ -163,3 +164,24 @@ def test_after_an_alert_nothing_is_evaluated_for_its_cooldown():
     assert device.told() == [
         ("FIRED", 2, "current"), ("RESOLVED", 3, "current"), ("FIRED", 7, "current"),
     ]  # fmt: skip
+
+
+def test_a_state_no_rule_asks_for_any_more_is_forgotten_and_holds_nothing_up():
+    device = Device(hot()).feed(*quarter(0), *quarter(1, None, current=99))
+    assert device.state.entry().held == 1
+    device.engine = Engine(rules(ANOTHER_STATE))
+    device.feed(*quarter(1, None, temperature=99))
+    assert (device.state.entry().held, device.state.entry().gates) == (0, {})
+    device.feed(*quarter(2, temperature=99), *quarter(3, temperature=99))
+    assert device.told() == [("FIRED", 3, "temperature")]
+
+
+ANOTHER_STATE = """
+- name: hot
+  match: {metric: temperature}
+  when: {metric: running, op: ">=", value: 0.9}
+  window: {size: 15m, slide: 15m}
+  aggregate: mean
+  compare: {op: ">=", to: value}
+  severities: [{level: WARNING, enter: 50}]
+"""

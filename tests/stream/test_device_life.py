@@ -44,7 +44,7 @@ SHIFTED = """
   aggregate: max
   compare: {op: ">=", to: value}
   severities: [{level: CRITICAL, enter: 24, for: 15m}]
-  cooldown: 30m
+  cooldown: 8h
 """
 
 
@@ -167,6 +167,24 @@ def test_there_are_alerts_to_compare_and_some_of_two_metrics_at_once():
     assert {alert.metric for alert in alerts} == {"current", "temperature"}
     ends = Counter((a.emitted_at, a.event) for a in offline(measured(2)))
     assert max(ends.values()) == 2
+
+
+@given(st.integers(0, 1 << 30))
+def test_every_alert_begins_and_ends_once_and_rests_between(seed):
+    open_alerts: dict[str, Alert] = {}
+    ended: dict[str, int] = {}
+    for alert in Device(shifted()).feed(*life(seed)).alerts:
+        before = open_alerts.pop(alert.fingerprint, None)
+        assert (alert.event == "FIRED") == (before is None)
+        if before is None:
+            rest = 8 * HOUR if alert.rule == "stands_still_hot" else 0
+            assert alert.emitted_at >= ended.get(alert.fingerprint, -rest) + rest
+        else:
+            assert (alert.alert_id, alert.seq) == (before.alert_id, before.seq + 1)
+        if alert.event == "RESOLVED":
+            ended[alert.fingerprint] = alert.emitted_at
+        else:
+            open_alerts[alert.fingerprint] = alert
 
 
 def test_alerts_come_in_order_of_end_and_metric():

@@ -1,14 +1,18 @@
 """What a rule file may say of a machine's state, of baselines and of rest between alerts."""
 
+import re
+from pathlib import Path
+
 import pytest
 from rule_builders import DAY, HOUR, MINUTE, PANE
 
 from schemas.config import ConfigError
-from stream.baselines import Constant, Frozen
+from stream.baselines import Constant, Decayed, Frozen, Seasonal
 from stream.conditions import When
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rules import parse_rules
 
+PAGE = Path(__file__).parent.parent.parent / "stream" / "README.md"
 GOOD = """\
 version: 1
 baselines:
@@ -73,7 +77,7 @@ STATE = '{metric: running, op: ">=", value: 0.5, for: 2h}'
         ("floor: 0.1", "floor: -0.1", "my.yaml:3: baselines.first.floor: expected 0 or more"),
         ("learn_for", "lern_for", 'my.yaml:3: baselines.first.lern_for: unknown key; did you mean "learn_for"?'),
         ("std: 2.5", "std: 0", "my.yaml:4: baselines.vendor.std: expected more than 0, got 0"),
-        ("kind: constant", "kind: [constant]", "my.yaml:4: baselines.vendor.kind: expected one of decayed, frozen, constant"),
+        ("kind: constant", "kind: [constant]", "my.yaml:4: baselines.vendor.kind: expected one of decayed, seasonal, frozen, constant"),
         ("kind: constant, ", "", "my.yaml:4: baselines.vendor.kind: missing"),
     ],
 )  # fmt: skip
@@ -97,6 +101,16 @@ def test_another_state_or_baseline_is_another_meaning(old, new):
     assert before.digest != after.digest
 
 
+def test_a_seasonal_baseline_counts_the_readings_of_an_hour():
+    text = GOOD.replace("kind: constant, mean: 20, std: 2.5", "kind: seasonal, floor: 2")
+    assert parse_rules(text).rules[1].baseline == Seasonal(Decayed(168, 300_000, 36, 1e-3, (), 2))
+
+
 def test_another_rest_is_the_same_meaning():
     changed = parse_rules(GOOD.replace("30m", "1h")).rules[0]
     assert changed.digest == parse_rules(GOOD).rules[0].digest
+
+
+def test_the_rule_file_that_the_page_shows_is_one():
+    (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert [rule.name for rule in parse_rules(shown, PAGE.name).rules] == ["bearing_hot"]
