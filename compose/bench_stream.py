@@ -132,7 +132,8 @@ def fill(cluster: Cluster, schema_id: int, load: Load, site: str, start_ms: int)
             "partitioner": "murmur2_random",
             "compression.type": "zstd",
             "linger.ms": 20,
-            "enable.idempotence": True,  # else a retry changes the order, and late readings are lost
+            # Without it a retry changes the order, and some readings come late.
+            "enable.idempotence": True,
         }
     )
     encoder = ReadingEncoder(schema_id)
