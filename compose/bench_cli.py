@@ -94,14 +94,39 @@ def _print(figures: Mapping[str, object], *, as_json: bool) -> None:
 @click.option("--readings", default=2_000_000, show_default=True, help="How many to drain.")
 @click.option("--devices", default=1000, show_default=True)
 @click.option("--hz", default=10.0, show_default=True, help="Readings a second and device.")
+@click.option(
+    "--alarming",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the devices that are in alarm.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(("hashmap", "rocksdb")),
+    default="hashmap",
+    show_default=True,
+    help="Where the jobs' state lives.",
+)
 @click.option("--runs", default=1, show_default=True, help="Of each job, in turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @state_option
 def stream(
-    readings: int, devices: int, hz: float, runs: int, state: Path, *, as_json: bool
+    readings: int,
+    devices: int,
+    hz: float,
+    alarming: float,
+    backend: str,
+    runs: int,
+    state: Path,
+    *,
+    as_json: bool,
 ) -> None:
-    """Drain a topic with the jobs and with a bare HOP, on the local stack, which must be up."""
+    """Drain a topic with the jobs and with a bare HOP, on the local stack, which must be up.
+
+    Rates are of the steady state: each job also drains a quarter, and the start cancels out.
+    """
     from compose.bench_stream import Load, measure  # noqa: PLC0415 - edge must do without Flink
 
-    figures = measure(state, Load(readings, devices, hz), runs)
+    figures = measure(state, Load(readings, devices, hz, alarming), runs, backend)
     _print(figures, as_json=as_json)

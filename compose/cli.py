@@ -31,6 +31,7 @@ COMMANDS: dict[str, _Lazy] = {
     "jobs": _Lazy("compose.jobs_cli:jobs", "Submit and watch the Flink jobs.", "stream"),
     "rules": _Lazy("stream.rules_cli:rules", "Check rule files and try them on data.", "stream"),
     "lake": _Lazy("compose.lake_cli:lake", "Query and compact the Parquet lake.", "stream"),
+    "sinks": _Lazy("compose.sinks_cli:sinks", "Set up the databases behind the topics.", "stream"),
     "alerts": _Lazy("compose.alerts_cli:alerts", "Follow the alerts topic."),
     "local": _Lazy("compose.local.cli:local", "The whole stack on this machine.", "local"),
     "demo": _Lazy("compose.demo_cli:demo", "From a sensor to an alert, on real servers.", "local"),

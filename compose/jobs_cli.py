@@ -1,30 +1,49 @@
 """`tidegate jobs`: submit, list, stop and cancel the Flink jobs of a stack."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from compose.backfill_cli import backfill_
+from compose.bundle import package
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
-from compose.local.endpoints import read
-from compose.local.flink import flink_env
-from compose.options import Duration, prefix_option, state_option
+from compose.job_logs import logs_command
+from compose.kubernetes_cli import kubernetes_options, surroundings, to_kubernetes
+from compose.local.endpoints import Endpoints, read
+from compose.options import Duration, prefix_option, sinks_option, state_option
+from compose.parallelism import await_room, chosen, partitions_to_read
 from compose.sql_cli import plan, sql
-from compose.submissions import Asked, cluster_of, remember, snapshot
-from schemas.failure import Failure
-from stream.jobs.checkpoints import SAVEPOINTS
-from stream.jobs.cluster import FlinkJob, await_running, cancel, live_job
+from compose.starting import (
+    JOBS,
+    Choice,
+    check_snapshot,
+    choice_of,
+    kept_rules,
+    pane_bounds,
+    prepare,
+    start,
+)
+from compose.status_cli import status
+from compose.submissions import snapshot
+from compose.upgrade_cli import upgrade_command
+from schemas.failure import Failure, Unavailable
+from stream.jobs.checkpoints import savepoints_of
+from stream.jobs.cluster import (
+    FlinkJob,
+    await_running,
+    cancel,
+    free_slots,
+    live_job,
+    savepoint,
+)
 from stream.jobs.cluster import jobs as flink_jobs
 from stream.jobs.cluster import stop as stop_job
-from stream.jobs.settings import Cluster, Tuning
-from stream.rules import rules_text
+from stream.pane_sizes import no_larger
 
-JOBS = ("lake", "alerts")
-_any_job = click.argument("name", metavar="lake|alerts|sql-NAME")
+_any_job = click.argument("name", metavar="lake|alerts|warehouse|sql-NAME")
 
 
 @click.group()
@@ -35,15 +54,31 @@ def jobs() -> None:
 jobs.add_command(backfill_)
 jobs.add_command(sql)
 jobs.add_command(plan)
+jobs.add_command(status)
+jobs.add_command(upgrade_command)
+jobs.add_command(logs_command)
+jobs.add_command(package)
+
+
+def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None) -> str | None:
+    try:
+        return panes if panes is None else no_larger(panes, panes)
+    except (ValueError, KeyError) as error:
+        raise click.BadParameter("expected METRIC=MS,…,*=MS") from error
 
 
 @jobs.command()
 @click.argument("names", nargs=-1, required=True, type=click.Choice(JOBS))
 @click.option("--rules", default="generic", show_default=True, help="A rule file or a pack's name.")
 @prefix_option
-@click.option("--parallelism", type=click.IntRange(1, 720), default=2, show_default=True)
+@click.option(
+    "--parallelism",
+    type=click.IntRange(1, 720),
+    help="As many as the readings topic has partitions unless said.",
+)
 @click.option(
     "--checkpoint-interval",
+    "checkpoint_interval_ms",
     type=Duration(),
     default="10s",
     show_default=True,
@@ -51,11 +86,13 @@ jobs.add_command(plan)
 )
 @click.option(
     "--lateness",
+    "lateness_ms",
     type=Duration(),
     default="5s",
     show_default=True,
     help="How long a pane stays open behind its device's own clock.",
 )
+@click.option("--panes", hidden=True, callback=_bounds, help="What an upgrade bounds panes by.")
 @click.option(
     "--from",
     "restore",
@@ -64,52 +101,81 @@ jobs.add_command(plan)
     metavar="latest|none|URI",
     help="Go on from the newest checkpoint or savepoint, from nothing, or from this one.",
 )
+@sinks_option
+@kubernetes_options
 @state_option
 def submit(
     names: tuple[str, ...],
-    rules: str,
-    prefix: str,
-    parallelism: int,
-    checkpoint_interval: int,
-    lateness: int,
+    target: str,
     restore: str,
     state: Path,
+    *,
+    dry_run: bool,
+    **options: Any,
 ) -> None:
-    """Submit jobs to the stack's cluster; one that runs already is left alone."""
-    endpoints = read(state)
-    text = rules_text(rules)  # wrong rules must not cost a start of the JVM
-    os.environ.update(flink_env(state))
-    from stream.jobs.submit import submit_alerts, submit_lake  # noqa: PLC0415 - starts PyFlink
+    """Submit jobs to the stack's cluster, where one that runs already is left alone.
 
-    starts: dict[str, Callable[[str, Cluster, Tuning], str]] = {
-        "lake": submit_lake,
-        "alerts": lambda name, cluster, tuning: submit_alerts(name, cluster, tuning, text),
-    }
-    options = [
-        f"--rules={Path(rules).resolve() if Path(rules).is_file() else rules}",
-        f"--prefix={prefix}",
-        f"--parallelism={parallelism}",
-        f"--checkpoint-interval={checkpoint_interval}ms",
-        f"--lateness={lateness}ms",
-    ]
+    With --target kubernetes they become deployments of Flink's operator, which upgrades them itself
+    when they change.
+    """
+    options["sinks"] = options["sinks"] and str(options["sinks"].resolve())
+    elsewhere = surroundings(options, target, dry_run=dry_run)
+    if elsewhere is not None:
+        if "warehouse" in names:
+            raise click.UsageError("warehouse: not with --target kubernetes yet, only to a session")
+        choices = [Choice(job=job, **options) for job in names]
+        to_kubernetes(choices, elsewhere, dry_run=dry_run)
+        return
+    _submit(names, restore, state, options)
+
+
+def _submit(names: tuple[str, ...], restore: str, state: Path, options: dict[str, Any]) -> None:
+    endpoints = read(state)
+    asked = options.pop("parallelism")
+    options["rules"] = kept_rules(state, options["rules"])
     for job in names:
-        who = named(job, prefix)
+        who = named(job, options["prefix"])
         with alone(state):
             running = live_job(endpoints.flink_url, who.flink)
             if running is not None:
                 click.echo(f"{who.name}: runs already as {running.job_id}")
                 continue
-            tuning = Tuning(
-                parallelism=parallelism,
-                checkpoint_interval_ms=checkpoint_interval,
-                lateness_ms=lateness,
-                restore_from=snapshot(state, endpoints, who, restore),
-            )
-            job_id = starts[job](who.name, cluster_of(endpoints, prefix), tuning)
-            remember(state, who, Asked("submit", [job, *options]), job_id)
+            number = _parallelism(endpoints, options["prefix"], asked)
+            choice = Choice(job=job, parallelism=number, **options)
+            snapshot_uri = snapshot(state, endpoints, who, restore)
+            before = read_intent(state, who.name)
+            if snapshot_uri is not None and before is not None and before.verb == "submit":
+                choice = choice._replace(panes=pane_bounds(choice_of(before.argv), choice))
+            prepared = prepare(state, endpoints, who, choice)
+            if snapshot_uri is not None:
+                check_snapshot(endpoints, who, snapshot_uri, prepared)
+            await_room(endpoints.flink_url, number)
+            job_id = start(state, who, choice, prepared, snapshot_uri)
         await_running(endpoints.flink_url, job_id)
-        since = f", from {tuning.restore_from}" if tuning.restore_from else ""
+        since = f", from {snapshot_uri}" if snapshot_uri else ""
         click.echo(f"{who.name}: runs as {job_id}{since}")
+
+
+def _parallelism(endpoints: Endpoints, prefix: str, asked: int | None) -> int:
+    """Return a job's parallelism, and say on stderr what is odd about it."""
+    try:
+        partitions = partitions_to_read(endpoints.kafka_bootstrap, prefix)
+    except Unavailable:
+        if asked is None:
+            raise
+        return asked  # a job that comes back waits for its brokers by itself
+    found = chosen(f"{prefix}readings", partitions, asked, _room(endpoints.flink_url, prefix))
+    if found.warning is not None:
+        click.echo(f"warning: {found.warning}", err=True)
+    return found.parallelism
+
+
+def _room(flink_url: str, prefix: str) -> int:
+    """Return the slots that one job may take and leave as many to the others of this prefix."""
+    free = free_slots(flink_url)
+    live = {job.name for job in flink_jobs(flink_url) if job.live}
+    to_come = sum(named(job, prefix).flink not in live for job in JOBS)
+    return max(free // max(1, to_come), min(1, free))
 
 
 @jobs.command("list")
@@ -139,9 +205,22 @@ def stop(name: str, prefix: str, state: Path) -> None:
     who, running = _running(state, name, prefix)
     endpoints = read(state)
     _no_longer_wanted(state, who)
-    uri = stop_job(endpoints.flink_url, running.job_id, f"{endpoints.lake_uri}/{SAVEPOINTS}")
+    folder = savepoints_of(endpoints.lake_uri, running.job_id)
+    uri = stop_job(endpoints.flink_url, running.job_id, folder)
     _no_longer_wanted(state, who, uri)
     click.echo(f"{who.name}: stopped, savepoint {uri}")
+
+
+@jobs.command("savepoint")
+@_any_job
+@prefix_option
+@state_option
+def savepoint_(name: str, prefix: str, state: Path) -> None:
+    """Take a savepoint of a job that runs on; print where it is."""
+    _, running = _running(state, name, prefix)
+    endpoints = read(state)
+    folder = savepoints_of(endpoints.lake_uri, running.job_id)
+    click.echo(savepoint(endpoints.flink_url, running.job_id, folder))
 
 
 @jobs.command("cancel")
@@ -149,10 +228,20 @@ def stop(name: str, prefix: str, state: Path) -> None:
 @prefix_option
 @state_option
 def cancel_(name: str, prefix: str, state: Path) -> None:
-    """Cancel a job; the next submit goes on from its last checkpoint."""
-    who, running = _running(state, name, prefix)
+    """Cancel a job; the next submit goes on from its last checkpoint.
+
+    A job that is wanted and does not run is no longer wanted then.
+    """
+    who, endpoints = named(name, prefix), read(state)
+    running = live_job(endpoints.flink_url, who.flink)
+    intent = read_intent(state, who.name)
+    if running is None and intent is not None and intent.wanted:
+        _no_longer_wanted(state, who)
+        click.echo(f"{who.name}: did not run; nobody will bring it back")
+        return
+    _, running = _running(state, name, prefix)
     _no_longer_wanted(state, who)
-    cancel(read(state).flink_url, running.job_id)
+    cancel(endpoints.flink_url, running.job_id)
     click.echo(f"{who.name}: cancelled")
 
 

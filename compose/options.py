@@ -53,6 +53,14 @@ prefix_option = click.option(
 )
 
 
+sinks_option = click.option(
+    "--sinks",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="TIDEGATE__SINKS",
+    help="sinks.toml: where the databases are. The local stack's when left out.",
+)
+
+
 def _named(_context: click.Context, _option: click.Parameter, state: Path) -> Path:
     if str(state) == ".":
         raise click.BadParameter("name a folder of the stack's own, such as .tidegate/local")

@@ -1,11 +1,13 @@
 """`tidegate jobs sql` and `tidegate jobs plan`: your own SQL, and what our own jobs are made of."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from compose.local.flink import BRIEF_CLIENT
 from compose.options import Duration, prefix_option, state_option
 from compose.planning import flink_ready, stack_or_none, usual_endpoints
 from compose.sql_run import Request, job_of, run
@@ -89,7 +91,7 @@ def sql(file: str | None, text: str | None, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("name", type=click.Choice(("lake", "alerts")))
+@click.argument("name", type=click.Choice(("lake", "alerts", "warehouse")))
 @click.option("--rules", default="generic", show_default=True, help="A rule file or a pack's name.")
 @_parallelism
 @prefix_option
@@ -101,6 +103,7 @@ def plan(
     """Show the operators of one of our jobs; needs no stack."""
     text = rules_text(rules)
     endpoints = stack_or_none(state)
+    os.environ.update(BRIEF_CLIENT)
     with flink_ready(state, endpoints):
         from stream.jobs.plan import operators  # noqa: PLC0415 - starts PyFlink
 

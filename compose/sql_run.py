@@ -13,10 +13,11 @@ from compose.intents import alone, named
 from compose.lake_cli import lake_of
 from compose.listing import aligned, json_line
 from compose.local.endpoints import Endpoints, read
+from compose.parallelism import await_room
 from compose.planning import flink_ready, stack_or_none, usual_endpoints
 from compose.submissions import Asked, cluster_of, remember, snapshot
-from schemas.failure import Failure, RetryLater
-from stream.jobs.cluster import await_running, free_slots, live_job
+from schemas.failure import Failure
+from stream.jobs.cluster import await_running, live_job
 from stream.jobs.settings import Tuning
 from stream.lake import answers
 from stream.sql_files import Source
@@ -137,23 +138,13 @@ def _submit(request: Request, asked: Script, endpoints: Endpoints) -> None:
         opened = open_client(who.name, asked, cluster, tuning, "endless", request.delay_ms)
         inserts = plan(opened, asked).inserts
         assert inserts is not None
-        _room(endpoints.flink_url, request.parallelism)
+        await_room(endpoints.flink_url, request.parallelism, within_s=0)
         job_id = submit(opened, who.name, inserts)
         asked_for = Asked("sql", _argv(request), wanted=request.keep)
         remember(request.state, who, asked_for, job_id)
     await_running(endpoints.flink_url, job_id)
     since = f", from {tuning.restore_from}" if tuning.restore_from else ""
     click.echo(f"{who.name}: runs as {job_id}{since}")
-
-
-def _room(flink_url: str, parallelism: int) -> None:
-    free = free_slots(flink_url)
-    if free < parallelism:
-        raise RetryLater(
-            f"the cluster has {free} free slots and the job needs {parallelism}: end another "
-            "(`tidegate jobs list` shows them), give this one a smaller --parallelism, or the "
-            "cluster more slots"
-        )
 
 
 def _argv(request: Request) -> list[str]:

@@ -21,6 +21,29 @@ class Asked(NamedTuple):
     wanted: bool = True
 
 
+def argument(argv: list[str], option: str) -> str | None:
+    """Return the value of ``--option=value`` in a remembered command."""
+    start = f"--{option}="
+    return next((word.removeprefix(start) for word in argv if word.startswith(start)), None)
+
+
+def kind_of(name: str, intent: Intent | None) -> str:
+    """Return which job it is: lake, alerts, warehouse or sql."""
+    if intent is not None:
+        return "sql" if intent.verb == "sql" else intent.argv[0]
+    tail = name.rpartition("-")[2]
+    return tail if tail in ("lake", "alerts", "warehouse") else "sql"
+
+
+def prefix_of(name: str, intent: Intent | None) -> str:
+    """Return the prefix of the topics that a job is on."""
+    if intent is not None and (said := argument(intent.argv, "prefix")) is not None:
+        return said
+    before = name.removesuffix(kind_of(name, intent)).rstrip("-")
+    before = before if kind_of(name, intent) != "sql" else name.rpartition("-sql-")[0]
+    return f"{before}." if before and before != "sql" else DEFAULT_PREFIX
+
+
 def cluster_of(endpoints: Endpoints, prefix: str = DEFAULT_PREFIX) -> Cluster:
     """Return the local stack as a job sees it."""
     return Cluster(

@@ -21,7 +21,7 @@ from gateway.parts import Identity, Parts, Tally
 from gateway.quiet import Policy, QuietDevices
 from gateway.room import Room
 from gateway.routes import Route, device_of
-from gateway.sections import Config
+from gateway.sections import Config, RegistrySection
 from gateway.spool import Spool
 from gateway.spooling import Spooling
 from gateway.stamps import Stamps, boot_id
@@ -125,7 +125,7 @@ def equip(config: Config) -> Outfit:
     for key in config.kafka.librdkafka:
         if key.endswith("_file"):
             logs.hide(str(producer[key.removesuffix("_file")]))
-    return Outfit(_endpoint(config), filters, producer, registry(config))
+    return Outfit(_endpoint(config), filters, producer, registry(config.registry))
 
 
 def parts(
@@ -194,13 +194,12 @@ def _binding(config: Config, folder: Path, outfit: Outfit) -> Binding:
     return Binding(SchemaIds(folder / "schema-ids.json", outfit.registry), _topics(config))
 
 
-def registry(config: Config) -> Registry:
+def registry(section: RegistrySection) -> Registry:
     """Return the way to the registry.
 
     Raises:
         BadConfig: its password or its authority cannot be read.
     """
-    section = config.registry
     login, tls = None, None
     if section.password_file:
         login = (section.username, logs.hide(read_secret(section.password_file)))

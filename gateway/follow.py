@@ -89,11 +89,33 @@ def ends(bootstrap: str, topic: str) -> dict[int, int]:
         consumer.close()
 
 
+def near_ends(bootstrap: str, topic: str, count: int) -> dict[int, int]:
+    """Return from where on each partition holds its last ``count`` offsets, for :func:`follow`.
+
+    Raises:
+        Unavailable, Failure: as for :func:`follow`.
+    """
+    consumer = _consumer(bootstrap, committed_only=False, security={})
+    try:
+        found = {
+            each: _watermarks(consumer, bootstrap, TopicPartition(topic, each))
+            for each in _partitions(consumer, bootstrap, topic)
+        }
+        return {each: max(low, high - count) for each, (low, high) in found.items()}
+    finally:
+        consumer.close()
+
+
 def _end(consumer: Consumer, bootstrap: str, partition: TopicPartition) -> int:
+    return _watermarks(consumer, bootstrap, partition)[1]
+
+
+def _watermarks(consumer: Consumer, bootstrap: str, partition: TopicPartition) -> tuple[int, int]:
     until = time.monotonic() + _TIMEOUT_S
     while True:
         try:
-            return int(consumer.get_watermark_offsets(partition, _TIMEOUT_S)[1])
+            low, high = consumer.get_watermark_offsets(partition, _TIMEOUT_S)
+            return int(low), int(high)
         except KafkaException as error:
             # A new topic's partitions have no leader for a moment.
             if time.monotonic() > until:
@@ -126,14 +148,16 @@ def _partitions(consumer: Consumer, bootstrap: str, topic: str) -> list[int]:
     return sorted(found.partitions)
 
 
-def decoder(kind: type[R], registry_url: str) -> Callable[[bytes | None], R]:
+def decoder(kind: type[R], registry: str | Registry) -> Callable[[bytes | None], R]:
     """Return a function from values to records that fetches each writer's schema once.
+
+    ``registry`` may be its URL.
 
     Raises (when called):
         ValueError: the value is no such record.
         RegistryDown, RegistryRefused
     """
-    registry = Registry(registry_url)
+    asked = Registry(registry) if isinstance(registry, str) else registry
     writers: dict[int, Any] = {}
 
     def decoded(value: bytes | None) -> R:
@@ -141,7 +165,7 @@ def decoder(kind: type[R], registry_url: str) -> Callable[[bytes | None], R]:
             raise ValueError("a tombstone is no record")
         schema_id, _body = unframe(value)
         if schema_id not in writers:
-            writers[schema_id] = plain(registry.text(schema_id))
+            writers[schema_id] = plain(asked.text(schema_id))
         return decode(kind, value, writers[schema_id])
 
     return decoded

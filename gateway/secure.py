@@ -19,12 +19,13 @@ def complaints(config: Config) -> list[Complaint]:
     """Return what is unsafe in a configuration."""
     return [
         *_check_mqtt(config.mqtt),
-        *_check_kafka(config.kafka),
-        *_check_registry(config.registry),
+        *check_kafka(config.kafka),
+        *check_registry(config.registry),
     ]
 
 
-def _check_registry(registry: RegistrySection) -> list[Complaint]:
+def check_registry(registry: RegistrySection) -> list[Complaint]:
+    """Return what is unsafe about the way to the registry."""
     found = []
     url = urlsplit(registry.url)
     if url.username is not None:
@@ -53,7 +54,8 @@ def _check_mqtt(mqtt: MqttSection) -> list[Complaint]:
     return found
 
 
-def _check_kafka(kafka: KafkaSection) -> list[Complaint]:
+def check_kafka(kafka: KafkaSection) -> list[Complaint]:
+    """Return what is unsafe about the way to the brokers."""
     found = []
     for key, value in kafka.librdkafka.items():
         where = ("kafka", "librdkafka", key)

@@ -15,7 +15,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -137,7 +137,7 @@ def secret_path(path: str, *, env: Mapping[str, str] = os.environ) -> Path:
 def _apply(env: Mapping[str, str], kind: type[T], table: dict[str, Any]) -> dict[KeyPath, str]:
     """Write overrides into the table; return which keys came from which variable."""
     origins: dict[KeyPath, str] = {}
-    known = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    known = {field.encode_name: _present(field.type) for field in msgspec.structs.fields(kind)}
     for variable in sorted(env):
         parts = variable.removeprefix(ENV_PREFIX).split("__")
         section = parts[0].lower()
@@ -159,7 +159,8 @@ def _target(kind: Any, parts: list[str]) -> tuple[list[str], Any]:
     for part in parts:
         if _is_struct(kind):
             key.append(part.lower())
-            kind = {f.encode_name: f.type for f in msgspec.structs.fields(kind)}.get(part.lower())
+            known = {f.encode_name: _present(f.type) for f in msgspec.structs.fields(kind)}
+            kind = known.get(part.lower())
         else:
             key.append(part)
             kind = None
@@ -200,6 +201,8 @@ def read_table(
 
 
 def _value(kind: Any, value: Any, path: KeyPath, complaints: list[Complaint]) -> Any:
+    if value is not None:
+        kind = _present(kind)
     if _is_struct(kind):
         if isinstance(value, Mapping):
             return read_table(kind, value, path, complaints)
@@ -249,6 +252,12 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 def _branches(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _present(kind: Any) -> Any:
+    """Return what a value is of whose kind may also be None: mistakes are told in those terms."""
+    branches = [branch for branch in _branches(kind) if branch is not NoneType]
+    return branches[0] if len(branches) == 1 else kind
 
 
 def _is_struct(kind: Any) -> bool:

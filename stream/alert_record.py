@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
-from schemas.records import Alert, WindowFeatures
+from schemas.records import Alert, ResolveReason, WindowFeatures
 from stream.detectors import Verdict
 from stream.lifecycle import Change, Life, Phase, Severity
 from stream.rule import Rule
@@ -79,13 +79,15 @@ def record(
     )
 
 
-def rule_changed(last: Alert, phase: Phase, at: int) -> Alert:
-    """Return the record that closes an alert whose rule is gone or means something else now.
+def ended(last: Alert, phase: Phase, at: int, reason: ResolveReason) -> Alert:
+    """Return the record that closes an alert for another reason than its value.
 
     Args:
         last: the alert's newest record.
         phase: where it was.
-        at: the end of the pane that met the new rules, ms.
+        at: the end of the pane or window that met the new rules or the new state, ms.
+        reason: RULE_CHANGED when the rule is gone or means something else now, RESET when the
+            machine's state has ended what the rule is for.
     """
     return replace(
         last,
@@ -96,7 +98,7 @@ def rule_changed(last: Alert, phase: Phase, at: int) -> Alert:
         prev_severity=None,
         ends_at=at,
         emitted_at=at,
-        resolve_reason="RULE_CHANGED",
+        resolve_reason=reason,
     )
 
 

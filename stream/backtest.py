@@ -5,8 +5,9 @@ Offline nothing is late: a series is sorted by time, and every row is a reading 
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from heapq import merge
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import NamedTuple
 
 from schemas.failure import Failure
 from schemas.records import Alert
-from stream.engine import Engine, SeriesState
+from stream.device_state import DeviceState
+from stream.engine import Engine
 from stream.nab import PROFILES, Labelled, in_window, probation, score
 from stream.pane_sizes import pane_ms
 from stream.panes import Pane, fold_points
@@ -51,14 +53,28 @@ class Scores(NamedTuple):
 
 
 def run(rules: Rules, series: Iterable[Series]) -> list[Alert]:
-    """Return every transition of every series, series after series, in order of time."""
+    """Return every transition of every series, device after device, in the order of the job."""
     engine, size = Engine(rules), pane_ms(rules)
-    alerts: list[Alert] = []
+    devices: dict[str, list[Series]] = {}
     for each in series:
-        state = SeriesState()
-        for pane in panes(each.points, size(each.metric)):
-            alerts += engine.on_pane(state, each.device_id, each.metric, _SITE, None, pane).alerts
+        devices.setdefault(each.device_id, []).append(each)
+    alerts: list[Alert] = []
+    for device_id, own in devices.items():
+        state = DeviceState()
+        for metric, pane in _device_panes(own, size):
+            alerts += engine.on_pane(state, device_id, metric, _SITE, None, pane).alerts
     return alerts
+
+
+def _device_panes(
+    own: Sequence[Series], size_ms: Callable[[str], int]
+) -> Iterator[tuple[str, Pane]]:
+    """Yield the panes of one device's series in order of (end, metric)."""
+
+    def named(each: Series) -> Iterator[tuple[str, Pane]]:
+        return ((each.metric, pane) for pane in panes(each.points, size_ms(each.metric)))
+
+    return merge(*map(named, own), key=lambda pair: (pair[1].pane_end, pair[0]))
 
 
 def panes(points: Points, size_ms: int) -> Iterator[Pane]:

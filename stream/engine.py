@@ -1,129 +1,119 @@
 """The engine: one pane in, windows and alerts out. No Flink, no clock, no randomness.
 
-    pane ──▶ ring of panes ──▶ sliding windows ──▶ per rule: baseline, comparison, life of an alert
+    pane ─▶ gates ─▶ (wait for the machine's state) ─▶ ring of panes ─▶ sliding windows
+                 ─▶ per rule: is it in force? baseline, comparison, life of an alert
 
-What comes out is a function of the sequence of a series' panes alone, however they arrive and
+What comes out is a function of the sequence of a device's panes alone, however they arrive and
 however often the state has been to disk and back.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import msgspec
-
 from schemas.records import Alert, WindowFeatures
-from stream.alert_record import record, rule_changed
-from stream.detectors import (
-    AGGREGATES,
-    Baseline,
-    Verdict,
-    against_baseline,
-    against_value,
-    learn,
-)
-from stream.lifecycle import Life, advance, phase
+from stream.conditions import Gate, When, told
+from stream.device_state import DeviceEntry, DeviceState, HeldPane
 from stream.panes import Pane
 from stream.rule import Rule, Rules
-from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
+from stream.series_turn import Group, Out, Turn, take
+from stream.windows import Subject, WindowSpec
 
-STATE_VERSION = 1
 _MAX_PLANS = 100_000
 
 
-class RuleState(msgspec.Struct, array_like=True):
-    """What one rule remembers of one series; new fields go to the end, with a default."""
+class _Plan(NamedTuple):
+    """The rules of one series, and their digests by name.
 
-    digest: str
-    life: Life = msgspec.field(default_factory=Life)
-    baseline: Baseline = msgspec.field(default_factory=Baseline)
-
-
-class SeriesState(msgspec.Struct, array_like=True):
-    """What is remembered of one metric of one device; new fields go to the end, with a default.
-
-    ``seen_to`` is the end of the newest pane: every window that ends by then has been given out.
-    ``ring`` holds the panes that later windows or baselines need, without those that are empty.
+    ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
+    ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
     """
 
-    seen_to: int | None = None
-    ring: list[Pane] = []
-    rules: dict[str, RuleState] = {}
-
-
-class _Group(NamedTuple):
-    """The rules of a series that look at the same windows."""
-
-    spec: WindowSpec
-    rules: tuple[Rule, ...]
-
-
-class _Plan(NamedTuple):
-    """The rules of one series, and their digests by name."""
-
-    groups: tuple[_Group, ...]
+    groups: tuple[Group, ...]
     digests: dict[str, str]
+    conditional: bool
+    feeds: tuple[When, ...]
+    awaits: tuple[str, ...]
 
 
 class Decision(NamedTuple):
-    """What a pane led to, in order of window end."""
+    """What a pane led to: in order of the panes, then of window end, then of the rules' names."""
 
     windows: tuple[WindowFeatures, ...]
     alerts: tuple[Alert, ...]
 
 
 NOTHING = Decision((), ())
-_NOT_YET = 0
-"""Nothing can be forgotten while a window is open that may need it."""
+_NO_GATES: Mapping[str, Gate] = {}
 
 
 class Engine:
-    """Applies a set of rules; holds no state of any series."""
+    """Applies a set of rules; holds no state of any device."""
 
     def __init__(self, rules: Rules) -> None:
         """Take the rules; which of them a series has is found when it is first seen."""
         self._rules = rules.rules
+        self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
         self._plans: dict[tuple[str, str, str], _Plan] = {}
 
     def on_pane(
         self,
-        state: SeriesState,
+        state: DeviceState,
         device_id: str,
         metric: str,
         site: str,
         unit: str | None,
         pane: Pane,
     ) -> Decision:
-        """Take the next pane of a series, and return the windows it completes and their alerts.
+        """Take the next pane of a device; return the windows it completes and their alerts.
 
-        A pane that does not follow the newest one is passed over: it has been seen.
+        A pane that does not follow the newest one of its metric is passed over: it has been seen.
+        A pane whose rules ask for a state that is not told up to its end waits until it is, or
+        until the device has gone on; so do the panes behind it.
 
         Args:
-            state: the series', changed in place.
+            state: the device's, changed in place.
             device_id: whose pane it is.
             metric: of which metric.
             site: copied to the records, and matched by rules.
             unit: copied to alerts.
-            pane: in order of time within the series.
+            pane: in order of (end, metric) within the device.
         """
         plan = self._plan(device_id, metric, site)
-        of = Subject(device_id, metric, site, unit)
-        alerts = _reconcile(state, plan, pane.pane_end)
-        seen_to = pane.pane_start if state.seen_to is None else state.seen_to
-        if not plan.groups or pane.pane_start < seen_to:
-            return Decision((), tuple(alerts)) if alerts else NOTHING
-        windows: list[WindowFeatures] = []
-        for end, group in _missed(plan.groups, state.ring, seen_to, pane.pane_start):
-            _window(state, group, of, end, windows, alerts)
-        state.seen_to = pane.pane_end
-        if pane.n > 0:
-            state.ring.append(pane)
-        kept = [
-            _window(state, group, of, pane.pane_end, windows, alerts)
-            if pane.pane_end % group.spec.slide_ms == 0
-            else _NOT_YET
-            for group in plan.groups
-        ]
-        _forget(state.ring, min(kept))
-        return Decision(tuple(windows), tuple(alerts))
+        out = Out([], [])
+        if plan.conditional:
+            self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
+        else:
+            of = Subject(device_id, metric, site, unit)
+            turn = Turn(state.series(metric), of, _NO_GATES, out)
+            take(turn, plan.groups, plan.digests, pane)
+        windows, alerts = out
+        return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
+
+    def _in_turn(
+        self, state: DeviceState, plan: _Plan, device_id: str, arrived: HeldPane, out: Out
+    ) -> None:
+        """Take a pane of a device whose state matters, and those that waited for it."""
+        entry, end = state.entry(), arrived.pane.pane_end
+        _drop(entry, entry.gates.keys() - self._gates)
+        if entry.held and end > entry.held_to:
+            self._release(state, device_id, out)
+        for when in plan.feeds:
+            entry.gates[when.gate] = told(entry.gates.get(when.gate), when, arrived.pane)
+        if entry.held and all(entry.gates[g].seen_to >= entry.held_to for g in entry.waits):
+            self._release(state, device_id, out)
+        for name in plan.awaits:
+            gate = entry.gates.get(name)
+            if gate is not None and gate.seen_to < end and name not in entry.waits:
+                entry.waits.append(name)
+        if entry.waits:
+            state.hold(arrived)
+        else:
+            _conditional(state, plan, device_id, arrived, out)
+
+    def _release(self, state: DeviceState, device_id: str, out: Out) -> None:
+        for held in state.release():
+            plan = self._plan(device_id, held.metric, held.site)
+            _conditional(state, plan, device_id, held, out)
 
     def _plan(self, device_id: str, metric: str, site: str) -> _Plan:
         key = (device_id, metric, site)
@@ -131,134 +121,40 @@ class Engine:
         if plan is None:
             if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
-            plan = self._plans[key] = self._grouped(device_id, metric, site)
+            plan = self._plans[key] = _planned(self._rules, device_id, metric, site)
         return plan
 
-    def _grouped(self, device_id: str, metric: str, site: str) -> _Plan:
-        groups: dict[WindowSpec, list[Rule]] = {}
-        for rule in self._rules:
-            if rule.match.covers(device_id, metric, site):
-                groups.setdefault(rule.window, []).append(rule)
-        return _Plan(
-            tuple(_Group(spec, tuple(rules)) for spec, rules in groups.items()),
-            {rule.name: rule.digest for rules in groups.values() for rule in rules},
-        )
+
+def _drop(entry: DeviceEntry, names: set[str]) -> None:
+    """Forget gates that no rule asks any more: told no more, they would be wrong one day."""
+    for name in names:
+        del entry.gates[name]
+    if names:
+        entry.waits = [gate for gate in entry.waits if gate not in names]
 
 
-def encode_state(state: SeriesState) -> bytes:
-    """Return a series' state as bytes: the version, then MessagePack."""
-    return bytes((STATE_VERSION,)) + _ENCODER.encode(state)
+def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out) -> None:
+    of = Subject(device_id, row.metric, row.site, row.unit)
+    turn = Turn(state.series(row.metric), of, state.entry().gates, out)
+    take(turn, plan.groups, plan.digests, row.pane)
 
 
-def decode_state(data: bytes | None) -> SeriesState:
-    """Return what :func:`encode_state` wrote; a fresh state for none.
-
-    Raises:
-        ValueError: the bytes are of a version this program does not know.
-    """
-    if not data:
-        return SeriesState()
-    if data[0] != STATE_VERSION:
-        raise ValueError(f"state of version {data[0]}, expected {STATE_VERSION}")
-    return _DECODER.decode(memoryview(data)[1:])
-
-
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(SeriesState)
-
-
-def _missed(
-    groups: tuple[_Group, ...], ring: list[Pane], after: int, upto: int
-) -> list[tuple[int, _Group]]:
-    """Return windows that ended without a pane of their own end: those across a gap."""
-    if not ring or after >= upto:
-        return []
-    found = [
-        (end, group) for group in groups for end in ends_between(group.spec, after, upto, ring[-1])
-    ]
-    found.sort(key=lambda pair: pair[0])
-    return found
-
-
-def _window(
-    state: SeriesState,
-    group: _Group,
-    of: Subject,
-    end: int,
-    windows: list[WindowFeatures],
-    alerts: list[Alert],
-) -> int:
-    """Make the window that ends at ``end`` and apply its rules.
-
-    Returns where windows of this kind begin from here on.
-    """
-    window = cut(group.spec, state.ring, end)
-    if window is None:
-        return _NOT_YET
-    made = features(of, window.start, end, window.panes)
-    windows.append(made)
-    kept = kept_from(group.spec, window, end)
-    for rule in group.rules:
-        alert = _apply(rule, _state_of(state, rule), state.ring, of, window, made, kept)
-        if alert is not None:
-            alerts.append(alert)
-    return kept
-
-
-def _state_of(state: SeriesState, rule: Rule) -> RuleState:
-    found = state.rules.get(rule.name)
-    if found is None:
-        found = state.rules[rule.name] = RuleState(rule.digest)
-    return found
-
-
-def _apply(
-    rule: Rule,
-    own: RuleState,
-    ring: list[Pane],
-    of: Subject,
-    window: Window,
-    made: WindowFeatures,
-    kept: int,
-) -> Alert | None:
-    life = own.life
-    if rule.baseline is not None:
-        frozen = phase(life) in rule.baseline.freeze_while
-        learn(own.baseline, rule.baseline, ring, kept, frozen=frozen)
-    if not window.enough or made.count < rule.min_samples:
-        return None
-    verdict = _judge(rule, own.baseline, AGGREGATES[rule.aggregate](made))
-    if verdict is None:
-        return None
-    change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
-    if change is None:
-        return None
-    alert = record(rule, of, made, verdict, life, change)
-    life.open = None if change.event == "RESOLVED" else alert
-    return alert
-
-
-def _judge(rule: Rule, baseline: Baseline, value: float) -> Verdict | None:
-    if rule.baseline is None:
-        return against_value(rule.op, value)
-    return against_baseline(rule.op, value, rule.baseline, baseline)
-
-
-def _reconcile(state: SeriesState, plan: _Plan, at: int) -> list[Alert]:
-    """Drop the memory of rules that changed; return the records that close their alerts."""
-    changed = [name for name, own in state.rules.items() if plan.digests.get(name) != own.digest]
-    closed = []
-    for name in changed:
-        life = state.rules.pop(name).life
-        if life.open is not None:
-            closed.append(rule_changed(life.open, phase(life), at))
-    return closed
-
-
-def _forget(ring: list[Pane], oldest: int) -> None:
-    """Drop the panes that ended by ``oldest``."""
-    count = 0
-    while count < len(ring) and ring[count].pane_end <= oldest:
-        count += 1
-    if count:
-        del ring[:count]
+def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) -> _Plan:
+    near = [rule for rule in rules if rule.match.covers_device(device_id, site)]
+    own = [rule for rule in near if rule.match.covers(device_id, metric, site)]
+    groups: dict[WindowSpec, list[Rule]] = {}
+    for rule in own:
+        groups.setdefault(rule.window, []).append(rule)
+    asked = [rule.when for rule in near if rule.when is not None]
+    feeds = {when.gate: when for when in asked if when.metric == metric}
+    awaits = (w.gate for w in (rule.when for rule in own) if w and w.op and w.metric != metric)
+    return _Plan(
+        tuple(
+            Group(spec, tuple(rules), all(rule.when for rule in rules))
+            for spec, rules in groups.items()
+        ),
+        {rule.name: rule.digest for rule in own},
+        bool(asked),
+        tuple(feeds.values()),
+        tuple(dict.fromkeys(awaits)),
+    )

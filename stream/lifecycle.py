@@ -54,7 +54,8 @@ class Level(msgspec.Struct, array_like=True):
 class Life(msgspec.Struct, array_like=True):
     """What is remembered of one rule for one key; ``levels`` is empty while INACTIVE.
 
-    ``open`` is the newest record of an alert that is not resolved.
+    ``open`` is the newest record of an alert that is not resolved. Before ``rests_until``, ms,
+    nothing is evaluated: the alert before has just ended.
     """
 
     levels: list[Level] = []
@@ -63,6 +64,7 @@ class Life(msgspec.Struct, array_like=True):
     peak: float = 0.0
     peak_value: float = 0.0
     open: Alert | None = None
+    rests_until: int = 0
 
 
 class Change(NamedTuple):
@@ -115,6 +117,11 @@ def advance(
     if top < 0 and life.last_true != at:
         life.levels = []
     return change
+
+
+def rest(life: Life, until: int) -> None:
+    """Make a life INACTIVE, and let nothing be evaluated before ``until``, ms."""
+    life.levels, life.open, life.rests_until = [], None, until
 
 
 def _take(level: Level, severity: Severity, score: float, at: int) -> None:

@@ -1,8 +1,8 @@
 """How long the panes of each metric are: as long as the slides of its rules allow.
 
 Long panes mean few rows for Python; a pane must divide every slide of the rules that may match
-its metric. The pane operator knows exact names and ``*``, so a rule on any other glob counts for
-all metrics that no rule names.
+its metric, and of those whose condition asks for it. The pane operator knows exact names and ``*``,
+so a rule on any other glob counts for all metrics that no rule names.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,11 +28,16 @@ def pane_ms(rules: Rules) -> Callable[[str], int]:
 
 
 def _named(rules: Rules) -> list[str]:
-    return sorted({name for rule in rules.rules for name in rule.match.metric if not is_glob(name)})
+    names = {name for rule in rules.rules for name in rule.match.metric if not is_glob(name)}
+    return sorted(names | {rule.when.metric for rule in rules.rules if rule.when})
 
 
 def _covering(rules: Rules, metric: str) -> list[Rule]:
-    return [rule for rule in rules.rules if matches(rule.match.metric, metric)]
+    return [
+        rule
+        for rule in rules.rules
+        if matches(rule.match.metric, metric) or (rule.when and rule.when.metric == metric)
+    ]
 
 
 def _other(rules: Rules) -> int:
@@ -44,3 +49,23 @@ def _size(rules: Iterable[Rule]) -> int:
     if not slides:
         return _UNUSED_MS
     return max(pane for pane in PANES_MS if all(slide % pane == 0 for slide in slides))
+
+
+def no_larger(sizes: str, former: str) -> str:
+    """Return pane sizes that are nowhere larger than the former ones.
+
+    A job that goes on with larger panes would leave out of its windows what had come for the pane
+    that was open: part of that pane has been given out. Each size divides the next larger one, so
+    the smaller of two serves the rules of the larger.
+    """
+    new, old = _parsed(sizes), _parsed(former)
+    names = sorted({*new, *old} - {"*"})
+    smaller = {
+        name: min(new.get(name, new["*"]), old.get(name, old["*"])) for name in [*names, "*"]
+    }
+    return ",".join(f"{metric}={ms}" for metric, ms in smaller.items())
+
+
+def _parsed(sizes: str) -> dict[str, int]:
+    pairs = (pair.rpartition("=") for pair in sizes.split(","))
+    return {metric: int(ms) for metric, _, ms in pairs}

@@ -5,7 +5,9 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from schemas.records import Category
-from stream.detectors import Aggregate, Compare, Decayed, Op
+from stream.baselines import BaselineSpec
+from stream.conditions import When
+from stream.detectors import Aggregate, Compare, Op
 from stream.lifecycle import Severity
 from stream.windows import WindowSpec
 
@@ -21,11 +23,11 @@ class Match(msgspec.Struct, frozen=True):
 
     def covers(self, device_id: str, metric: str, site: str) -> bool:
         """Say whether a series is meant."""
-        return (
-            matches(self.metric, metric)
-            and matches(self.device, device_id)
-            and matches(self.site, site)
-        )
+        return matches(self.metric, metric) and self.covers_device(device_id, site)
+
+    def covers_device(self, device_id: str, site: str) -> bool:
+        """Say whether any series of a device can be meant."""
+        return matches(self.device, device_id) and matches(self.site, site)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +45,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     aggregate: Aggregate
     op: Op
     to: Compare
-    baseline: Decayed | None
+    baseline: BaselineSpec | None
     severities: tuple[Severity, ...]
     labels: dict[str, str]
     annotations: dict[str, str]
+    when: When | None = None
+    cooldown_ms: int = 0
     digest: str = ""
 
 

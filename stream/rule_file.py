@@ -11,10 +11,11 @@ import msgspec
 import yaml
 
 from schemas.amounts import DurationMs
-from schemas.config import Complaint, ConfigError, read_table, told
+from schemas.config import Complaint, ConfigError, nearest, read_table, told
 from schemas.records import Category
 from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath
+from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
 
 Globs = str | list[str]
@@ -56,6 +57,20 @@ class SeverityFile(msgspec.Struct):
     keep_firing_for: HoldText = 0
 
 
+class WhenFile(msgspec.Struct):
+    """What another metric of the device must say; see :class:`stream.conditions.When`.
+
+    Either ``metric``, ``op`` and ``value``, or ``absent`` alone.
+    """
+
+    metric: str | None = None
+    op: WhenOp | None = None
+    value: float | None = None
+    held: DurationMs | None = msgspec.field(name="for", default=None)
+    open: WhenOpen | None = None
+    absent: str | None = None
+
+
 class RuleEntry(msgspec.Struct):
     """One rule; ``version`` is the author's count of its changes."""
 
@@ -68,19 +83,59 @@ class RuleEntry(msgspec.Struct):
     category: Category = "PROCESS"
     version: int = 1
     min_samples: int = 1
+    when: WhenFile | None = None
+    cooldown: DurationMs = DurationMs(0)
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
 
-class BaselineFile(msgspec.Struct):
-    """A decayed baseline; see :class:`stream.detectors.Decayed`."""
+class DecayedFile(msgspec.Struct):
+    """A baseline that forgets; see :class:`stream.baselines.Decayed`."""
 
-    kind: Literal["decayed"]
+    kind: Literal["decayed", "seasonal"]
     n0: float = 6400.0
     counted_every: DurationMs = DurationMs(300_000)
     warmup: float = 50.0
     floor_rel: float = 1e-3
+    floor: float = 0.0
     freeze_while: tuple[Literal["PENDING", "FIRING", "RECOVERING"], ...] = ()
+
+
+class SeasonalFile(DecayedFile):
+    """The same for each hour of the day; see :class:`stream.baselines.Seasonal`.
+
+    Two weeks of readings of 5 minutes, and nothing said before three days.
+    """
+
+    n0: float = 168.0
+    warmup: float = 36.0
+
+
+class FrozenFile(msgspec.Struct):
+    """A baseline learned once; see :class:`stream.baselines.Frozen`."""
+
+    kind: Literal["frozen"]
+    learn_for: DurationMs
+    skip_first: DurationMs = DurationMs(0)
+    floor_rel: float = 1e-3
+    floor: float = 0.0
+
+
+class ConstantFile(msgspec.Struct):
+    """A baseline that is said; see :class:`stream.baselines.Constant`."""
+
+    kind: Literal["constant"]
+    mean: float
+    std: float
+
+
+BaselineFile = DecayedFile | FrozenFile | ConstantFile
+_KINDS: dict[str, type[BaselineFile]] = {
+    "decayed": DecayedFile,
+    "seasonal": SeasonalFile,
+    "frozen": FrozenFile,
+    "constant": ConstantFile,
+}
 
 
 class RuleFile(msgspec.Struct):
@@ -170,7 +225,13 @@ def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, Baselin
         if not isinstance(entry, dict):
             complaints.append(Complaint(path, f"expected a table, got {entry!r}"))
             continue
-        baseline = read_table(BaselineFile, entry, path, complaints)
+        named = str(entry.get("kind", "decayed"))  # one that is missing is told with the rest
+        kind = _KINDS.get(named)
+        if kind is None:
+            told_of = f"expected one of {', '.join(_KINDS)}, got {named!r}"
+            complaints.append(Complaint((*path, "kind"), told_of + nearest(named, list(_KINDS))))
+            continue
+        baseline = read_table(kind, entry, path, complaints)
         if baseline is not None:
             found[name] = baseline
     return found

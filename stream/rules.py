@@ -14,10 +14,11 @@ import msgspec
 from schemas.config import Complaint, ConfigError
 from schemas.toml_lines import KeyPath
 from stream.alert_record import FIELDS, PLACEHOLDER
-from stream.detectors import Decayed
+from stream.baselines_said import baseline_of
+from stream.conditions_said import when_of
 from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
 from stream.rule import Match, Rule, Rules
-from stream.rule_file import BaselineFile, Globs, Parsed, RuleEntry, read_rule_file
+from stream.rule_file import Globs, Parsed, RuleEntry, read_rule_file
 from stream.severities import severities_of
 from stream.windows import WindowSpec
 
@@ -104,15 +105,18 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         aggregate=entry.aggregate,
         op=entry.compare.op,
         to=entry.compare.to,
-        baseline=_baseline(entry, parsed, (*path, "compare"), complaints),
+        baseline=baseline_of(entry.compare, parsed, (*path, "compare"), complaints),
         severities=severities_of(
             entry.compare.op, entry.severities, (*path, "severities"), complaints
         ),
         labels=entry.labels,
         annotations=entry.annotations,
+        when=when_of(entry.when, (*path, "when"), complaints),
+        cooldown_ms=int(entry.cooldown),
     )
     meaning = msgspec.json.encode(
         [rule.window, rule.aggregate, rule.op, rule.to, rule.baseline, rule.severities]
+        + ([rule.when] if rule.when else [])
     )
     return msgspec.structs.replace(rule, digest=hashlib.sha256(meaning).hexdigest()[:12])
 
@@ -175,37 +179,6 @@ def _match(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Matc
     return Match(
         globs("metric", match.metric), globs("device", match.device), globs("site", match.site)
     )
-
-
-def _baseline(
-    entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]
-) -> Decayed | None:
-    name = entry.compare.baseline
-    if entry.compare.to == "value":
-        if name is not None:
-            complaints.append(Complaint((*path, "baseline"), 'means nothing with "to: value"'))
-        return None
-    if name not in parsed.baselines:
-        known = ", ".join(parsed.baselines) or "none"
-        complaints.append(
-            Complaint((*path, "baseline"), f"zscore needs one of the file's baselines: {known}")
-        )
-        return None
-    return _decayed(parsed.baselines[name], ("baselines", name), complaints)
-
-
-def _decayed(file: BaselineFile, path: KeyPath, complaints: list[Complaint]) -> Decayed:
-    for key, number, least in (
-        ("n0", file.n0, 1.0),
-        ("warmup", file.warmup, 0.0),
-        ("floor_rel", file.floor_rel, 0.0),
-        ("counted_every", file.counted_every, 1.0),
-    ):
-        if number < least:
-            complaints.append(Complaint((*path, key), f"expected {least:g} or more"))
-    if file.warmup > file.n0:
-        complaints.append(Complaint((*path, "warmup"), f"is never reached with n0 {file.n0:g}"))
-    return Decayed(file.n0, int(file.counted_every), file.warmup, file.floor_rel, file.freeze_while)
 
 
 def _twice(entries: Sequence[RuleEntry]) -> Iterator[Complaint]:

@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.records import Alert
 from stream.backtest import Scores, rate, read_labels, read_series, run
+from stream.conditions import When
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
 from stream.rules import load_rules
@@ -82,8 +83,17 @@ def _cost(rule: Rule, loaded: Rules) -> str:
     return (
         f"{rule.name}: {', '.join(rule.match.metric)}; window {window.size_ms // 1000} s every "
         f"{window.slide_ms // 1000} s; at most {panes} panes of {pane // 1000} s, "
-        f"{panes * _PANE_BYTES + _RULE_BYTES} bytes a series"
+        f"{panes * _PANE_BYTES + _RULE_BYTES} bytes a series{_condition(rule.when)}"
     )
+
+
+def _condition(when: When | None) -> str:
+    if when is None:
+        return ""
+    if when.op is None:
+        return f"; of devices without {when.metric}"
+    held = f" for {when.held_ms // 1000} s" if when.held_ms else ""
+    return f"; while {when.metric} {when.op} {when.value:g}{held}"
 
 
 # Of a pane and of a rule's own memory as the job stores them, measured with times of today.

@@ -4,6 +4,7 @@ from textwrap import dedent, indent
 from typing import Any
 
 from schemas.records import Reading
+from stream.device_state import DeviceState
 from stream.panes import Pane, fold_points
 from stream.rule import Rules
 from stream.rules import parse_rules
@@ -40,6 +41,23 @@ def rules(body: str, *, header: str = "version: 1") -> Rules:
     return parse_rules(f"{header}\nrules:\n{indent(dedent(body), '  ')}", "test.yaml")
 
 
+class Store:
+    """A device's state as the job has it: bytes by piece, loaded and put back at every pane."""
+
+    def __init__(self) -> None:
+        self.pieces: dict[str, bytes] = {}
+
+    def load(self) -> DeviceState:
+        return DeviceState(self.pieces.get)
+
+    def keep(self, state: DeviceState) -> None:
+        for key, data in state.changed():
+            if data is None:
+                del self.pieces[key]
+            else:
+                self.pieces[key] = data
+
+
 def limit(
     severities: str,
     *,
@@ -60,3 +78,31 @@ def limit(
           severities: {severities}
         """
     )
+
+
+OF = ("plant.pump", "temperature", "plant", "degC")
+TWO_KINDS = """
+- name: hot
+  match: {metric: temperature}
+  window: {size: 30m, slide: 15m}
+  aggregate: max
+  compare: {op: ">=", to: value}
+  severities:
+    - {level: WARNING, enter: 12, exit: 11, for: 15m, keep_firing_for: 30m}
+    - {level: CRITICAL, enter: 14, exit: 13}
+  annotations: {summary: "{{device_id}}: {{value}} {{unit}}, {{level}} from {{limit}}"}
+  labels: {team: rotating}
+- name: odd
+  match: {metric: "*"}
+  window: {size: 1h, slide: 15m, grow_to: 4h}
+  min_samples: 4
+  aggregate: mean
+  compare: {op: "abs>=", to: zscore, baseline: short}
+  severities: [{level: WARNING, enter: 2, keep_firing_for: 1h}]
+"""
+TWO_KINDS_HEADER = "version: 1\nbaselines:\n  short: {kind: decayed, n0: 200, warmup: 20}"
+
+
+def two_kinds() -> Rules:
+    """A limit with two severities, and a z-score against a baseline that forgets."""
+    return rules(TWO_KINDS, header=TWO_KINDS_HEADER)

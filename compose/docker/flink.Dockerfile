@@ -20,6 +20,8 @@ RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 COPY stream/jvm/target/stack/flink/lib/ /opt/flink/lib/
 COPY stream/jvm/target/stack/flink/plugins/ /opt/flink/plugins/
+# What the operator on Kubernetes runs.
+COPY stream/jobs/main.py /opt/flink/usrlib/tidegate_job.py
 # Its classes run the Python operators.
 RUN cp /opt/flink/opt/flink-python-*.jar /opt/flink/lib/
 ENV PATH=/opt/venv/bin:$PATH

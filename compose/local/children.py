@@ -124,7 +124,7 @@ class Child:
         self._probe = None
         if process is not None:
             if gently:
-                process.terminate()
+                process.send_signal(self.part.stop_signal)
                 end = time.monotonic() + self.part.stop_bound_s
                 while not ended(process) and time.monotonic() < end:
                     time.sleep(0.02)

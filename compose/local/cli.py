@@ -13,7 +13,7 @@ from compose.local.endpoints import read
 from compose.local.layout import Layout
 from compose.local.logs import follow, tail
 from compose.local.procs import group_rss_mib
-from compose.local.settings import PARTS, expand
+from compose.local.settings import ON_DEMAND, PARTS, START_ORDER, expand
 from compose.local.state import PartState, published
 from compose.options import state_option
 from schemas.failure import Unavailable
@@ -48,13 +48,16 @@ def local() -> None:
 
 @local.command()
 @click.option("--only", type=_Parts(), help="Bring up these parts only; `flink` is both of its.")
+@click.option(
+    "--with", "more", type=_Parts(), help=f"Bring up these as well: {', '.join(ON_DEMAND)}."
+)
 @state_option
-def up(only: list[str] | None, state: Path) -> None:
+def up(only: list[str] | None, more: list[str] | None, state: Path) -> None:
     """Bring the stack up and return when all of it is ready."""
     layout = Layout.of(state)
     began = time.monotonic()
     try:
-        current = control.up(layout, only or list(PARTS), _say)
+        current = control.up(layout, expand([*(only or PARTS), *(more or ())]), _say)
     except KeyboardInterrupt:
         _say("the stack goes on starting in the background; stop it with: tidegate local down")
         raise
@@ -121,7 +124,7 @@ def _cell(value: object) -> str:
 
 
 @local.command()
-@click.argument("part", required=False, type=click.Choice([*PARTS, *_OTHER_LOGS]))
+@click.argument("part", required=False, type=click.Choice([*START_ORDER, *_OTHER_LOGS]))
 @click.option("-n", "count", type=click.IntRange(0, 100_000), default=40, show_default=True)
 @click.option("-f", "following", is_flag=True, help="Go on with new lines; needs PART.")
 @state_option
@@ -144,7 +147,7 @@ def logs(part: str | None, count: int, state: Path, *, following: bool) -> None:
 
 
 def _print_all(layout: Layout, count: int) -> None:
-    found = [name for name in (*PARTS, *_OTHER_LOGS) if layout.log(name).exists()]
+    found = [name for name in (*START_ORDER, *_OTHER_LOGS) if layout.log(name).exists()]
     if not found:
         raise Unavailable(f"no logs in {layout.logs}: no stack was ever started there")
     for name in found:

@@ -15,7 +15,7 @@ from compose.local.children import LOG_START
 from compose.local.layout import Layout
 from compose.local.logs import tail
 from compose.local.packages import fetch_mosquitto
-from compose.local.settings import PARTS
+from compose.local.settings import START_ORDER
 from compose.local.state import (
     PartState,
     StackState,
@@ -94,7 +94,13 @@ def reset(layout: Layout) -> None:
         raise Failure(f"the stack in {layout.root} is up; stop it first: tidegate local down")
     for folder in _FOLDERS:
         shutil.rmtree(layout.root / folder, ignore_errors=True)
-    for file in (layout.status, layout.wanted, layout.ports, layout.gateway_config):
+    for file in (
+        layout.status,
+        layout.wanted,
+        layout.ports,
+        layout.gateway_config,
+        layout.sinks_config,
+    ):
         file.unlink(missing_ok=True)
 
 
@@ -147,7 +153,9 @@ def _ask(layout: Layout, parts: Sequence[str], say: Callable[[str], None]) -> _R
     last, state = read_wanted(layout), published(layout)
     others = () if supervisor is None else last.parts
     number = max(last.number, state.asked if state else 0) + 1
-    wanted = Wanted(number=number, parts=[part for part in PARTS if part in {*others, *parts}])
+    wanted = Wanted(
+        number=number, parts=[part for part in START_ORDER if part in {*others, *parts}]
+    )
     write_wanted(layout, wanted)
     ready = _ready(state)
     if supervisor is not None:

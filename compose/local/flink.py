@@ -26,6 +26,11 @@ _CLIENT_FILES = ("log4j-session.properties", "masters", "workers")
 _CLIENT_LOG = "log4j-cli.properties"
 
 
+# For a client that plans, submits and leaves: the optimising compiler takes half of all the CPU
+# such a client needs and does not pay it back. Not for one that runs a query itself.
+BRIEF_CLIENT = {"JVM_ARGS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+
+
 def flink_env(state: Path) -> dict[str, str]:
     """Return the environment of Flink's processes, which a submitting client needs too.
 

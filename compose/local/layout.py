@@ -46,6 +46,11 @@ class Layout:
         return self.root / "gateway.toml"
 
     @property
+    def sinks_config(self) -> Path:
+        """Return the sinks' configuration for this stack."""
+        return self.root / "sinks.toml"
+
+    @property
     def conf(self) -> Path:
         """Return the folder of generated configuration."""
         return self.root / "conf"

@@ -3,6 +3,7 @@
 import base64
 import os
 import shlex
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ _CLUSTER_ID = base64.urlsafe_b64encode(b"tidegate-local-1").decode().rstrip("=")
 # Settings of the user's that would reach into servers of ours.
 _FOREIGN = (
     "APICURIO_", "AWS_", "CLASSPATH", "FLINK_", "HADOOP_", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
-    "KAFKA_", "QUARKUS_", "WEED_", "_JAVA_OPTIONS",
+    "KAFKA_", "PG", "QUARKUS_", "WEED_", "_JAVA_OPTIONS",
 )  # fmt: skip
 
 
@@ -49,6 +50,7 @@ class Part:
     # Ten times what it takes: for those that hang, not for a busy machine.
     start_bound_s: float = 120.0
     stop_bound_s: float = 10.0
+    stop_signal: signal.Signals = signal.SIGTERM
 
 
 def environment(part: Part) -> dict[str, str]:
@@ -81,9 +83,9 @@ def kafka(layout: Layout, tools: Tools, ports: Mapping[str, int]) -> Part:
         "controller.quorum.bootstrap.servers": controller,
         "log.dirs": str(data / "log"),
     }
-    _write(properties, "".join(f"{key}={_escape(value)}\n" for key, value in settings.items()))
+    write(properties, "".join(f"{key}={_escape(value)}\n" for key, value in settings.items()))
     log4j = layout.conf / "kafka-log4j2.properties"
-    _write(log4j, log4j_settings({"org.apache.kafka": "WARN", "kafka": "WARN", "state": "WARN"}))
+    write(log4j, log4j_settings({"org.apache.kafka": "WARN", "kafka": "WARN", "state": "WARN"}))
     java = [str(tools.java), *jvm_flags(layout, HEAP_MIB["kafka"], start_heap_mib=128)]
     java += ["-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={log4j}"]
     java += ["-cp", f"{tools.jars}/kafka/*"]
@@ -115,7 +117,7 @@ def mosquitto(layout: Layout, tools: Tools, ports: Mapping[str, int]) -> Part:
         # Otherwise it becomes another user, who may not write here and outlives a supervisor:
         # the kernel forgets the parent-death signal of a process that changes its user.
         lines += ["user root"]
-    _write(conf, "\n".join(lines) + "\n")
+    write(conf, "\n".join(lines) + "\n")
     data.mkdir(parents=True, exist_ok=True)
     libraries = tools.mosquitto_libraries
     return Part(
@@ -219,6 +221,7 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\")
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a file, its folders with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

@@ -13,6 +13,8 @@ from schemas.failure import Unavailable
 
 # Below the range from which Linux takes the ports of outgoing connections.
 _SUBSTITUTES = range(20_000, 32_000)
+# OpenSearch's runner takes none above these.
+_SUBSTITUTES_OF = {"opensearch": range(9_201, 9_300)}
 
 
 def free(port: int) -> bool:
@@ -81,7 +83,7 @@ def _pick(name: str, last: int | None, reservations: Reservations, rng: random.R
             return port
     raise Unavailable(
         f"no free port on {LOOPBACK} for {name}: "
-        f"tried {USUAL_PORTS[name]} and {_SUBSTITUTES.start}-{_SUBSTITUTES.stop - 1}"
+        f"tried {USUAL_PORTS[name]} and {_substitutes(name).start}-{_substitutes(name).stop - 1}"
     )
 
 
@@ -102,7 +104,11 @@ def _candidates(name: str, last: int | None, rng: random.Random) -> Iterator[int
     if last is not None:
         yield last
     yield USUAL_PORTS[name]
-    yield from rng.sample(_SUBSTITUTES, len(_SUBSTITUTES))
+    yield from rng.sample(_substitutes(name), len(_substitutes(name)))
+
+
+def _substitutes(name: str) -> range:
+    return _SUBSTITUTES_OF.get(name, _SUBSTITUTES)
 
 
 def read_ports(path: Path) -> dict[str, int]:

@@ -7,6 +7,7 @@ import http.client
 import json
 import logging
 import socket
+import struct
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ _MQTT_CONNECT = (
     b"\x00\x04MQTT\x04\x02\x00\x0a" + len(_MQTT_CLIENT).to_bytes(2, "big") + _MQTT_CLIENT
 )
 _MQTT_ACCEPTED = b"\x20\x02\x00\x00"
+_POSTGRES_PROTOCOL = 3 << 16
 
 # librdkafka reports every refused connection; a probe expects them.
 _SILENT = logging.getLogger("tidegate.probe")
@@ -59,6 +61,24 @@ def kafka(port: int) -> str | None:
     return None if brokers else "the metadata names no broker"
 
 
+def postgres(port: int, user: str) -> str | None:
+    """Ask to log in: it is ready when it wants the password, and says so when it still starts."""
+    told = f"user\0{user}\0database\0{user}\0\0".encode()
+    startup = struct.pack(">ii", 8 + len(told), _POSTGRES_PROTOCOL) + told
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=_TIMEOUT_S) as connection:
+            connection.sendall(startup)
+            answer = connection.recv(1024)
+    except OSError as error:
+        return _reason(error)
+    if answer[:1] == b"R":
+        return None
+    # An error is a list of fields, each with a letter in front; M is for people.
+    fields = answer[5:].split(b"\0")
+    said = [field[1:].decode(errors="replace") for field in fields if field[:1] == b"M"]
+    return said[0] if said else f"the start was answered with {answer[:8]!r}"
+
+
 def registry(url: str) -> str | None:
     """List the subjects."""
     answer = _get(f"{url}/subjects")
@@ -76,6 +96,14 @@ def s3(endpoint: str) -> str | None:
             return None
     except (OSError, http.client.HTTPException) as error:
         return _reason(error)
+
+
+def opensearch(url: str) -> str | None:
+    """Ask for the cluster's health: it is ready once its primary shards are."""
+    answer = _get(f"{url}/_cluster/health?timeout=1s")
+    if isinstance(answer, str):
+        return answer
+    return None if answer.get("status") in ("green", "yellow") else "its shards are not ready"
 
 
 def jobmanager(url: str) -> str | None:

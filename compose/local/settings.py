@@ -15,9 +15,13 @@ SAVEPOINTS: Final = f"{LAKE_URI}/_flink/savepoints"
 S3_ACCESS_KEY: Final = "tidegate"
 S3_SECRET_KEY: Final = "tidegate-local"  # noqa: S105 - of a server on loopback, see above
 REGISTRY_PATH: Final = "/apis/ccompat/v7"
-SLOTS: Final = 4
+# Room for lake, alerts and warehouse with two each.
+SLOTS: Final = 6
 
 PARTS: Final = ("kafka", "mosquitto", "s3", "registry", "jobmanager", "taskmanager")
+# What only a sink needs comes up when it is named, and before the jobs that write to it.
+ON_DEMAND: Final = ("postgres", "opensearch")
+START_ORDER: Final = (*PARTS[:4], *ON_DEMAND, *PARTS[4:])
 ALIASES: Final = {"flink": ("jobmanager", "taskmanager"), "mqtt": ("mosquitto",)}
 
 IMAGES: Final = {
@@ -25,6 +29,8 @@ IMAGES: Final = {
     "mosquitto": "eclipse-mosquitto:2.0.22",
     "s3": "chrislusf/seaweedfs:4.48",
     "registry": "apicurio/apicurio-registry:3.3.3",
+    "postgres": "postgres:17.6",
+    "opensearch": "opensearchproject/opensearch:2.19.1",
     "jobmanager": "flink:2.3.0-java17",
     "taskmanager": "flink:2.3.0-java17",
 }
@@ -40,6 +46,9 @@ USUAL_PORTS: Final = {
     "s3_volume": 9340,
     "s3_filer": 8888,
     "s3_admin": 23646,
+    "postgres": 5432,
+    "opensearch": 9200,
+    "opensearch_transport": 9300,
     "flink": 8081,
     "flink_rpc": 6123,
     "console": 8088,
@@ -54,6 +63,8 @@ MAIN_PORT: Final = {
     "mosquitto": "mqtt",
     "s3": "s3",
     "registry": "registry",
+    "postgres": "postgres",
+    "opensearch": "opensearch",
     "jobmanager": "flink",
     "taskmanager": "flink",
 }
@@ -98,6 +109,24 @@ REGISTRY: Final = {
     "APICURIO_DATASOURCE_JDBC_MAX_SIZE": "20",
 }
 
+# Its user, database and password; like the S3 keys, of a server on loopback.
+POSTGRES_USER: Final = "tidegate"
+POSTGRES_PASSWORD: Final = "tidegate-local"  # noqa: S105 - see above
+POSTGRES: Final = {
+    "shared_buffers": "64MB",
+    "max_connections": "50",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "password_encryption": "scram-sha-256",
+}
+
+OPENSEARCH: Final = {
+    "cluster.name": "tidegate",
+    "discovery.type": "single-node",
+    # Else a disk that is nearly full makes every index read-only.
+    "cluster.routing.allocation.disk.threshold_enabled": "false",
+}
+
 FLINK: Final = {
     "taskmanager.numberOfTaskSlots": str(SLOTS),
     "parallelism.default": "2",
@@ -140,7 +169,7 @@ class TaskMemory:
     framework_off_heap: int = 128
     task_off_heap: int = 64
     network: int = 96
-    managed: int = 256
+    managed: int = 384
     metaspace: int = 256
     overhead: int = 192
 
@@ -181,6 +210,7 @@ TASK_MEMORY: Final = TaskMemory()
 HEAP_MIB: Final = {
     "kafka": 512,
     "registry": 256,
+    "opensearch": 384,
     "jobmanager": 384,
     "taskmanager": TASK_MEMORY.heap,
 }
@@ -193,9 +223,10 @@ def expand(names: list[str]) -> list[str]:
         ValueError: a name is no part; the message lists them.
     """
     wanted = {part for name in names for part in ALIASES.get(name, (name,))}
-    unknown = sorted(wanted - set(PARTS))
+    unknown = sorted(wanted - set(START_ORDER))
     if unknown:
         raise ValueError(
-            f"no such part: {', '.join(unknown)}; parts are {', '.join((*PARTS, *ALIASES))}"
+            f"no such part: {', '.join(unknown)}; "
+            f"parts are {', '.join((*PARTS, *ON_DEMAND, *ALIASES))}"
         )
-    return [part for part in PARTS if part in wanted]
+    return [part for part in START_ORDER if part in wanted]

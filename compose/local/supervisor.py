@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from compose.local import flink, parts, sweep
+from compose.local import databases, flink, parts, sweep
 from compose.local.children import Child
 from compose.local.console import serve
 from compose.local.endpoints import Endpoints, endpoints_of
@@ -30,7 +30,8 @@ from compose.local.layout import Layout
 from compose.local.parts import Part
 from compose.local.ports import Reservations, pick, read_ports, write_ports
 from compose.local.resume import Resumption
-from compose.local.settings import PARTS
+from compose.local.settings import START_ORDER
+from compose.local.sinks_config import sinks_toml
 from compose.local.state import StackState, Wanted, publish, read_wanted, take_lock
 from compose.local.tools import Tools, find_tools
 from schemas.failure import Failure
@@ -46,6 +47,8 @@ _BUILDERS: Mapping[str, Callable[[Layout, Tools, Mapping[str, int]], Part]] = {
     "mosquitto": parts.mosquitto,
     "s3": parts.s3,
     "registry": parts.registry,
+    "postgres": databases.postgres,
+    "opensearch": databases.opensearch,
     "jobmanager": flink.jobmanager,
     "taskmanager": flink.taskmanager,
 }
@@ -93,7 +96,7 @@ class Stack:
         tools = find_tools(self.layout, wanted)
         if {"jobmanager", "taskmanager"} & set(wanted):
             flink.prepare(self.layout, tools, self.ports)
-        for name in (part for part in PARTS if part in wanted):
+        for name in (part for part in START_ORDER if part in wanted):
             if name not in self.children:
                 part = _BUILDERS[name](self.layout, tools, self.ports)
                 self.children[name] = Child(part, self.layout.log(name), self.mark)
@@ -140,7 +143,7 @@ class Stack:
         self.resumption.stop()
         self.resumption.names = []
         self.show()
-        for name in reversed(PARTS):
+        for name in reversed(START_ORDER):
             if name in self.children:
                 self.children[name].stop()
                 self.show()
@@ -164,7 +167,7 @@ def supervise(layout: Layout) -> None:
         stack = _prepare(layout, reservations)
         server = serve(stack.ports["console"], layout, lambda: stack.shown)
         try:
-            with ThreadPoolExecutor(max_workers=len(PARTS) + 1) as pool:
+            with ThreadPoolExecutor(max_workers=len(START_ORDER) + 1) as pool:
                 _run(stack, pool)
         finally:
             server.shutdown()
@@ -182,6 +185,7 @@ def _prepare(layout: Layout, reservations: Reservations) -> Stack:
     write_ports(layout.ports, ports)
     endpoints = endpoints_of(layout, ports)
     layout.gateway_config.write_text(gateway_toml(layout, endpoints, ports))
+    layout.sinks_config.write_text(sinks_toml(layout, endpoints, ports))
     run = uuid.uuid4().hex[:8]
     mark = sweep.mark_of(layout.root, run)
     resumption = Resumption(layout, endpoints.flink_url, mark)

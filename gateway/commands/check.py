@@ -50,7 +50,7 @@ def _findings(config: "Config") -> "Iterator[Finding]":
     return itertools.chain(
         broker.check(config),
         cluster.check_kafka(config),
-        cluster.check_registry(config, assembly.registry(config)),
+        cluster.check_registry(config, assembly.registry(config.registry)),
         machine.check(config),
     )
 

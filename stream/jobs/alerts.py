@@ -59,9 +59,9 @@ _UNDECODABLE = {"undecodable": "BYTES", "undecodable_reason": "STRING"} | _ORIGI
 
 SINKS = {"alerts": "alerts", "windows": "windows", "late": "late", "dead_letters": "dead-letters"}
 
+_PACKED = [*tables.READING_COLUMNS, "kts", *_ORIGIN][1:]
 _DECODABLE = f"""
-SELECT {", ".join(f"`{name}`" for name in tables.READING_COLUMNS)},
-  kts, kafka_partition, kafka_offset
+SELECT device_id, pack({", ".join(f"`{name}`" for name in _PACKED)}) AS packed
 FROM readings WHERE device_id IS NOT NULL
 """
 
@@ -90,7 +90,8 @@ def build(
     create_panes(t_env)
     decide = Decide(rules, cluster.topic("readings"), ids, tuning.state_ttl_days)
     decided = _rows(t_env, panes, tuning.lateness_ms).process(decide, DECISION_TYPE)
-    decided.name("decide").uid("decide")
+    # The uid is that of the state's layout, by device: a savepoint of another one is refused.
+    decided.name("decide").uid("decide-by-device")
     t_env.create_temporary_view("decided", t_env.from_data_stream(decided, _DECIDED))
     return _sinks(t_env, cluster)
 
@@ -98,6 +99,7 @@ def build(
 def create_panes(t_env: StreamTableEnvironment) -> None:
     """Make the pane operator known as `panes`, and what it takes as `decodable`."""
     t_env.create_java_temporary_system_function("panes", "tidegate.Panes")
+    t_env.create_java_temporary_system_function("pack", "tidegate.Pack")
     t_env.create_temporary_view("decodable", t_env.sql_query(_DECODABLE))
 
 
@@ -126,7 +128,7 @@ _DECIDED = (
 
 
 def _rows(t_env: StreamTableEnvironment, panes: str, lateness_ms: int) -> KeyedStream:
-    """Return Decide's rows, keyed by device and metric.
+    """Return Decide's rows, keyed by device.
 
     ``DataStream.key_by`` would send every row through a Python worker of its own only to put the
     key in front. The query does that, so the stream can be keyed in the JVM as PyFlink keys it.
@@ -135,7 +137,7 @@ def _rows(t_env: StreamTableEnvironment, panes: str, lateness_ms: int) -> KeyedS
         [*_PANE, "reading", *_UNDECODABLE],
         [*_types(_PANE), Types.ROW_NAMED(list(_READING), _types(_READING)), *_types(_UNDECODABLE)],
     )
-    keyed_type = Types.ROW_NAMED(["series", "data"], [Types.STRING(), row_type])
+    keyed_type = Types.ROW_NAMED(["device", "data"], [Types.STRING(), row_type])
     query = t_env.sql_query(_rows_sql(panes, lateness_ms))
     rows = t_env.to_append_stream(query, keyed_type)
     keyed = rows._j_data_stream.keyBy(  # noqa: SLF001 - what DataStream.key_by does
@@ -157,7 +159,7 @@ def _rows_sql(panes: str, lateness_ms: int) -> str:
         {name: kind for name, kind in _PANE.items() if name not in ("device_id", "kind")}
     )
     return f"""
-    SELECT device_id || CHR(10) || metric,
+    SELECT device_id,
       CAST(ROW({taken}, reading, {_nulls(_UNDECODABLE)}) AS {data_type})
     FROM panes(
       `in` => TABLE decodable PARTITION BY device_id,

@@ -1,16 +1,19 @@
 """Bounded jobs that the stream benchmark times side by side, all on the same topic."""
 
+import json
 from collections.abc import Callable
 
 from pyflink.table import Schema, StreamTableEnvironment, TableDescriptor
 
+from schemas.contracts import contract_text
+from stream.columns import columns
 from stream.jobs import alerts, tables
 from stream.jobs.environment import client
 from stream.jobs.settings import Cluster, Tuning
 
-_HOP = """
+BARE_SQL = """
 INSERT INTO nothing SELECT device_id, metric, COUNT(*), AVG(`value`), MAX(`value`)
-FROM TABLE(HOP(TABLE readings, DESCRIPTOR(rt), INTERVAL '30' SECOND, INTERVAL '5' MINUTE))
+FROM TABLE(HOP(TABLE readings, DESCRIPTOR(ts), INTERVAL '30' SECOND, INTERVAL '5' MINUTE))
 GROUP BY device_id, metric, window_start, window_end
 """
 _PANES = """
@@ -24,8 +27,8 @@ def submit_hop(name: str, cluster: Cluster, tuning: Tuning) -> str:
     """Submit the bare job: source and HOP 5 min / 30 s, no duplicates removed, late data lost."""
 
     def build(t_env: StreamTableEnvironment) -> str:
-        t_env.create_temporary_table("readings", _timed(cluster, tuning))
-        return _HOP
+        t_env.create_temporary_table("readings", _stock(cluster))
+        return BARE_SQL
 
     return _submit(name, cluster, tuning, build)
 
@@ -53,13 +56,34 @@ def _submit(
     return str(streams.execute_async(f"tidegate-{name}").get_job_id())
 
 
-def _timed(cluster: Cluster, tuning: Tuning) -> TableDescriptor:
-    def with_watermark(schema: Schema.Builder) -> Schema.Builder:
-        return schema.column_by_expression(
-            "rt", "COALESCE(TO_TIMESTAMP_LTZ(ts, 3), kts)"
-        ).watermark("rt", "LEAST(rt, kts) - INTERVAL '5' SECOND")
+def _stock(cluster: Cluster) -> TableDescriptor:
+    """Return the readings topic as Flink alone reads it, all columns of the contract.
 
-    return tables.readings(cluster, tuning, "bench-hop", extend=with_watermark)
+    Its format takes the contract only for columns of exactly the contract's types.
+    """
+    contract = contract_text("reading")
+    needed = {
+        field["name"] for field in json.loads(contract)["fields"] if "null" not in field["type"]
+    }
+    schema = Schema.new_builder()
+    for name, kind in columns("reading", "TIMESTAMP(3)").items():
+        schema = schema.column(name, f"{kind} NOT NULL" if name in needed else kind)
+    schema = schema.column_by_metadata("kts", "TIMESTAMP(3)", "timestamp")
+    schema = schema.watermark("ts", "LEAST(ts, kts) - INTERVAL '5' SECOND")
+    return (
+        TableDescriptor.for_connector("kafka")
+        .schema(schema.build())
+        .option("topic", cluster.topic("readings"))
+        .option("properties.bootstrap.servers", cluster.kafka_bootstrap)
+        .option("properties.group.id", "bench-hop")
+        .option("properties.isolation.level", "read_committed")
+        .option("scan.startup.mode", "earliest-offset")
+        .option("scan.bounded.mode", "latest-offset")
+        .option("value.format", "avro-confluent")
+        .option("value.avro-confluent.url", cluster.registry_url)
+        .option("value.avro-confluent.schema", contract)
+        .build()
+    )
 
 
 def _nothing() -> TableDescriptor:

@@ -21,16 +21,16 @@ def newest(
 ) -> str | None:
     """Return the newest snapshot of these jobs; None when there is none.
 
-    A snapshot counts once it has its ``_metadata``, which Flink writes last.
+    A snapshot counts once it has its ``_metadata``, which Flink writes last. Savepoints are found
+    in :func:`savepoints_of` a job; ``savepoints`` are URIs of others.
     """
     bucket = lake_uri.removeprefix("s3://")
     found = [
         Snapshot(f"s3://{info.path.removesuffix('/_metadata')}", info.mtime.timestamp())
         for job_id in job_ids
+        for kind in (CHECKPOINTS, SAVEPOINTS)
         for info in files.get_file_info(
-            fs.FileSelector(
-                f"{bucket}/{CHECKPOINTS}/{job_id}", recursive=True, allow_not_found=True
-            )
+            fs.FileSelector(f"{bucket}/{kind}/{job_id}", recursive=True, allow_not_found=True)
         )
         if info.base_name == "_metadata"
     ]
@@ -39,3 +39,17 @@ def newest(
         if info.type == fs.FileType.File:
             found.append(Snapshot(uri, info.mtime.timestamp()))
     return max(found, key=lambda snapshot: snapshot.at_s).uri if found else None
+
+
+def savepoints_of(lake_uri: str, job_id: str) -> str:
+    """Return the folder for a job's savepoints: one that is found though nobody was told of it."""
+    return f"{lake_uri}/{SAVEPOINTS}/{job_id}"
+
+
+def metadata(files: fs.FileSystem, uri: str) -> bytes | None:
+    """Return what a snapshot's ``_metadata`` holds; None when it is gone."""
+    try:
+        with files.open_input_stream(f"{uri.removeprefix('s3://')}/_metadata") as stream:
+            return bytes(stream.read())
+    except FileNotFoundError:
+        return None

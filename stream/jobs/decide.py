@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import msgspec
 from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
-from pyflink.datastream.state import StateTtlConfig, ValueState, ValueStateDescriptor
+from pyflink.datastream.state import MapState, MapStateDescriptor, StateTtlConfig
 
 from schemas.codec import ReadingEncoder, encode
 from schemas.records import DeadLetter, Reading
-from stream.engine import Engine, decode_state, encode_state
+from stream.device_state import DeviceState
+from stream.engine import Engine
 from stream.panes import Pane
 from stream.rules import parse_rules
 
@@ -22,6 +23,8 @@ DECISION_TYPE = Types.ROW_NAMED(
 _READING_FIELDS = len(Reading.__struct_fields__)
 _FIRST_OF_PANE = 5
 _READING = 23
+_MOST_SITES = 1000
+"""A metric each: more would be a burden on every system that collects them."""
 
 
 class Ids(NamedTuple):
@@ -37,8 +40,8 @@ class Ids(NamedTuple):
 class Decide(KeyedProcessFunction):
     """Turns panes into windows and alerts, and passes on what could not enter a pane.
 
-    Keyed by device and metric. State is the engine's, as bytes, and dies when a series has been
-    silent for the time to live.
+    Keyed by device. State is the engine's, as bytes by piece (`stream.device_state`): a pane reads
+    and writes that of its own metric. A piece that has not changed for the time to live dies.
     """
 
     def __init__(self, rules: str, readings_topic: str, ids: Ids, ttl_days: int) -> None:
@@ -53,13 +56,17 @@ class Decide(KeyedProcessFunction):
         self._engine = Engine(parse_rules(self._rules))
         self._late = ReadingEncoder(self._ids.late)
         self._readings = ReadingEncoder(self._ids.readings)
-        descriptor = ValueStateDescriptor("series", Types.PRIMITIVE_ARRAY(Types.BYTE()))
+        descriptor = MapStateDescriptor(
+            "pieces", Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE())
+        )
         descriptor.enable_time_to_live(
             StateTtlConfig.new_builder(Time.days(self._ttl_days))
             .set_update_type(StateTtlConfig.UpdateType.OnCreateAndWrite)
             .build()
         )
-        self._state: ValueState = runtime_context.get_state(descriptor)
+        self._state: MapState = runtime_context.get_map_state(descriptor)
+        self._metrics = runtime_context.get_metrics_group()
+        self._newest: dict[str, int] = {}
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Yield what the row leads to, as (sink, key, value)."""
@@ -78,8 +85,9 @@ class Decide(KeyedProcessFunction):
         device_id, _kind, metric, site, unit = row[:_FIRST_OF_PANE]
         pane = Pane(*row[_FIRST_OF_PANE:_READING])
         try:
-            state = decode_state(self._state.value())
+            state = DeviceState(self._state.get)
             decision = self._engine.on_pane(state, device_id, metric, site, unit, pane)
+            changed = list(state.changed())
         # An exception that leaves here can end the TaskManager, and would again after each
         # restart: whatever it is, this pane is set aside and everybody else goes on.
         except Exception as error:  # noqa: BLE001
@@ -91,15 +99,30 @@ class Decide(KeyedProcessFunction):
                 at=ctx.timer_service().current_processing_time(),
             )
             return [self._set_aside(device_id, letter)]
-        self._state.update(encode_state(state))
-        key = f"{device_id}|{metric}".encode()
+        for piece, data in changed:
+            if data is None:
+                self._state.remove(piece)
+            else:
+                self._state.put(piece, data)
+        self._note(site, pane.pane_end)
         windows = [
-            Row("windows", key, encode(each, self._ids.windows)) for each in decision.windows
+            Row("windows", f"{device_id}|{each.metric}".encode(), encode(each, self._ids.windows))
+            for each in decision.windows
         ]
         return windows + [
             Row("alerts", each.fingerprint.encode(), encode(each, self._ids.alerts))
             for each in decision.alerts
         ]
+
+    def _note(self, site: str, pane_end: int) -> None:
+        """Keep a site's newest pane end (epoch ms) as a metric: its age is how late alerts are."""
+        known = self._newest.get(site)
+        if known is None and len(self._newest) < _MOST_SITES:
+            self._newest[site] = pane_end
+            group = self._metrics.add_group("site", site)
+            group.gauge("newest_pane_end", lambda: self._newest[site])
+        elif known is not None and pane_end > known:
+            self._newest[site] = pane_end
 
     def _set_aside(self, device_id: str, letter: DeadLetter) -> Row:
         key = device_id or f"{letter.kafka_partition}-{letter.kafka_offset}"

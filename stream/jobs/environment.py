@@ -8,7 +8,7 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import EnvironmentSettings, StreamTableEnvironment
 
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import Cluster, Start, Tuning
 
 # The client lists the lake's folders while somebody waits; the defaults try for many minutes.
 _S3_BOUNDS = {
@@ -38,6 +38,14 @@ def client(name: str, cluster: Cluster, tuning: Tuning) -> Client:
     )
     settings = EnvironmentSettings.in_streaming_mode()
     return _client(StreamExecutionEnvironment(remote), settings, tuning)
+
+
+def within(name: str, cluster: Cluster, tuning: Tuning) -> Client:
+    """Return the environment of a program that Flink itself runs, on the cluster it is run for."""
+    streams = StreamExecutionEnvironment.get_execution_environment(
+        _configuration(name, cluster, tuning)
+    )
+    return _client(streams, EnvironmentSettings.in_streaming_mode(), tuning)
 
 
 def here(name: str, cluster: Cluster, tuning: Tuning, *, batch: bool) -> Client:
@@ -76,6 +84,8 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         "table.local-time-zone": "UTC",
         # Set once, before the first checkpoint: a key's group depends on it for ever.
         "pipeline.max-parallelism": "720",
+        # Rows go from operator to operator as they are: ours keep none without copying it.
+        "pipeline.object-reuse": "true",
         # A bundle's end writes every state it touched back, one call each, and a checkpoint waits
         # for it: large enough to share that cost, short enough for a checkpoint of seconds. The
         # default keeps 1000 states at hand and thrashes with more series than that.
@@ -84,12 +94,33 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         "python.state.cache-size": "100000",
     }
     options |= _checkpoints(tuning.checkpoint_interval_ms)
+    if tuning.state_backend is not None:
+        options["state.backend.type"] = tuning.state_backend
+        options["execution.checkpointing.incremental"] = "true"
     if cluster.python is not None:
         options["python.executable"] = cluster.python
         options["python.client.executable"] = cluster.python
-    if tuning.restore_from is not None:
-        options["execution.state-recovery.path"] = tuning.restore_from
-        options["execution.state-recovery.claim-mode"] = "CLAIM"
+    return _as_configuration(options | _restored(tuning.restore_from, "CLAIM"))
+
+
+def start_configuration(start: Start) -> Configuration:
+    """Return what is added to an environment's configuration when its job is started."""
+    # The REST client submits under this id instead of one of its own.
+    options = {"$internal.pipeline.job-id": start.job_id}
+    claim = "NO_CLAIM" if start.keeps else "CLAIM"
+    return _as_configuration(options | _restored(start.restore_from, claim))
+
+
+def _restored(snapshot: str | None, claim: str) -> dict[str, str]:
+    if snapshot is None:
+        return {}
+    return {
+        "execution.state-recovery.path": snapshot,
+        "execution.state-recovery.claim-mode": claim,
+    }
+
+
+def _as_configuration(options: dict[str, str]) -> Configuration:
     configuration = Configuration()
     for key, value in options.items():
         configuration.set_string(key, value)

@@ -3,15 +3,17 @@
 import json
 from typing import NamedTuple
 
-from stream.jobs import alerts, lake
+from stream.jobs import alerts, lake, warehouse
 from stream.jobs.decide import Ids
 from stream.jobs.environment import client
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import Cluster, Database, Tuning
 from stream.pane_sizes import pane_sizes
 from stream.rules import parse_rules
 
 # Only records carry schema ids: a plan is the same with any.
 _NO_IDS = Ids(alerts=0, windows=0, late=0, dead_letters=0, readings=0)
+# … and with any database.
+_NO_DATABASE = Database("jdbc:postgresql://127.0.0.1/none", "none", "none")
 
 
 class Input(NamedTuple):
@@ -32,7 +34,7 @@ class Operator(NamedTuple):
 
 
 def operators(job: str, cluster: Cluster, tuning: Tuning, rules: str) -> list[Operator]:
-    """Return the operators of the job `lake` or `alerts`, sources first.
+    """Return the operators of a job of ours, sources first.
 
     Raises:
         BadConfig: the rules are wrong.
@@ -40,6 +42,8 @@ def operators(job: str, cluster: Cluster, tuning: Tuning, rules: str) -> list[Op
     streams, t_env = client(job, cluster, tuning)
     if job == "lake":
         inserts = lake.build(t_env, cluster, tuning)
+    elif job == "warehouse":
+        inserts = warehouse.build(t_env, cluster, tuning, _NO_DATABASE)
     else:
         panes = pane_sizes(parse_rules(rules))
         inserts = alerts.build(t_env, cluster, tuning, rules=rules, panes=panes, ids=_NO_IDS)

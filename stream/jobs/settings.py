@@ -1,6 +1,7 @@
 """What a job needs to know about the world around it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,22 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Database:
+    """A database as JDBC reaches it."""
+
+    url: str
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Tuning:
     """What an operator may choose when a job is submitted.
 
     ``lateness_ms`` is how long a pane stays open behind its device's own clock. Without a
     ``checkpoint_interval_ms`` there are no checkpoints, and the first failure is the last.
+    ``state_backend`` is Flink's name of where state lives: hashmap (memory), rocksdb, or None for
+    what the cluster has.
     """
 
     parallelism: int | None = None
@@ -33,5 +45,20 @@ class Tuning:
     lateness_ms: int = 5_000
     state_ttl_days: int = 90
     restore_from: str | None = None
+    state_backend: str | None = None
     bounded: bool = False
     """Stop at the offsets of the start, for benchmarks and backfills."""
+
+
+class Start(NamedTuple):
+    """What a planned job is started with.
+
+    Attributes:
+        job_id: Flink's, 32 hexadecimal digits, chosen before so that it can be remembered before.
+        restore_from: the snapshot's URI, or None.
+        keeps: leave that snapshot alone; otherwise the job owns it and deletes it in time.
+    """
+
+    job_id: str
+    restore_from: str | None = None
+    keeps: bool = False

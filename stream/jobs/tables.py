@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 from pyflink.table import Schema, TableDescriptor
 
-from schemas.contracts import contract_text
+from schemas.contracts import ContractName, contract_text
+from schemas.topics import subject
 from stream.columns import columns
 from stream.jobs.settings import Cluster, Tuning
 
 # The reading as Flink sees it, in the contract's order: enums as text, times as milliseconds.
 READING_COLUMNS = columns("reading")
+# Those of a dead letter that are never null.
+_OF_LETTERS = frozenset({"origin", "reason", "detail", "payload", "at"})
 
 
 def readings(
@@ -38,21 +41,69 @@ def readings(
         .column_by_metadata("kafka_partition", "INT", "partition")
         .column_by_metadata("kafka_offset", "BIGINT", "offset")
     )
+    table = _source(cluster, tuning, group, "readings", "reading")
+    return table.schema(extend(schema).build()).build()
+
+
+def topic(
+    cluster: Cluster, tuning: Tuning, group: str, name: str, contract: ContractName
+) -> TableDescriptor:
+    """Return a topic of records of a contract; times are TIMESTAMP(3), UTC.
+
+    An undecodable record is a row of nulls with its bytes and the reason.
+    """
+    schema = Schema.new_builder()
+    for column, kind in columns(contract, "TIMESTAMP(3)").items():
+        schema = schema.column(column, kind)
+    schema = (
+        schema.column_by_metadata("undecodable", "BYTES", "value.undecodable")
+        .column_by_metadata("undecodable_reason", "STRING", "value.reason")
+        .column_by_metadata("kafka_partition", "INT", "partition")
+        .column_by_metadata("kafka_offset", "BIGINT", "offset")
+    )
+    return _source(cluster, tuning, group, name, contract).schema(schema.build()).build()
+
+
+def _source(
+    cluster: Cluster, tuning: Tuning, group: str, name: str, contract: ContractName
+) -> TableDescriptor.Builder:
     table = (
         TableDescriptor.for_connector("kafka")
-        .schema(extend(schema).build())
-        .option("topic", cluster.topic("readings"))
+        .option("topic", cluster.topic(name))
         .option("properties.bootstrap.servers", cluster.kafka_bootstrap)
         .option("properties.group.id", group)
         .option("properties.isolation.level", "read_committed")
         .option("scan.startup.mode", "earliest-offset")
         .option("value.format", "tidegate-avro")
         .option("value.tidegate-avro.url", cluster.registry_url)
-        .option("value.tidegate-avro.schema", contract_text("reading"))
+        .option("value.tidegate-avro.schema", contract_text(contract))
     )
     if tuning.bounded:
         table = table.option("scan.bounded.mode", "latest-offset")
-    return table.build()
+    return table
+
+
+def dead_letters(cluster: Cluster) -> TableDescriptor:
+    """Return the topic of dead letters, written from SQL; at least once."""
+    schema = Schema.new_builder()
+    for column, kind in columns("dead_letter", "TIMESTAMP(3)").items():
+        schema = schema.column(column, f"{kind} NOT NULL" if column in _OF_LETTERS else kind)
+    name = cluster.topic("dead-letters")
+    return (
+        TableDescriptor.for_connector("kafka")
+        .schema(schema.build())
+        .option("topic", name)
+        .option("properties.bootstrap.servers", cluster.kafka_bootstrap)
+        .option("properties.compression.type", "zstd")
+        # A record may have filled a message of 1 MB by itself, and the letter holds it whole.
+        .option("properties.max.request.size", "2097152")
+        .option("sink.delivery-guarantee", "at-least-once")
+        .option("value.format", "avro-confluent")
+        .option("value.avro-confluent.url", cluster.registry_url)
+        .option("value.avro-confluent.subject", subject(name))
+        .option("value.avro-confluent.schema", contract_text("dead_letter"))
+        .build()
+    )
 
 
 def bytes_sink(

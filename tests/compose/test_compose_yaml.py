@@ -16,10 +16,15 @@ from compose.local.settings import (
     LOOPBACK,
     MAIN_PORT,
     MOSQUITTO,
-    PARTS,
+    ON_DEMAND,
+    OPENSEARCH,
+    POSTGRES,
+    POSTGRES_PASSWORD,
+    POSTGRES_USER,
     REGISTRY,
     S3_ACCESS_KEY,
     S3_SECRET_KEY,
+    START_ORDER,
     TASK_MEMORY,
     USUAL_PORTS,
 )
@@ -33,10 +38,16 @@ def described() -> dict[str, Any]:
 
 
 def test_the_parts_are_the_same(described) -> None:
-    assert set(described) == set(PARTS)
+    assert set(described) == set(START_ORDER)
 
 
-@pytest.mark.parametrize("part", ["kafka", "mosquitto", "s3", "registry"])
+def test_what_only_a_sink_needs_comes_up_only_when_asked_for(described) -> None:
+    assert {name for name in described if described[name].get("profiles") == ["sinks"]} == set(
+        ON_DEMAND
+    )
+
+
+@pytest.mark.parametrize("part", ["kafka", "mosquitto", "s3", "registry", *ON_DEMAND])
 def test_images_are_pinned_and_those_of_the_table(described, part: str) -> None:
     assert described[part]["image"] == IMAGES[part]
     assert re.fullmatch(r"[\w./-]+:\d+\.\d+(\.\d+)?", IMAGES[part])
@@ -50,13 +61,13 @@ def test_flink_is_built_on_the_image_of_the_table(described, part: str) -> None:
     assert described[part]["command"] == part
 
 
-@pytest.mark.parametrize("part", [part for part in PARTS if part != "taskmanager"])
+@pytest.mark.parametrize("part", [part for part in START_ORDER if part != "taskmanager"])
 def test_ports_are_the_usual_ones_and_open_on_loopback_only(described, part: str) -> None:
     port = USUAL_PORTS[MAIN_PORT[part]]
     assert described[part]["ports"] == [f"{LOOPBACK}:{port}:{port}"]
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", START_ORDER)
 def test_every_part_says_when_it_is_healthy(described, part: str) -> None:
     assert described[part]["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
 
@@ -93,6 +104,22 @@ def test_s3_is_told_the_same(described) -> None:
 def test_the_registry_is_told_the_same(described) -> None:
     told = {key: value.replace("file:./", "file:/data/") for key, value in REGISTRY.items()}
     assert described["registry"]["environment"] == told
+
+
+def test_postgres_is_told_the_same(described) -> None:
+    assert described["postgres"]["environment"] == {
+        "POSTGRES_USER": POSTGRES_USER,
+        "POSTGRES_DB": POSTGRES_USER,
+        "POSTGRES_PASSWORD": POSTGRES_PASSWORD,
+    }
+    told = ["postgres", *(f"-c{key}={value}" for key, value in POSTGRES.items())]
+    assert described["postgres"]["command"] == told
+
+
+def test_opensearch_is_told_the_same(described) -> None:
+    env = described["opensearch"]["environment"]
+    assert env.items() >= OPENSEARCH.items()
+    assert f"-Xmx{HEAP_MIB['opensearch']}m" in env["OPENSEARCH_JAVA_OPTS"]
 
 
 @pytest.mark.parametrize("part", ["jobmanager", "taskmanager"])

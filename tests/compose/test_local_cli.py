@@ -10,6 +10,7 @@ from stack_fixture import one_part
 from compose.cli import cli
 from compose.local import control, sweep
 from compose.local.layout import Layout
+from compose.local.settings import PARTS, START_ORDER
 from compose.local.state import PartState, StackState, publish, read_wanted
 from schemas.failure import BadConfig, Failure, Unavailable
 
@@ -25,6 +26,7 @@ def run(*words: str, state: Path, answer: str | None = None):
     [
         (["up", "--only", "kafak"], "no such part: kafak"),
         (["up", "--only", ","], "names no part"),
+        (["up", "--with", "postgers"], "no such part: postgers"),
         (["logs", "nosuch"], "'nosuch' is not one of"),
         (["logs", "kafka", "-n", "-1"], "-1 is not in the range"),
         (["logs", "-f"], "name the part"),
@@ -35,6 +37,29 @@ def test_wrong_words_are_usage_errors(tmp_path: Path, words: list[str], said: st
     done = run(*words, state=tmp_path)
     assert done.exit_code == 2
     assert said in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ([], list(PARTS)),
+        (["--only", "kafka"], ["kafka"]),
+        (["--with", "opensearch,postgres"], list(START_ORDER)),
+        (["--only", "flink,kafka", "--with", "postgres"], ["kafka", "postgres", *PARTS[4:]]),
+    ],
+)
+def test_what_only_a_sink_needs_comes_up_when_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], parts: list[str]
+) -> None:
+    asked: list[str] = []
+
+    def up(_layout: Layout, wanted: list[str], _say: object) -> None:
+        asked.extend(wanted)
+        raise Unavailable("enough")
+
+    monkeypatch.setattr(control, "up", up)
+    run("up", *words, state=tmp_path)
+    assert asked == parts
 
 
 @pytest.mark.parametrize("words", [["status"], ["env"], ["logs"], ["logs", "kafka"]])

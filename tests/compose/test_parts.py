@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from compose.local import flink, parts
+from compose.local import databases, flink, parts
 from compose.local.endpoints import endpoints_of
 from compose.local.gateway_config import gateway_toml
 from compose.local.layout import Layout
@@ -17,12 +17,17 @@ from compose.local.settings import (
     KAFKA,
     LOOPBACK,
     MOSQUITTO,
+    ON_DEMAND,
+    OPENSEARCH,
     PARTS,
+    POSTGRES,
     TASK_MEMORY,
     USUAL_PORTS,
     expand,
 )
+from compose.local.sinks_config import sinks_toml
 from compose.local.tools import Tools
+from compose.sinks import opensearch_of, postgres_of, topics_of
 
 TOOLS = Tools(
     jars=Path("/jars of mine"),
@@ -166,8 +171,13 @@ def test_each_start_of_the_taskmanager_is_told_apart(layout: Layout) -> None:
 
 def test_what_the_jvms_may_take_leaves_room_below_four_gibibytes() -> None:
     # The rest is for Python workers, SeaweedFS, and the JVMs' own needs beside their heaps.
-    assert sum(HEAP_MIB.values()) - TASK_MEMORY.heap + TASK_MEMORY.process <= 3200
-    assert TASK_MEMORY.process == 2016
+    assert (
+        sum(HEAP_MIB[part] for part in PARTS if part in HEAP_MIB)
+        - TASK_MEMORY.heap
+        + TASK_MEMORY.process
+        <= 3300
+    )
+    assert TASK_MEMORY.process == 2144
 
 
 def test_the_gateways_configuration_says_where_this_stack_is(layout: Layout) -> None:
@@ -193,6 +203,39 @@ def test_any_path_survives_the_gateways_configuration(tmp_path: Path, folder: st
     layout = Layout(tmp_path / folder)
     config = tomllib.loads(gateway_toml(layout, endpoints_of(layout, PORTS), PORTS))
     assert config["gateway"]["data_dir"] == str(layout.data("gateway"))
+
+
+def test_what_only_a_sink_needs_is_started_when_named_and_before_the_jobs() -> None:
+    assert not set(ON_DEMAND) & set(PARTS)
+    assert expand(["flink", *ON_DEMAND, "kafka"])[1:-2] == list(ON_DEMAND)
+
+
+def test_postgres_listens_on_loopback_and_is_no_root(layout: Layout) -> None:
+    part = databases.postgres(layout, TOOLS, PORTS)
+    script = part.argv[-1]
+    assert f"--listen_addresses={LOOPBACK} --port=5433 --unix_socket_directories=" in script
+    assert all(f"--{key}={value}" in script for key, value in POSTGRES.items())
+    assert (part.argv[0] == "unshare") == (os.geteuid() == 0)
+    secret = layout.conf / "postgres-password"
+    assert secret.stat().st_mode & 0o077 == 0
+
+
+def test_the_sinks_configuration_names_this_stacks_servers(layout: Layout) -> None:
+    layout.root.mkdir()
+    text = sinks_toml(layout, endpoints_of(layout, PORTS), PORTS)
+    layout.sinks_config.write_text(text)
+    assert postgres_of(layout.sinks_config, {}).port == 5433
+    assert opensearch_of(layout.sinks_config, {}).url == "http://127.0.0.1:9201"
+    assert topics_of(layout.sinks_config, {}).kafka.bootstrap_servers == "127.0.0.1:9093"
+
+
+def test_opensearch_listens_on_loopback_and_on_the_port_it_was_given(layout: Layout) -> None:
+    argv = databases.opensearch(layout, TOOLS, PORTS).argv
+    assert argv[argv.index("-baseHttpPort") + 1] == "9200"
+    settings = yaml.safe_load((layout.conf / "opensearch" / "opensearch.yml").read_text())
+    assert settings["network.host"] == LOOPBACK
+    assert settings["transport.port"] == 9301
+    assert settings.keys() >= OPENSEARCH.keys()
 
 
 def test_parts_come_in_start_order_whatever_was_asked() -> None:

@@ -83,6 +83,18 @@ def test_no_two_names_share_a_port() -> None:
     assert len(grpc | set(USUAL_PORTS.values())) == len(USUAL_PORTS) + len(WITH_GRPC)
 
 
+def test_opensearch_gets_a_port_that_its_runner_takes() -> None:
+    first, second = Reservations(), Reservations()
+    try:
+        rng = random.Random(1)
+        both = [pick({}, claims, rng)["opensearch"] for claims in (first, second)]
+        assert all(9_200 <= port < 9_300 for port in both)
+        assert both[0] != both[1]
+    finally:
+        first.release()
+        second.release()
+
+
 def test_ports_are_remembered(tmp_path: Path) -> None:
     write_ports(tmp_path / "ports.json", {"mqtt": 2000, "kafka": 2001})
     assert read_ports(tmp_path / "ports.json") == {"mqtt": 2000, "kafka": 2001}

@@ -14,6 +14,7 @@ from schemas.contracts import contract_text
 from schemas.records import Reading
 from schemas.registry import Registry
 from schemas.topics import subject
+from stream.jobs.cluster import live_job
 from stream.lake import size
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
@@ -56,10 +57,26 @@ def test_a_stopped_job_goes_on_from_its_savepoint(stack: RunningStack) -> None:
     assert f", from {savepoint}" in resumed.stdout, resumed.stderr
     eventually("the others are, too", lambda: size(lake, "stops").rows >= 2 * COUNT)
     assert size(lake, "stops")[1:] == (2 * COUNT, 2 * COUNT)
+    _refused_and_looked_at(stack)
     cancel(stack, "lake", PREFIX)
     told = stack.tidegate("jobs", "stop", "lake", f"--prefix={PREFIX}")
     assert told.returncode == 1
     assert told.stderr == "error: stops-lake does not run; `tidegate jobs list` shows what does\n"
+
+
+def _refused_and_looked_at(stack: RunningStack) -> None:
+    """With one instance, Flink chains the lake's operators otherwise: their state has no place."""
+    running = live_job(stack.endpoints.flink_url, "tidegate-stops-lake")
+    assert running is not None
+    refused = stack.tidegate("jobs", "upgrade", "lake", f"--prefix={PREFIX}", "--parallelism=1")
+    assert refused.returncode == 78
+    assert "StreamingFileWriter" in refused.stderr
+    assert "nothing was changed" in refused.stderr
+    assert live_job(stack.endpoints.flink_url, "tidegate-stops-lake") == running
+    taken = stack.tidegate("jobs", "savepoint", "lake", f"--prefix={PREFIX}")
+    assert taken.stdout.startswith(f"s3://lake/_flink/savepoints/{running.job_id}/"), taken.stderr
+    told = stack.tidegate("jobs", "logs", "lake", f"--prefix={PREFIX}")
+    assert running.job_id in told.stdout, told.stderr
 
 
 def test_wrong_rules_are_refused_before_anything_starts(

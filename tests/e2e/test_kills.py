@@ -24,11 +24,12 @@ from compose.processes import command, end, start
 from gateway.bench.mosquitto import free_port
 from schemas.records import Alert, Reading, reading_key
 from simulators.clock import iso, monday_before
-from stream.engine import Engine, SeriesState
+from stream.device_state import DeviceState
+from stream.engine import Engine
 from stream.lake import size
 from stream.pane_sizes import pane_ms
 from stream.panes import panes_of
-from stream.rules import load_rules
+from stream.rules import parse_rules, rules_text
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 PREFIX = "kills."
@@ -36,14 +37,33 @@ DAYS = 7
 DAY_MS = 86_400_000
 
 
+# The demo's rules, and one that looks at two metrics of a device: beside what a metric is, at whether
+# the machine runs.
+RULES = (
+    rules_text("demo").replace(
+        "baselines:\n", "baselines:\n  first: {kind: frozen, learn_for: 1d}\n"
+    )
+    + """
+  - name: running_shift
+    match: {metric: [temperature, vibration_rms, current]}
+    when: {metric: running, op: ">=", value: 0.5, for: 2h, open: close}
+    window: {size: 1h, slide: 15m}
+    min_samples: 3
+    aggregate: mean
+    compare: {op: "abs>=", to: zscore, baseline: first}
+    severities: [{level: WARNING, enter: 2}]
+"""
+)
+
+
 def offline_alerts(readings: list[Reading]) -> list[Alert]:
     """Return what the engine says of these readings without Flink."""
-    rules = load_rules("demo")
+    rules = parse_rules(RULES)
     engine = Engine(rules)
-    states: dict[tuple[str, str], SeriesState] = {}
+    states: dict[str, DeviceState] = {}
     alerts: list[Alert] = []
     for row in panes_of(readings, pane_ms(rules)):
-        state = states.setdefault((row.device_id, row.metric), SeriesState())
+        state = states.setdefault(row.device_id, DeviceState())
         alerts += engine.on_pane(state, *row).alerts
     return alerts
 
@@ -51,8 +71,10 @@ def offline_alerts(readings: list[Reading]) -> list[Alert]:
 def test_killing_every_part_loses_and_doubles_nothing(stack: RunningStack, tmp_path: Path) -> None:
     endpoints = stack.endpoints
     prepare(endpoints, PREFIX)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
     for job in ("lake", "alerts"):
-        submit(stack, job, PREFIX, "--rules=demo", "--checkpoint-interval=2s")
+        submit(stack, job, PREFIX, f"--rules={rules}", "--checkpoint-interval=2s")
     config = gateway_toml(tmp_path / "gateway", endpoints, free_port(), name="gw", prefix=PREFIX)
     gateway = Gateway(config)
     gateway.start()
@@ -146,6 +168,8 @@ def _check(stack: RunningStack, ledger: Path, published: int, start_ms: int) -> 
     end_ms = start_ms + DAYS * DAY_MS
     expected = sorted(key(each) for each in offline_alerts(readings) if each.emitted_at <= end_ms)
     assert len(expected) > 3
+    ends = [each for each in offline_alerts(readings) if each.resolve_reason == "RESET"]
+    assert ends, "no machine has stopped during an alert"
 
     def alerted() -> list[Alert] | None:
         found = records(endpoints, f"{PREFIX}alerts", Alert)

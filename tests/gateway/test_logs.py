@@ -29,6 +29,8 @@ def _restored() -> Iterator[None]:
 
 def lines(style: logs.LogFormat, *calls: Any, level: logs.LogLevel = "info") -> list[str]:
     stream = io.StringIO()
+    # pytest keeps what is logged for its report, and a parallel run cannot send half a character.
+    logging.getLogger().handlers.clear()
     logs.write_to(stream, style, level)
     for call in calls:
         call()

@@ -160,3 +160,15 @@ def test_a_secret_comes_from_the_credentials_directory(tmp_path: Path) -> None:
     assert read_secret("password", env=env) == "hush"
     with pytest.raises(ConfigError, match="cannot read the secret"):
         read_secret("other", env=env)
+
+
+class MayHave(msgspec.Struct, frozen=True):
+    store: Store | None = None
+
+
+def test_a_table_that_may_be_left_out_is_read_as_any_other() -> None:
+    assert parse("", MayHave, name="x", env={}).store is None
+    with pytest.raises(ConfigError, match=r"x:3: store\.ratoi: unknown key; did you mean"):
+        parse('[store]\nfolder = "/"\nratoi = 1\n', MayHave, name="x", env={})
+    found = parse("", MayHave, name="x", env={"TIDEGATE__STORE__FOLDER": "/data"})
+    assert found.store == Store(folder="/data")

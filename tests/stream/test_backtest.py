@@ -17,7 +17,8 @@ from simulators.clock import FIRST_MONDAY_MS
 from simulators.fleet import Fleet, fleet_messages, pump_name, scenarios
 from simulators.nab import SERIES, labels, nab_messages
 from stream.backtest import Series, panes, rate, read_labels, read_series, run
-from stream.engine import Engine, SeriesState
+from stream.device_state import DeviceState
+from stream.engine import Engine
 from stream.pane_sizes import pane_ms
 from stream.panes import panes_of
 from stream.rules import load_rules
@@ -47,7 +48,7 @@ def test_the_offline_run_is_the_engine_s_over_the_panes_of_the_readings():
         for i, (at, x) in enumerate(values)
     ]
     rules = limit("[{level: WARNING, enter: 9, for: 15m, keep_firing_for: 30m}]")
-    engine, state = Engine(rules), SeriesState()
+    engine, state = Engine(rules), DeviceState()
     online = [
         alert
         for row in panes_of(readings, pane_ms(rules))
@@ -280,4 +281,4 @@ def test_check_refuses_wrong_rules_as_a_bad_configuration(tmp_path):
 
 
 def test_packs_are_listed():
-    assert CliRunner().invoke(command, ["packs"]).stdout.split() == ["demo", "generic"]
+    assert CliRunner().invoke(command, ["packs"]).stdout.split() == ["demo", "generic", "rotating"]

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from rule_builders import MINUTE, PANE, pane, rules
 
 from stream.backtest import panes
-from stream.detectors import Baseline, Decayed, against_baseline, against_value, learn
-from stream.engine import Engine, SeriesState
+from stream.baselines import Baseline, Decayed, learn
+from stream.detectors import against_baseline, against_value
+from stream.device_state import DeviceState, SeriesState
+from stream.engine import Engine
 from stream.panes import Pane
 
 FIVE = 5 * MINUTE
@@ -75,25 +77,25 @@ def test_a_slow_sensor_s_readings_count_whole_in_short_panes():
 
 def test_nothing_is_compared_before_the_warm_up():
     spec = Decayed(warmup=50)
-    assert against_baseline(">=", 9.0, spec, taken([1.0, 2.0] * 24, spec)) is None
-    assert against_baseline(">=", 9.0, spec, taken([1.0, 2.0] * 25, spec)) is not None
+    assert against_baseline(">=", 9.0, spec, taken([1.0, 2.0] * 24, spec), 0) is None
+    assert against_baseline(">=", 9.0, spec, taken([1.0, 2.0] * 25, spec), 0) is not None
 
 
 def test_the_deviation_has_a_floor_relative_to_the_mean():
     spec = Decayed(warmup=2)
-    verdict = against_baseline(">=", 101.0, spec, taken([100.0] * 10, spec))
+    verdict = against_baseline(">=", 101.0, spec, taken([100.0] * 10, spec), 0)
     assert verdict is not None
     assert verdict.statistic == pytest.approx(1.0 / (100 * 1e-3))
 
 
 def test_without_any_spread_nothing_is_compared():
     spec = Decayed(warmup=2)
-    assert against_baseline("abs>=", 5.0, spec, taken([0.0] * 10, spec)) is None
+    assert against_baseline("abs>=", 5.0, spec, taken([0.0] * 10, spec), 0) is None
 
 
 def test_a_value_is_as_many_deviations_off_as_it_is():
     spec = Decayed(warmup=2)
-    verdict = against_baseline("abs>=", 1.0, spec, taken([4.0, 6.0] * 5, spec))
+    verdict = against_baseline("abs>=", 1.0, spec, taken([4.0, 6.0] * 5, spec), 0)
     assert verdict is not None
     assert (verdict.statistic, verdict.score) == (pytest.approx(-4.0), pytest.approx(4.0))
     assert (verdict.baseline_mean, verdict.baseline_std) == (pytest.approx(5.0), pytest.approx(1.0))
@@ -102,7 +104,7 @@ def test_a_value_is_as_many_deviations_off_as_it_is():
 @pytest.mark.parametrize("value", [nan, inf, -inf])
 def test_what_is_no_number_is_not_compared(value):
     assert against_value(">=", value) is None
-    assert against_baseline(">=", value, Decayed(warmup=0), Baseline(60.0, 0.0, 1.0, 0)) is None
+    assert against_baseline(">=", value, Decayed(warmup=0), Baseline(60.0, 0.0, 1.0, 0), 0) is None
 
 
 def test_an_absurd_value_does_not_spoil_the_baseline_for_ever():
@@ -142,8 +144,9 @@ def baselines(**over: str) -> str:
 
 
 def play(series: list[Pane], **over: str) -> tuple[list, SeriesState]:
-    engine, state = Engine(rules(ZSCORE.format(), header=baselines(**over))), SeriesState()
-    return [a for each in series for a in engine.on_pane(state, *OF, each).alerts], state
+    engine, state = Engine(rules(ZSCORE.format(), header=baselines(**over))), DeviceState()
+    found = [a for each in series for a in engine.on_pane(state, *OF, each).alerts]
+    return found, state.series(OF[1])
 
 
 def wave(count: int, level: float = 10.0) -> list[Pane]:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from rule_builders import MINUTE, PANE, limit, pane
 
 from schemas.records import Alert
-from stream.engine import Engine, SeriesState
+from stream.device_state import DeviceState
+from stream.engine import Engine
 from stream.rule import Rules
 
 OF = ("plant.pump", "temperature", "plant", "degC")
@@ -18,7 +19,7 @@ TWO = """
 
 def alerts(rules: Rules, *values: float | None) -> list[Alert]:
     """Play one value a quarter of an hour; None is a quarter without readings."""
-    engine, state, found = Engine(rules), SeriesState(), []
+    engine, state, found = Engine(rules), DeviceState(), []
     for i, value in enumerate(values):
         if value is not None:
             found += engine.on_pane(state, *OF, pane(i, value)).alerts

@@ -7,7 +7,7 @@ from rule_builders import DAY, HOUR, MINUTE, limit, rules
 
 from schemas.config import ConfigError
 from stream.lifecycle import Hold
-from stream.pane_sizes import pane_ms, pane_sizes
+from stream.pane_sizes import no_larger, pane_ms, pane_sizes
 from stream.rules import load_rules, packs, parse_rules, rules_text
 
 GOOD = """\
@@ -83,7 +83,7 @@ def test_a_good_file_is_taken():
         ("for: 3m", "for: true", "rules[0].severities[0].for: expected"),
         ("enter: 2.5", "enter: -2.5", 'my.yaml:21: rules[1].severities[0]: "abs>=" compares distances'),
         ("n0: 6400", "n0: 20", "my.yaml:3: baselines.slow.warmup: is never reached with n0 20"),
-        ("kind: decayed", "kind: decade", "my.yaml:3: baselines.slow.kind: expected one of decayed, got 'decade'"),
+        ("kind: decayed", "kind: decade", "my.yaml:3: baselines.slow.kind: expected one of decayed, seasonal, frozen, constant, got 'decade'; did you mean \"decayed\"?"),
         ("warmup: 50", "warm_up: 50", 'my.yaml:3: baselines.slow.warm_up: unknown key; did you mean "warmup"?'),
         ("metric: temperature", "metric: 'a b'", "my.yaml:7: rules[0].match.metric: expected a name or a glob such as vibration_*, got 'a b'"),
         ("metric: temperature", "metric: []", "my.yaml:7: rules[0].match.metric: expected a name or a glob"),
@@ -236,3 +236,16 @@ def test_the_digest_changes_with_what_a_rule_means_and_not_with_its_words():
     assert digest() == digest(metric="a")
     assert digest() != digest(window=f"{{size: {DAY // HOUR}h, slide: 1h}}")
     assert digest() != digest(op="<=")
+
+
+@pytest.mark.parametrize(
+    ("own", "former", "expected"),
+    [
+        ("a=300000,*=900000", "a=900000,*=900000", "a=300000,*=900000"),
+        ("a=900000,*=3600000", "a=300000,*=900000", "a=300000,*=900000"),
+        ("*=900000", "a=300000,*=3600000", "a=300000,*=900000"),
+        ("a=60000,*=3600000", "*=10000", "a=10000,*=10000"),
+    ],
+)
+def test_panes_of_a_job_that_goes_on_are_no_larger(own: str, former: str, expected: str) -> None:
+    assert no_larger(own, former) == expected

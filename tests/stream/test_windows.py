@@ -10,7 +10,8 @@ from rule_builders import HOUR, MINUTE, PANE, limit, pane, rules
 
 from schemas.records import WindowFeatures
 from stream.backtest import panes
-from stream.engine import Engine, SeriesState
+from stream.device_state import DeviceState
+from stream.engine import Engine
 from stream.pane_sizes import pane_ms
 from stream.panes import fold_points
 from stream.windows import Subject, WindowSpec, cut, features
@@ -43,7 +44,7 @@ hops = st.sampled_from([
 def windows(points: list[tuple[int, float]], spec: str) -> tuple[list[WindowFeatures], int]:
     loaded = limit(NEVER, window=spec)
     size = pane_ms(loaded)("temperature")
-    engine, state, made, end = Engine(loaded), SeriesState(), [], 0
+    engine, state, made, end = Engine(loaded), DeviceState(), [], 0
     for each in panes(points, size):
         made += engine.on_pane(state, *OF, each).windows
         end = each.pane_end
@@ -102,13 +103,13 @@ def test_rules_with_other_windows_beside_it_change_no_window(points):
     both = rules(
         "".join(ONE.format(i, hop) for i, hop in enumerate(["1h, slide: 15m", "3h, slide: 1h"]))
     )
-    engine, state, made = Engine(both), SeriesState(), []
+    engine, state, made = Engine(both), DeviceState(), []
     for each in panes(points, 15 * MINUTE):
         made += engine.on_pane(state, *OF, each).windows
     assert [w.window_end for w in made] == sorted(w.window_end for w in made)
     for i, (size, slide) in enumerate([(HOUR, 15 * MINUTE), (3 * HOUR, HOUR)]):
         alone = Engine(rules(ONE.format(i, f"{size // HOUR}h, slide: {slide // MINUTE}m")))
-        state, expected = SeriesState(), []
+        state, expected = DeviceState(), []
         for each in panes(points, 15 * MINUTE):
             expected += alone.on_pane(state, *OF, each).windows
         assert [w for w in made if w.window_end - w.window_start == size] == expected
@@ -143,7 +144,7 @@ def test_sums_beyond_the_largest_double_raise_nothing():
 
 
 def test_nothing_comes_of_a_window_before_a_pane_at_or_behind_its_end():
-    engine, state = Engine(limit(NEVER, window="{size: 1h, slide: 30m}")), SeriesState()
+    engine, state = Engine(limit(NEVER, window="{size: 1h, slide: 30m}")), DeviceState()
     size = 30 * MINUTE
     assert engine.on_pane(state, *OF, pane(0, 1.0, size=size)).windows[-1].window_end == size
     ends = [w.window_end for w in engine.on_pane(state, *OF, pane(2, 2.0, size=size)).windows]
@@ -151,7 +152,7 @@ def test_nothing_comes_of_a_window_before_a_pane_at_or_behind_its_end():
 
 
 def test_after_a_long_gap_only_windows_that_hold_something_come():
-    engine, state = Engine(limit(NEVER, window="{size: 1h, slide: 15m}")), SeriesState()
+    engine, state = Engine(limit(NEVER, window="{size: 1h, slide: 15m}")), DeviceState()
     engine.on_pane(state, *OF, pane(0, 1.0))
     century = 100 * 365 * 24 * 4
     ends = [w.window_end // PANE for w in engine.on_pane(state, *OF, pane(century, 2.0)).windows]
@@ -159,7 +160,7 @@ def test_after_a_long_gap_only_windows_that_hold_something_come():
 
 
 def test_a_pane_of_bad_readings_completes_windows_and_adds_nothing():
-    engine, state = Engine(limit(NEVER, window="{size: 30m, slide: 15m}")), SeriesState()
+    engine, state = Engine(limit(NEVER, window="{size: 30m, slide: 15m}")), DeviceState()
     engine.on_pane(state, *OF, pane(0, 1.0))
     assert [w.count for w in engine.on_pane(state, *OF, pane(1, bad=3)).windows] == [1]
     assert engine.on_pane(state, *OF, pane(2, bad=3)).windows == ()
@@ -192,7 +193,7 @@ def test_growing_is_the_same_with_finer_panes():
     growing = limit(NEVER, window="{size: 1h, slide: 15m, grow_to: 12h}", min_samples=6)
     made = {}
     for size in (5 * MINUTE, 15 * MINUTE):
-        engine, state = Engine(growing), SeriesState()
+        engine, state = Engine(growing), DeviceState()
         made[size] = [
             window
             for each in panes(points, size)

@@ -4,57 +4,55 @@ import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 
-/** One input row as it arrives, by the positions of {@link Columns#INPUT}. */
-record Arrival(RowData row) {
+/**
+ * A reading as it arrives.
+ *
+ * @param bytes see {@link Packed}
+ */
+record Arrival(StringData deviceId, byte[] bytes) {
     /** A time this far ahead of both the gateway's receipt and Kafka's is not believed. */
     static final long AHEAD_MS = 60_000;
 
     /** 1 January of the year 1: what lies before is no time anybody measured, and could not be counted in panes safely. */
     private static final long EARLIEST_MS = -62_135_596_800_000L;
 
-    private static final StringData MARKER = StringData.fromString("MARKER");
-    private static final StringData BAD = StringData.fromString("BAD");
-
-    private static final int METRIC = 1;
-    private static final int SITE = 2;
-    private static final int KIND = 3;
-    private static final int UNIT = 4;
-    private static final int GATEWAY_ID = 5;
+    // Columns of Columns.ROW.
     private static final int GATEWAY_EPOCH = 6;
     private static final int VALUE = 7;
     private static final int TS = 8;
     private static final int DEVICE_TS = 9;
-    private static final int DEVICE_BOOT = 10;
     private static final int DEVICE_SEQ = 11;
-    private static final int QUALITY = 12;
     private static final int GATEWAY_SEQ = 13;
     private static final int PART = 14;
     private static final int REPEAT = 15;
     private static final int RECEIVED_TS = 16;
-    private static final int READING_FIELDS = 19;
-    private static final int KTS = 19;
+    private static final int REPLAYED = 18;
+    private static final int KAFKA_TS = 19;
     private static final int KAFKA_PARTITION = 20;
     private static final int KAFKA_OFFSET = 21;
-    private static final int[] NEEDED = {
-        METRIC, KIND, GATEWAY_ID, GATEWAY_EPOCH, VALUE, TS, QUALITY, GATEWAY_SEQ, PART, REPEAT, RECEIVED_TS, KTS
-    };
+
+    /** What the contract promises: metric, kind, gateway's id, epoch and number, value, time, quality, part, repeat, … */
+    private static final int NEEDED = bits(1, 3, 5, GATEWAY_EPOCH, VALUE, TS, 12, GATEWAY_SEQ, PART, REPEAT, RECEIVED_TS, KAFKA_TS);
+
+    private static int bits(int... columns) {
+        int bits = 0;
+        for (int column : columns) {
+            bits |= 1 << column;
+        }
+        return bits;
+    }
 
     /** Whether something is missing that the contract promises, or the time is none. */
     boolean isInvalid() {
-        for (int column : NEEDED) {
-            if (row.isNullAt(column)) {
-                return true;
-            }
-        }
-        return ts() < EARLIEST_MS;
+        return (Packed.getInt(bytes, Packed.NULLS) & NEEDED) != 0 || ts() < EARLIEST_MS;
     }
 
     boolean isMarker() {
-        return row.getString(KIND).equals(MARKER);
+        return Packed.has(bytes, Packed.MARKER);
     }
 
     boolean isFuture() {
-        return ts() > Math.min(received(), kafkaTime()) + AHEAD_MS;
+        return ts() > Math.min(fromEnd(Packed.RECEIVED_TS), fromEnd(Packed.KAFKA_TS)) + AHEAD_MS;
     }
 
     /**
@@ -62,80 +60,58 @@ record Arrival(RowData row) {
      * second is no news for a row that is not {@link #isFuture}.
      */
     long clockMs() {
-        return Math.min(ts(), kafkaTime());
+        return Math.min(ts(), fromEnd(Packed.KAFKA_TS));
     }
 
     Source source() {
-        return row.isNullAt(DEVICE_TS) ? Source.GATEWAY : Source.DEVICE;
+        return Packed.isNull(bytes, DEVICE_TS) ? Source.GATEWAY : Source.DEVICE;
     }
 
     StringData metric() {
-        return text(METRIC);
+        return Packed.text(bytes, Packed.METRIC);
     }
 
     StringData site() {
-        return text(SITE);
+        return Packed.text(bytes, Packed.SITE);
     }
 
     StringData unit() {
-        return text(UNIT);
+        return Packed.text(bytes, Packed.UNIT);
     }
 
     long ts() {
-        return row.getLong(TS);
+        return Packed.getLong(bytes, Packed.TS);
     }
 
-    private long received() {
-        return row.getLong(RECEIVED_TS);
+    private long fromEnd(int distance) {
+        return Packed.getLong(bytes, bytes.length - distance);
     }
 
-    private long kafkaTime() {
-        return row.getTimestamp(KTS, 3).getMillisecond();
-    }
-
-    /** What has to be kept of it: a copy, since Flink may use the row's memory again. */
+    /** What has to be kept of it. */
     Reading reading() {
-        double value = row.getDouble(VALUE);
-        return new Reading(
-                copy(METRIC), copy(SITE), copy(UNIT), ts(), value,
-                row.getString(QUALITY).equals(BAD) || !Double.isFinite(value),
-                number(DEVICE_TS), copy(DEVICE_BOOT), number(DEVICE_SEQ), row.getInt(REPEAT),
-                copy(GATEWAY_ID), row.getLong(GATEWAY_EPOCH), row.getLong(GATEWAY_SEQ), row.getInt(PART));
+        return new Reading(Packed.kept(bytes));
     }
 
-    /** The whole reading with its place in Kafka, for the topic of late readings. */
+    /** The whole reading with its place in Kafka, for the topic of late readings: {@link Columns#OUTPUT} has it last. */
     RowData original() {
-        GenericRowData original = new GenericRowData(READING_FIELDS + 2);
-        for (int i = 0; i < READING_FIELDS; i++) {
-            original.setField(i, field(i));
-        }
-        original.setField(READING_FIELDS, row.isNullAt(KAFKA_PARTITION) ? null : row.getInt(KAFKA_PARTITION));
-        original.setField(READING_FIELDS + 1, number(KAFKA_OFFSET));
-        return original;
+        return GenericRowData.of(
+                deviceId, metric(), site(), Packed.text(bytes, Packed.KIND), unit(), Packed.text(bytes, Packed.GATEWAY_ID),
+                number(GATEWAY_EPOCH, Packed.GATEWAY_EPOCH),
+                Packed.isNull(bytes, VALUE) ? null : Packed.getDouble(bytes, Packed.VALUE),
+                number(TS, Packed.TS), number(DEVICE_TS, Packed.DEVICE_TS), Packed.text(bytes, Packed.DEVICE_BOOT),
+                number(DEVICE_SEQ, Packed.DEVICE_SEQ), Packed.text(bytes, Packed.QUALITY),
+                number(GATEWAY_SEQ, Packed.GATEWAY_SEQ), small(PART, Packed.PART), small(REPEAT, Packed.REPEAT),
+                number(RECEIVED_TS, bytes.length - Packed.RECEIVED_TS), Packed.text(bytes, Packed.CLOCK),
+                Packed.isNull(bytes, REPLAYED) ? null : Packed.has(bytes, Packed.REPLAYED),
+                small(KAFKA_PARTITION, bytes.length - Packed.KAFKA_PARTITION),
+                number(KAFKA_OFFSET, bytes.length - Packed.KAFKA_OFFSET));
     }
 
-    private Object field(int column) {
-        if (row.isNullAt(column)) {
-            return null;
-        }
-        return switch (column) {
-            case VALUE -> row.getDouble(column);
-            case GATEWAY_EPOCH, TS, DEVICE_TS, DEVICE_SEQ, GATEWAY_SEQ, RECEIVED_TS -> row.getLong(column);
-            case PART, REPEAT -> row.getInt(column);
-            case READING_FIELDS - 1 -> row.getBoolean(column);
-            default -> row.getString(column);
-        };
+    private Long number(int column, int at) {
+        return Packed.isNull(bytes, column) ? null : (Long) Packed.getLong(bytes, at);
     }
 
-    private Long number(int column) {
-        return row.isNullAt(column) ? null : row.getLong(column);
-    }
-
-    private StringData text(int column) {
-        return row.isNullAt(column) ? null : row.getString(column);
-    }
-
-    private StringData copy(int column) {
-        return row.isNullAt(column) ? null : StringData.fromBytes(row.getString(column).toBytes());
+    private Integer small(int column, int at) {
+        return Packed.isNull(bytes, column) ? null : (Integer) Packed.getInt(bytes, at);
     }
 }

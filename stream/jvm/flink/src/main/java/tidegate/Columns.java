@@ -1,11 +1,14 @@
 package tidegate;
 
-/** The columns of {@link Panes}: what it takes, what it gives, what it keeps. Positions are the order of the names. */
+/** The columns of {@link Panes}: what it takes and what it gives. Positions are the order of the names. */
 final class Columns {
     /** A row of the readings topic, as the job's table declares it, with where and when Kafka stored it. */
-    static final String INPUT = "ROW<"
+    static final String ROW = "ROW<"
             + Columns.READING
             + ", kts TIMESTAMP_LTZ(3), kafka_partition INT, kafka_offset BIGINT>";
+
+    /** The same as {@link Panes} takes it: what {@link Pack} made of the columns behind the device. */
+    static final String INPUT = "ROW<device_id STRING, packed BYTES>";
 
     /** The fields of the Avro contract {@code Reading}, in its order. Times are milliseconds since 1970. */
     static final String READING = "device_id STRING, metric STRING, site STRING, kind STRING, unit STRING,"
@@ -19,11 +22,6 @@ final class Columns {
             + " first_ts BIGINT, last_ts BIGINT, t_mean DOUBLE, t_m2 DOUBLE, t_c DOUBLE, `run` BIGINT, step DOUBLE,"
             + " bad BIGINT, duplicates BIGINT,"
             + " reading ROW<" + READING + ", kafka_partition INT, kafka_offset BIGINT>>";
-
-    /** What is kept of a reading while its pane is open: see {@link Reading}. */
-    static final String KEPT = "ROW<metric STRING, site STRING, unit STRING, ts BIGINT, `value` DOUBLE, bad BOOLEAN,"
-            + " device_ts BIGINT, device_boot STRING, device_seq BIGINT, `repeat` INT, gateway_id STRING,"
-            + " gateway_epoch BIGINT, gateway_seq BIGINT, part INT>";
 
     private Columns() {}
 }

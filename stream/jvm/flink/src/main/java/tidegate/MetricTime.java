@@ -17,13 +17,17 @@ public class MetricTime {
 
     /** The same metric with {@code source} among its sources; {@code metric} itself if it is already, null if unknown. */
     static MetricTime joined(MetricTime metric, Source source, Clocks clocks) {
-        if (metric != null && (metric.sources & source.bit) != 0) {
+        if (metric != null && metric.has(source)) {
             return metric;
         }
         MetricTime joined = new MetricTime();
         joined.sources = source.bit | (metric == null ? 0 : metric.sources);
         joined.reachedMs = metric == null ? Long.MIN_VALUE : metric.now(clocks);
         return joined;
+    }
+
+    boolean has(Source source) {
+        return (sources & source.bit) != 0;
     }
 
     /** The clock that holds this metric's open panes back: the slowest it goes by. */

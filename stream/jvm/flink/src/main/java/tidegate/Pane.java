@@ -44,25 +44,53 @@ final class Pane {
 
     /** Folds readings that came in any order, some of them twice. Site and unit are those of the last one. */
     static Pane fold(List<Reading> readings, long startMs, long endMs) {
+        Pane pane = new Pane(startMs, endMs);
+        Reading last = cameInOrder(readings) ? pane.foldAsTheyCame(readings) : pane.foldInOrder(readings);
+        pane.site = last.site();
+        pane.unit = last.unit();
+        return pane;
+    }
+
+    /** Whether each is newer than the one before by the device's own time: then there is nothing to sort or to drop. */
+    private static boolean cameInOrder(List<Reading> readings) {
+        long before = Long.MIN_VALUE;
+        for (Reading reading : readings) {
+            if (reading.ts() <= before || !reading.isTimedAsSent()) {
+                return false;
+            }
+            before = reading.ts();
+        }
+        return true;
+    }
+
+    private Reading foldAsTheyCame(List<Reading> readings) {
+        readings.forEach(this::take);
+        return readings.get(readings.size() - 1);
+    }
+
+    private Reading foldInOrder(List<Reading> readings) {
         List<Reading> ordered = new ArrayList<>(readings);
         ordered.sort(Reading.ORDER);
-        Pane pane = new Pane(startMs, endMs);
         // A set and not a look at the neighbour: sent again, a clamped reading has another ts.
         Set<Object> seen = new HashSet<>();
+        Reading last = null;
         for (Reading reading : ordered) {
-            if (!seen.add(reading.key())) {
-                pane.duplicates++;
-                continue;
-            }
-            pane.site = reading.site();
-            pane.unit = reading.unit();
-            if (reading.bad()) {
-                pane.bad++;
+            if (seen.add(reading.key())) {
+                take(reading);
+                last = reading;
             } else {
-                pane.add(reading.ts(), reading.value());
+                duplicates++;
             }
         }
-        return pane;
+        return last;
+    }
+
+    private void take(Reading reading) {
+        if (reading.isBad()) {
+            bad++;
+        } else {
+            add(reading.ts(), reading.value());
+        }
     }
 
     private void add(long ts, double x) {

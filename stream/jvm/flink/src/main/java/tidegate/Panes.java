@@ -22,7 +22,6 @@ import org.apache.flink.table.functions.ProcessTableFunction;
 import org.apache.flink.table.types.inference.CallContext;
 import org.apache.flink.table.types.inference.StateTypeStrategy;
 import org.apache.flink.table.types.inference.TypeInference;
-import org.apache.flink.table.types.inference.TypeStrategies;
 
 /**
  * Readings in, one row per metric and pane out, closed by each device's own time.
@@ -48,6 +47,7 @@ public class Panes extends ProcessTableFunction<RowData> {
 
     private transient String parsed;
     private transient PaneSizes sizes;
+    private transient MetricTimes times;
 
     /** One open pane of one metric; in the order in which closed panes are given out. */
     private record Open(long endMs, StringData metric) implements Comparable<Open> {
@@ -66,7 +66,7 @@ public class Panes extends ProcessTableFunction<RowData> {
         TypeInference extracted = super.getTypeInference(types);
         return TypeInference.newBuilder()
                 .staticArguments(extracted.getStaticArguments().orElseThrow())
-                .stateTypeStrategies(states(extracted.getStateTypeStrategies(), types))
+                .stateTypeStrategies(states(extracted.getStateTypeStrategies()))
                 .outputTypeStrategy(call -> {
                     check(call);
                     return extracted.getOutputTypeStrategy().inferType(call);
@@ -78,16 +78,9 @@ public class Panes extends ProcessTableFunction<RowData> {
      * State is kept for ever: otherwise a job-wide {@code table.exec.state.ttl} would drop open readings, and without one
      * Flink 2.3.0 still stamps and checks every entry against a limit of 292 million years.
      */
-    private static LinkedHashMap<String, StateTypeStrategy> states(
-            Map<String, StateTypeStrategy> extracted, DataTypeFactory types) {
+    private static LinkedHashMap<String, StateTypeStrategy> states(Map<String, StateTypeStrategy> extracted) {
         LinkedHashMap<String, StateTypeStrategy> states = new LinkedHashMap<>();
         extracted.forEach((name, type) -> states.put(name, StateTypeStrategy.of(type, Duration.ZERO)));
-        // A hint can bridge the list to RowData but not what is in it, and the heap backend copies what is in it with
-        // the serializer of the type that the planner took for it.
-        states.put("open", StateTypeStrategy.of(
-                TypeStrategies.explicit(
-                        ListView.newListViewDataType(types.createDataType(Columns.KEPT).bridgedTo(RowData.class))),
-                Duration.ZERO));
         return states;
     }
 
@@ -112,7 +105,7 @@ public class Panes extends ProcessTableFunction<RowData> {
     public void eval(
             @StateHint Clocks clocks,
             @StateHint MapView<String, MetricTime> metrics,
-            @StateHint(type = @DataTypeHint("ARRAY<" + Columns.KEPT + ">")) ListView<RowData> open,
+            @StateHint(type = @DataTypeHint("ARRAY<BYTES>")) ListView<byte[]> open,
             @ArgumentHint(
                             value = ArgumentTrait.SET_SEMANTIC_TABLE,
                             type = @DataTypeHint(value = Columns.INPUT, bridgedTo = RowData.class))
@@ -121,7 +114,7 @@ public class Panes extends ProcessTableFunction<RowData> {
             Integer latenessMs)
             throws Exception {
         parse(panes);
-        Arrival arrival = new Arrival(in);
+        Arrival arrival = new Arrival(in.getString(0), in.getBinary(1));
         if (arrival.isInvalid()) {
             collect(Output.turnedAway("INVALID", arrival));
         } else if (!arrival.isFuture()) {
@@ -141,46 +134,44 @@ public class Panes extends ProcessTableFunction<RowData> {
     private void parse(String panes) {
         if (!panes.equals(parsed)) {
             sizes = PaneSizes.parse(panes);
+            times = new MetricTimes();
             parsed = panes;
         }
     }
 
     /** Puts a reading with the open ones, or gives it out as late. */
     private void take(
-            Arrival arrival, Clocks clocks, MapView<String, MetricTime> metrics, ListView<RowData> open, long latenessMs)
+            Arrival arrival, Clocks clocks, MapView<String, MetricTime> metrics, ListView<byte[]> open, long latenessMs)
             throws Exception {
-        String name = arrival.metric().toString();
-        MetricTime known = metrics.get(name);
-        MetricTime metric = MetricTime.joined(known, arrival.source(), clocks);
-        if (metric != known) {
-            metrics.put(name, metric);
-        }
-        long endMs = sizes.endMs(arrival.metric(), arrival.ts());
+        StringData name = arrival.metric();
+        MetricTime metric = times.of(arrival, name, clocks, metrics);
+        long endMs = sizes.endMs(name, arrival.ts());
         if (endMs + latenessMs <= metric.now(clocks)) {
             collect(Output.turnedAway("LATE", arrival));
         } else {
-            open.add(arrival.reading().kept());
+            open.add(arrival.reading().bytes());
             clocks.waitFor(metric.slowest(clocks), endMs);
         }
     }
 
     /** Looks at all open panes: gives out those that are due, and notes what the others wait for. */
-    private void close(Clocks clocks, MapView<String, MetricTime> metrics, ListView<RowData> open, long latenessMs)
+    private void close(Clocks clocks, MapView<String, MetricTime> metrics, ListView<byte[]> open, long latenessMs)
             throws Exception {
-        Map<StringData, MetricTime> times = new HashMap<>();
+        Map<StringData, MetricTime> timesHere = new HashMap<>();
         TreeMap<Open, List<Reading>> due = new TreeMap<>();
-        List<RowData> rest = new ArrayList<>();
+        List<byte[]> rest = new ArrayList<>();
         clocks.waitForNothing();
-        for (RowData kept : open.get()) {
-            Reading reading = Reading.of(kept);
-            MetricTime metric = times.get(reading.metric());
+        for (byte[] kept : open.get()) {
+            Reading reading = new Reading(kept);
+            StringData name = reading.metric();
+            MetricTime metric = timesHere.get(name);
             if (metric == null) {
-                metric = metrics.get(reading.metric().toString());
-                times.put(reading.metric(), metric);
+                metric = metrics.get(name.toString());
+                timesHere.put(name, metric);
             }
-            long endMs = sizes.endMs(reading.metric(), reading.ts());
+            long endMs = sizes.endMs(name, reading.ts());
             if (endMs + latenessMs <= metric.now(clocks)) {
-                due.computeIfAbsent(new Open(endMs, reading.metric()), pane -> new ArrayList<>()).add(reading);
+                due.computeIfAbsent(new Open(endMs, name), pane -> new ArrayList<>()).add(reading);
             } else {
                 rest.add(kept);
                 clocks.waitFor(metric.slowest(clocks), endMs);

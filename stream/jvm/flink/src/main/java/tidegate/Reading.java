@@ -1,31 +1,13 @@
 package tidegate;
 
 import java.util.Comparator;
-import org.apache.flink.table.data.GenericRowData;
-import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 
-/**
- * A reading in an open pane. Text stays in Flink's form, which compares by UTF-8 bytes: the order Python's strings have.
- *
- * @param bad a value that is counted and not folded: of BAD quality, or not finite
- * @param deviceTs null when the device sent no time
- */
-record Reading(
-        StringData metric,
-        StringData site,
-        StringData unit,
-        long ts,
-        double value,
-        boolean bad,
-        Long deviceTs,
-        StringData deviceBoot,
-        Long deviceSeq,
-        int repeat,
-        StringData gatewayId,
-        long gatewayEpoch,
-        long gatewaySeq,
-        int part) {
+/** A reading in an open pane, over what state keeps of it. Text stays UTF-8, which compares as Python's strings do. */
+final class Reading {
+    // Columns of Columns.ROW that may be null and count in a key.
+    private static final int DEVICE_TS = 9;
+    private static final int DEVICE_SEQ = 11;
 
     private static final Comparator<StringData> TEXT = Comparator.nullsFirst(Comparator.naturalOrder());
     private static final Comparator<Long> NUMBER = Comparator.nullsFirst(Comparator.naturalOrder());
@@ -41,11 +23,85 @@ record Reading(
             .thenComparingLong(Reading::gatewaySeq)
             .thenComparingInt(Reading::part);
 
+    private final byte[] bytes;
+
+    /** @param bytes of {@link Packed#kept} */
+    Reading(byte[] bytes) {
+        this.bytes = bytes;
+    }
+
+    /** What state keeps; not to be changed. */
+    byte[] bytes() {
+        return bytes;
+    }
+
+    long ts() {
+        return Packed.getLong(bytes, Packed.TS);
+    }
+
+    double value() {
+        return Packed.getDouble(bytes, Packed.VALUE);
+    }
+
+    /** Whether the value is counted and not folded: of BAD quality, or not finite. */
+    boolean isBad() {
+        return Packed.has(bytes, Packed.BAD);
+    }
+
+    /** Whether it has a time of the device's own, and that is the event time: then equal keys have equal times. */
+    boolean isTimedAsSent() {
+        return isTimed() && Packed.getLong(bytes, Packed.DEVICE_TS) == ts();
+    }
+
+    private boolean isTimed() {
+        return !Packed.isNull(bytes, DEVICE_TS);
+    }
+
+    StringData metric() {
+        return Packed.text(bytes, Packed.METRIC);
+    }
+
+    StringData site() {
+        return Packed.text(bytes, Packed.SITE);
+    }
+
+    StringData unit() {
+        return Packed.text(bytes, Packed.UNIT);
+    }
+
+    private Long deviceSeq() {
+        return Packed.isNull(bytes, DEVICE_SEQ) ? null : (Long) Packed.getLong(bytes, Packed.DEVICE_SEQ);
+    }
+
+    private StringData deviceBoot() {
+        return Packed.text(bytes, Packed.DEVICE_BOOT);
+    }
+
+    private StringData gatewayId() {
+        return Packed.text(bytes, Packed.GATEWAY_ID);
+    }
+
+    private long gatewayEpoch() {
+        return Packed.getLong(bytes, Packed.GATEWAY_EPOCH);
+    }
+
+    private long gatewaySeq() {
+        return Packed.getLong(bytes, Packed.GATEWAY_SEQ);
+    }
+
+    private int part() {
+        return Packed.getInt(bytes, Packed.PART);
+    }
+
+    private int repeat() {
+        return Packed.getInt(bytes, Packed.REPEAT);
+    }
+
     /** What makes two readings of one device and metric the same reading, sent twice. */
     Object key() {
-        return deviceTs == null
-                ? new GatewayKey(gatewayId, gatewayEpoch, gatewaySeq, part)
-                : new DeviceKey(deviceTs, deviceBoot, deviceSeq, oneZero(), repeat);
+        return isTimed()
+                ? new DeviceKey(Packed.getLong(bytes, Packed.DEVICE_TS), deviceBoot(), deviceSeq(), oneZero(), repeat())
+                : new GatewayKey(gatewayId(), gatewayEpoch(), gatewaySeq(), part());
     }
 
     private record GatewayKey(StringData gatewayId, long gatewayEpoch, long gatewaySeq, int part) {}
@@ -54,29 +110,6 @@ record Reading(
 
     /** The value with -0.0 made 0.0, as Python's comparisons see it. */
     private double oneZero() {
-        return value + 0.0;
-    }
-
-    /** As a row of {@link Columns#KEPT}. */
-    RowData kept() {
-        return GenericRowData.of(
-                metric, site, unit, ts, value, bad, deviceTs, deviceBoot, deviceSeq, repeat, gatewayId, gatewayEpoch,
-                gatewaySeq, part);
-    }
-
-    /** From a row of {@link Columns#KEPT}. */
-    static Reading of(RowData kept) {
-        return new Reading(
-                kept.getString(0), text(kept, 1), text(kept, 2), kept.getLong(3), kept.getDouble(4), kept.getBoolean(5),
-                number(kept, 6), text(kept, 7), number(kept, 8), kept.getInt(9), kept.getString(10), kept.getLong(11),
-                kept.getLong(12), kept.getInt(13));
-    }
-
-    private static StringData text(RowData row, int column) {
-        return row.isNullAt(column) ? null : row.getString(column);
-    }
-
-    private static Long number(RowData row, int column) {
-        return row.isNullAt(column) ? null : row.getLong(column);
+        return value() + 0.0;
     }
 }

@@ -1,10 +1,10 @@
 package tidegate;
 
-import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.flink.table.api.dataview.ListView;
 import org.apache.flink.table.api.dataview.MapView;
+import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.util.Collector;
 
@@ -13,15 +13,20 @@ final class Device {
     private final String panes;
     private final int latenessMs;
     private final List<RowData> output = new ArrayList<>();
-    private final Panes operator = new Panes();
+    private Panes operator;
     private Clocks clocks = new Clocks();
     private MapView<String, MetricTime> metrics = new MapView<>();
-    private ListView<RowData> open = new Counted();
+    private ListView<byte[]> open = new Counted();
     private int looks;
 
     Device(String panes, int latenessMs) {
         this.panes = panes;
         this.latenessMs = latenessMs;
+        start();
+    }
+
+    private void start() {
+        operator = new Panes();
         operator.setCollector(new Collector<>() {
             @Override
             public void collect(RowData row) {
@@ -38,7 +43,8 @@ final class Device {
     /** Gives in one row and takes out what it led to. */
     List<RowData> rows(RowData row) throws Exception {
         output.clear();
-        operator.eval(clocks, metrics, open, row, panes, latenessMs);
+        Arrival arrival = Rows.arrival(row);
+        operator.eval(clocks, metrics, open, GenericRowData.of(arrival.deviceId(), arrival.bytes()), panes, latenessMs);
         return List.copyOf(output);
     }
 
@@ -60,9 +66,9 @@ final class Device {
         return looks;
     }
 
-    private final class Counted extends ListView<RowData> {
+    private final class Counted extends ListView<byte[]> {
         @Override
-        public Iterable<RowData> get() {
+        public Iterable<byte[]> get() {
             looks++;
             return getList();
         }
@@ -70,6 +76,7 @@ final class Device {
 
     /** Goes on with a copy of the state, as after a restart. */
     void restart() throws Exception {
+        start();
         Clocks oldClocks = clocks;
         clocks = new Clocks();
         clocks.deviceMs = oldClocks.deviceMs;
@@ -91,13 +98,9 @@ final class Device {
         return copy;
     }
 
-    private ListView<RowData> copy(ListView<RowData> open) throws IOException {
-        List<RowData> rows = new ArrayList<>();
-        for (RowData row : open.getList()) {
-            rows.add(Rows.throughBytes(Columns.KEPT, row));
-        }
-        ListView<RowData> copy = new Counted();
-        copy.setList(rows);
+    private ListView<byte[]> copy(ListView<byte[]> open) {
+        ListView<byte[]> copy = new Counted();
+        copy.setList(new ArrayList<>(open.getList().stream().map(byte[]::clone).toList()));
         return copy;
     }
 

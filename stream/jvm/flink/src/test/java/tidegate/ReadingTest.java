@@ -1,14 +1,17 @@
 package tidegate;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import org.apache.flink.table.data.StringData;
+import org.apache.flink.table.data.RowData;
 import org.junit.jupiter.api.Test;
 
 class ReadingTest {
+    private static final int UNIT = 4;
     private final Sample sample = new Sample();
 
     @Test
@@ -53,20 +56,33 @@ class ReadingTest {
     }
 
     @Test
-    void whatIsKeptOfAReadingSurvivesFlinksSerializer() throws IOException {
-        for (Reading reading : new Reading[] {
-            sample.untimed().reading(), sample.boot("b").deviceSeq(4).value(Double.NaN).reading()
-        }) {
-            assertEquals(reading, Reading.of(Rows.throughBytes(Columns.KEPT, reading.kept())));
-        }
+    void whatIsKeptOfAReadingIsWhatCame() {
+        Reading reading = new Reading(sample.boot("b").deviceSeq(4).quality("BAD").at(7).reading().bytes());
+        assertEquals(7, reading.ts());
+        assertEquals(1.0, reading.value());
+        assertTrue(reading.isBad());
+        assertEquals("temperature s C", reading.metric() + " " + reading.site() + " " + reading.unit());
+        assertEquals(sample.boot("b").deviceSeq(4).at(7).reading().key(), reading.key());
+        Reading without = Rows.arrival(sample.without(UNIT)).reading();
+        assertNull(without.unit());
+        assertEquals("s", without.site().toString());
     }
 
     @Test
-    void aReadingIsACopyOfTheRowFlinkReusesTheMemoryOf() throws IOException {
-        StringData metric = Rows.throughBytes(Columns.INPUT, sample.row()).getString(1);
-        Rows.Reused row = Rows.reused(sample.row());
-        Reading reading = new Arrival(row.row()).reading();
-        row.overwrite();
-        assertEquals(metric, reading.metric());
+    void onlyATimeOfTheDevicesOwnThatWasNotChangedTellsReadingsApart() {
+        assertTrue(sample.at(5).reading().isTimedAsSent());
+        assertFalse(sample.at(5).untimed().reading().isTimedAsSent());
+        assertFalse(sample.at(5).deviceTs(6).reading().isTimedAsSent());
+    }
+
+    @Test
+    void aPackedRowIsACopyOfTheOneFlinkReusesTheMemoryOf() throws IOException {
+        RowData row = Rows.throughBytes(Columns.ROW, sample.boot("a longer text than seven bytes").row());
+        Rows.Reused reused = Rows.reused(row);
+        Arrival arrival = Rows.arrival(reused.row());
+        RowData expected = Rows.arrival(row).original();
+        reused.overwrite();
+        assertEquals(expected.getString(10), arrival.original().getString(10));
+        assertEquals(expected.getString(1), arrival.original().getString(1));
     }
 }

@@ -6,6 +6,7 @@ import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.core.memory.MemorySegmentFactory;
 import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.binary.BinaryRowData;
 import org.apache.flink.table.runtime.typeutils.RowDataSerializer;
 import org.apache.flink.table.types.logical.RowType;
@@ -17,6 +18,28 @@ final class Rows {
 
     static RowType type(String columns) {
         return (RowType) LogicalTypeParser.parse(columns, Rows.class.getClassLoader());
+    }
+
+    /** What the pane operator gets for a row of {@link Columns#ROW}. */
+    static Arrival arrival(RowData row) {
+        StringData[] t = new StringData[18];
+        for (int column : new int[] {0, 1, 2, 3, 4, 5, 10, 12, 17}) {
+            t[column] = row.isNullAt(column) ? null : row.getString(column);
+        }
+        byte[] packed = new Pack().eval(
+                t[1], t[2], t[3], t[4], t[5], number(row, 6), row.isNullAt(7) ? null : row.getDouble(7), number(row, 8),
+                number(row, 9), t[10], number(row, 11), t[12], number(row, 13), small(row, 14), small(row, 15),
+                number(row, 16), t[17], row.isNullAt(18) ? null : row.getBoolean(18),
+                row.isNullAt(19) ? null : row.getTimestamp(19, 3), small(row, 20), number(row, 21));
+        return new Arrival(t[0], packed);
+    }
+
+    private static Long number(RowData row, int column) {
+        return row.isNullAt(column) ? null : row.getLong(column);
+    }
+
+    private static Integer small(RowData row, int column) {
+        return row.isNullAt(column) ? null : row.getInt(column);
     }
 
     static RowData throughBytes(String columns, RowData row) throws IOException {
@@ -34,7 +57,7 @@ final class Rows {
     }
 
     static Reused reused(RowData input) {
-        BinaryRowData binary = new RowDataSerializer(type(Columns.INPUT)).toBinaryRow(input);
+        BinaryRowData binary = new RowDataSerializer(type(Columns.ROW)).toBinaryRow(input);
         byte[] memory = Arrays.copyOf(binary.getSegments()[0].getArray(), binary.getSizeInBytes());
         BinaryRowData row = new BinaryRowData(binary.getArity());
         row.pointTo(MemorySegmentFactory.wrap(memory), 0, memory.length);

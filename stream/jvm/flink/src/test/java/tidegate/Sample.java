@@ -70,10 +70,10 @@ record Sample(
     }
 
     Reading reading() {
-        return new Arrival(row()).reading();
+        return Rows.arrival(row()).reading();
     }
 
-    /** As a row of {@link Columns#INPUT}, of device {@code s.d}. */
+    /** As a row of {@link Columns#ROW}, of device {@code s.d}. */
     GenericRowData row() {
         return row("s.d");
     }

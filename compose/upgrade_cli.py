@@ -1,0 +1,58 @@
+"""`tidegate jobs upgrade`."""
+
+from pathlib import Path
+
+import click
+
+from compose.intents import named
+from compose.local.endpoints import read
+from compose.options import Duration, prefix_option, state_option
+from compose.starting import JOBS, kept_rules
+from compose.upgrade import Asked, Where, upgrade
+
+
+@click.command("upgrade")
+@click.argument("name", type=click.Choice(JOBS))
+@click.option("--rules", help="A rule file or a pack's name; the same ones unless said.")
+@click.option("--parallelism", type=click.IntRange(1, 720), help="The same unless said.")
+@click.option("--checkpoint-interval", type=Duration(), help="The same unless said.")
+@click.option("--lateness", type=Duration(), help="The same unless said.")
+@click.option(
+    "--within",
+    type=Duration(),
+    default="90s",
+    show_default=True,
+    help="The new version has this long, and one checkpoint interval, to complete a checkpoint.",
+)
+@prefix_option
+@state_option
+def upgrade_command(
+    name: str,
+    rules: str | None,
+    parallelism: int | None,
+    checkpoint_interval: int | None,
+    lateness: int | None,
+    within: int,
+    prefix: str,
+    state: Path,
+) -> None:
+    """Exchange a running job for this version of it, through a savepoint.
+
+    What cannot work is refused before the running job is stopped: rules that are wrong, a plan
+    that the state does not fit, too few slots. If the new version does not run, the former one
+    goes on from the savepoint. Rule state whose rule is unchanged is kept.
+    """
+    at = Where(
+        state=state,
+        endpoints=read(state),
+        who=named(name, prefix),
+        within_s=within / 1000,
+        say=lambda line: click.echo(line, err=True),
+    )
+    asked = Asked(
+        rules=None if rules is None else kept_rules(state, rules),
+        parallelism=parallelism,
+        checkpoint_interval_ms=checkpoint_interval,
+        lateness_ms=lateness,
+    )
+    click.echo(f"{at.who.name}: runs as {upgrade(at, asked)}")

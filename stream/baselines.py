@@ -1,0 +1,207 @@
+"""What a series is usually like: learned and forgotten, by the hour or not, learned once, or said.
+
+A baseline lags: it takes panes only when they have left the window that is compared with it.
+"""
+
+from collections.abc import Sequence
+from math import isfinite, sqrt
+from typing import NamedTuple
+
+import msgspec
+
+from stream.lifecycle import Phase
+from stream.panes import Pane
+
+_HOUR_MS = 3_600_000
+_LONGEST_STEP_MS = _HOUR_MS
+"""What a pane counts for at most of the time that a frozen baseline learns, after a gap."""
+
+
+class Decayed(msgspec.Struct, frozen=True):
+    """A baseline that forgets exponentially, lagged by one window.
+
+    ``n0`` is its memory in readings, those closer than ``counted_every_ms`` counting as one:
+    6400 at 5 min are 22 days. Nothing is compared before ``warmup`` readings. The standard
+    deviation is taken as at least ``floor_rel`` times the mean and ``floor``. While the rule's
+    alert is in a phase of ``freeze_while``, nothing is learned.
+    """
+
+    n0: float = 6400.0
+    counted_every_ms: int = 300_000
+    warmup: float = 50.0
+    floor_rel: float = 1e-3
+    freeze_while: tuple[Phase, ...] = ()
+    floor: float = 0.0
+
+
+class Seasonal(msgspec.Struct, frozen=True):
+    """What a series is usually like at this hour of the day, UTC: a baseline for each hour.
+
+    ``hourly`` is how each of them forgets; its numbers count the readings of that hour alone.
+    """
+
+    hourly: Decayed
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    """What a series was like at first: all readings of ``learn_for_ms``, and never again.
+
+    Only time counts in which the rule is evaluated and the series reports; the first
+    ``skip_first_ms`` of it are not learned. Nothing is compared before. The standard deviation is
+    taken as at least ``floor_rel`` times the mean and ``floor``.
+    """
+
+    learn_for_ms: int
+    skip_first_ms: int = 0
+    floor_rel: float = 1e-3
+    floor: float = 0.0
+
+    @property
+    def done_ms(self) -> int:
+        """After how much time nothing is learned any more."""
+        return self.skip_first_ms + self.learn_for_ms
+
+
+class Constant(msgspec.Struct, frozen=True):
+    """What the author says a series is like; ``std`` is above 0."""
+
+    mean: float
+    std: float
+
+
+BaselineSpec = Decayed | Seasonal | Frozen | Constant
+
+
+class Learned(msgspec.Struct, array_like=True):
+    """Mean and variance of what was taken, and what that weighs."""
+
+    weight: float = 0.0
+    mean: float = 0.0
+    variance: float = 0.0
+
+
+class Baseline(msgspec.Struct, array_like=True):
+    """What a baseline remembers; new fields go to the end, with a default.
+
+    ``taken_to`` is the end of the newest pane it has seen, ``learned_ms`` the time that a frozen
+    one has counted, ``hours`` what a seasonal one knows of each hour of the day.
+    """
+
+    weight: float = 0.0
+    mean: float = 0.0
+    variance: float = 0.0
+    taken_to: int | None = None
+    learned_ms: int = 0
+    hours: dict[int, Learned] = {}
+
+
+class Usual(NamedTuple):
+    """What readings are usually like; ``std`` may be 0."""
+
+    mean: float
+    std: float
+
+
+def usual(spec: BaselineSpec, baseline: Baseline, at: int) -> Usual | None:
+    """Return what the baseline knows of a time, ms; None while that is too little."""
+    match spec:
+        case Constant():
+            return Usual(spec.mean, spec.std)
+        case Frozen():
+            return _floored(spec, baseline) if baseline.learned_ms >= spec.done_ms else None
+        case Decayed():
+            return _floored(spec, baseline) if baseline.weight >= spec.warmup else None
+        case Seasonal(hourly):
+            hour = baseline.hours.get(_hour(at))
+            known = hour is not None and hour.weight >= hourly.warmup
+            return _floored(hourly, hour) if hour is not None and known else None
+
+
+def freezes(spec: BaselineSpec, phase: Phase) -> bool:
+    """Say whether nothing is learned while an alert is in that phase."""
+    hourly = spec.hourly if isinstance(spec, Seasonal) else spec
+    return isinstance(hourly, Decayed) and phase in hourly.freeze_while
+
+
+def _floored(spec: Decayed | Frozen, learned: Learned | Baseline) -> Usual:
+    floor = max(spec.floor_rel * abs(learned.mean), spec.floor)
+    return Usual(learned.mean, max(sqrt(learned.variance), floor))
+
+
+def _hour(at: int) -> int:
+    return at // _HOUR_MS % 24
+
+
+def learn(
+    baseline: Baseline,
+    spec: BaselineSpec,
+    panes: Sequence[Pane],
+    upto: int,
+    *,
+    frozen: bool,
+    since: int | None = None,
+) -> None:
+    """Take the panes that ended by ``upto`` and are new into the baseline, in place.
+
+    Args:
+        baseline: changed in place.
+        spec: how it learns.
+        panes: in order of time, none empty.
+        upto: ms; later panes are left for later.
+        frozen: pass the panes over for good.
+        since: pass over panes that start before, ms.
+    """
+    if isinstance(spec, Constant) or (
+        isinstance(spec, Frozen) and baseline.learned_ms >= spec.done_ms
+    ):
+        return
+    for pane in panes:
+        if pane.pane_end > upto:
+            break
+        before = pane.pane_start if baseline.taken_to is None else baseline.taken_to
+        if pane.pane_end <= before:
+            continue
+        baseline.taken_to = pane.pane_end
+        if frozen or (since is not None and pane.pane_start < since):
+            continue
+        elapsed_ms = pane.pane_end - before
+        if isinstance(spec, Frozen):
+            _collect(baseline, spec, pane, elapsed_ms)
+        elif isinstance(spec, Decayed):
+            _decay(baseline, spec, pane, elapsed_ms)
+        else:
+            hour = baseline.hours.setdefault(_hour(pane.pane_start), Learned())
+            _decay(hour, spec.hourly, pane, elapsed_ms)
+
+
+def _decay(learned: Learned | Baseline, spec: Decayed, pane: Pane, elapsed_ms: int) -> None:
+    """Take a pane, O(1) in state, as the weighted form of a decayed mean and variance.
+
+    A pane of weight w moves the mean by a = w / min(N + w, n0) of its distance δ, and
+    S' = (1-a)(S + aδ²) + a·(variance inside the pane). Fed reading by reading it is that of one
+    reading a time. A pane weighs its readings, but no more than the time since the last one allows
+    (``counted_every_ms``).
+    """
+    weight = min(float(pane.n), elapsed_ms / spec.counted_every_ms)
+    _move(learned, pane, weight, min(learned.weight + weight, max(spec.n0, weight)))
+
+
+def _collect(baseline: Baseline, spec: Frozen, pane: Pane, elapsed_ms: int) -> None:
+    """Take a pane as all its readings, while there is time left to learn."""
+    if baseline.learned_ms >= spec.done_ms:
+        return
+    skipped = baseline.learned_ms < spec.skip_first_ms
+    baseline.learned_ms += min(elapsed_ms, _LONGEST_STEP_MS)
+    if not skipped:
+        _move(baseline, pane, float(pane.n), baseline.weight + pane.n)
+
+
+def _move(learned: Learned | Baseline, pane: Pane, weight: float, total: float) -> None:
+    a = weight / total
+    delta = pane.mean - learned.mean
+    variance = (1 - a) * (learned.variance + a * delta * delta) + a * pane.m2 / pane.n
+    if not isfinite(variance):
+        return  # it would never be forgotten
+    learned.weight = total
+    learned.mean += a * delta
+    learned.variance = variance

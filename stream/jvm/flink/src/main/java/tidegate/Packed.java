@@ -1,0 +1,130 @@
+package tidegate;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import org.apache.flink.table.data.StringData;
+import org.apache.flink.table.data.binary.BinarySegmentUtils;
+import org.apache.flink.table.data.binary.BinaryStringData;
+
+/**
+ * A reading as one array: what {@link Pack} makes of a row at the source, what goes over the wire to the pane operator,
+ * and, without its end, what state keeps of it while its pane is open.
+ *
+ * <p>Big-endian numbers at fixed places, then texts (the length as an int, -1 for null, and UTF-8). The beginning is state:
+ * it may not change.
+ */
+final class Packed {
+    private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.BIG_ENDIAN);
+    private static final VarHandle INTS = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.BIG_ENDIAN);
+
+    /** A bit for each column of {@link Columns#READING} and of what follows it in {@link Columns#ROW}: it is null. */
+    static final int NULLS = 0;
+    static final int TS = 4;
+    static final int VALUE = 12;
+    static final int DEVICE_TS = 20;
+    static final int DEVICE_SEQ = 28;
+    static final int GATEWAY_EPOCH = 36;
+    static final int GATEWAY_SEQ = 44;
+    static final int PART = 52;
+    static final int REPEAT = 56;
+    /** Of {@link #BAD}, {@link #MARKER} and {@link #REPLAYED}. */
+    static final int FLAGS = 60;
+    private static final int TEXTS = 61;
+
+    static final byte BAD = 1;
+    static final byte MARKER = 2;
+    static final byte REPLAYED = 4;
+
+    // The texts, in their order. State keeps the first five.
+    static final int METRIC = 0;
+    static final int SITE = 1;
+    static final int UNIT = 2;
+    static final int DEVICE_BOOT = 3;
+    static final int GATEWAY_ID = 4;
+    private static final int KEPT_TEXTS = 5;
+    static final int KIND = 5;
+    static final int QUALITY = 6;
+    static final int CLOCK = 7;
+
+    // Counted from the end of an array that still has it.
+    static final int RECEIVED_TS = 28;
+    static final int KAFKA_TS = 20;
+    static final int KAFKA_OFFSET = 12;
+    static final int KAFKA_PARTITION = 4;
+
+    private Packed() {}
+
+    /** An array for these texts, with them in it. */
+    static byte[] with(StringData... texts) {
+        int size = TEXTS + RECEIVED_TS;
+        for (StringData text : texts) {
+            size += Integer.BYTES + (text == null ? 0 : ((BinaryStringData) text).getSizeInBytes());
+        }
+        byte[] bytes = new byte[size];
+        int at = TEXTS;
+        for (StringData text : texts) {
+            at = put(bytes, at, (BinaryStringData) text);
+        }
+        return bytes;
+    }
+
+    private static int put(byte[] bytes, int at, BinaryStringData text) {
+        if (text == null) {
+            setInt(bytes, at, -1);
+            return at + Integer.BYTES;
+        }
+        int length = text.getSizeInBytes();
+        setInt(bytes, at, length);
+        BinarySegmentUtils.copyToBytes(text.getSegments(), text.getOffset(), bytes, at + Integer.BYTES, length);
+        return at + Integer.BYTES + length;
+    }
+
+    /** The beginning, as state keeps it. */
+    static byte[] kept(byte[] bytes) {
+        return Arrays.copyOf(bytes, textAt(bytes, KEPT_TEXTS));
+    }
+
+    static StringData text(byte[] bytes, int index) {
+        int at = textAt(bytes, index);
+        int length = getInt(bytes, at);
+        return length < 0 ? null : StringData.fromBytes(bytes, at + Integer.BYTES, length);
+    }
+
+    private static int textAt(byte[] bytes, int index) {
+        int at = TEXTS;
+        for (int before = 0; before < index; before++) {
+            at += Integer.BYTES + Math.max(0, getInt(bytes, at));
+        }
+        return at;
+    }
+
+    static boolean isNull(byte[] bytes, int column) {
+        return (getInt(bytes, NULLS) & 1 << column) != 0;
+    }
+
+    static boolean has(byte[] bytes, byte flag) {
+        return (bytes[FLAGS] & flag) != 0;
+    }
+
+    static long getLong(byte[] bytes, int at) {
+        return (long) LONGS.get(bytes, at);
+    }
+
+    static double getDouble(byte[] bytes, int at) {
+        return Double.longBitsToDouble(getLong(bytes, at));
+    }
+
+    static int getInt(byte[] bytes, int at) {
+        return (int) INTS.get(bytes, at);
+    }
+
+    static void setLong(byte[] bytes, int at, long value) {
+        LONGS.set(bytes, at, value);
+    }
+
+    static void setInt(byte[] bytes, int at, int value) {
+        INTS.set(bytes, at, value);
+    }
+}

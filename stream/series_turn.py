@@ -1,0 +1,202 @@
+"""One series' turn: a pane, the windows it completes, and what the rules make of them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from schemas.records import Alert, WindowFeatures
+from stream.alert_record import ended, record
+from stream.baselines import freezes, learn
+from stream.conditions import Gate, enabled_since, is_out_of_question
+from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
+from stream.device_state import RuleState, SeriesState
+from stream.lifecycle import Life, advance, phase
+from stream.panes import Pane
+from stream.rule import Rule
+from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
+
+_NOT_YET = 0
+"""Nothing can be forgotten while a window is open that may need it."""
+
+
+class Group(NamedTuple):
+    """The rules of a series that look at the same windows; ``asks`` if each has a condition."""
+
+    spec: WindowSpec
+    rules: tuple[Rule, ...]
+    asks: bool
+
+
+class Out(NamedTuple):
+    """What a pane has led to so far."""
+
+    windows: list[WindowFeatures]
+    alerts: list[Alert]
+
+
+class Turn(NamedTuple):
+    """What a series' turn changes, reads and adds to."""
+
+    state: SeriesState
+    of: Subject
+    gates: Mapping[str, Gate]
+    out: Out
+
+
+def take(turn: Turn, all_groups: tuple[Group, ...], digests: Mapping[str, str], pane: Pane) -> None:
+    """Take a pane: the windows it completes, and what the rules make of them.
+
+    Args:
+        turn: whose pane it is; its state is changed in place and its output added to.
+        all_groups: the rules of the series.
+        digests: theirs, by name.
+        pane: passed over when it does not follow the newest one.
+    """
+    state, alerts = turn.state, turn.out.alerts
+    alerts.extend(_reconcile(state, digests, pane.pane_end))
+    seen_to = pane.pane_start if state.seen_to is None else state.seen_to
+    groups = tuple(group for group in all_groups if not _is_idle(group, turn))
+    if not groups or pane.pane_start < seen_to:
+        return
+    first = len(alerts)
+    for end, group in _missed(groups, state.ring, seen_to, pane.pane_start):
+        _window(turn, group, end)
+    state.seen_to = pane.pane_end
+    if pane.n > 0:
+        state.ring.append(pane)
+    kept = [
+        _window(turn, group, pane.pane_end)
+        if pane.pane_end % group.spec.slide_ms == 0
+        else _NOT_YET
+        for group in groups
+    ]
+    _forget(state.ring, min(kept))
+    if len(alerts) > first + 1:
+        alerts[first:] = sorted(alerts[first:], key=lambda each: (each.emitted_at, each.rule))
+
+
+def _is_idle(group: Group, turn: Turn) -> bool:
+    """Say whether no rule of a group can be in force, and none has an alert to end."""
+    return group.asks and all(
+        rule.when is not None
+        and is_out_of_question(rule.when, turn.gates)
+        and not (rule.name in turn.state.rules and turn.state.rules[rule.name].life.levels)
+        for rule in group.rules
+    )
+
+
+def _missed(
+    groups: tuple[Group, ...], ring: list[Pane], after: int, upto: int
+) -> list[tuple[int, Group]]:
+    """Return windows that ended without a pane of their own end: those across a gap."""
+    if not ring or after >= upto:
+        return []
+    found = [
+        (end, group) for group in groups for end in ends_between(group.spec, after, upto, ring[-1])
+    ]
+    found.sort(key=lambda pair: pair[0])
+    return found
+
+
+def _window(turn: Turn, group: Group, end: int) -> int:
+    """Make the window that ends at ``end`` and apply its rules.
+
+    Returns where windows of this kind begin from here on.
+    """
+    window = cut(group.spec, turn.state.ring, end)
+    if window is None:
+        return _NOT_YET
+    made = features(turn.of, window.start, end, window.panes)
+    turn.out.windows.append(made)
+    kept = kept_from(group.spec, window, end)
+    for rule in group.rules:
+        own = _state_of(turn.state, rule)
+        since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
+        if since is not None and since > window.start:
+            since = None  # a part of the window is of another state
+        if rule.baseline is not None:
+            frozen = since is None or freezes(rule.baseline, phase(own.life))
+            learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
+        if since is None:
+            alert = _suspend(rule, own.life, end)
+        else:
+            alert = _apply(rule, own, turn.of, window, made)
+        if alert is not None:
+            turn.out.alerts.append(alert)
+    return kept
+
+
+def _state_of(state: SeriesState, rule: Rule) -> RuleState:
+    found = state.rules.get(rule.name)
+    if found is None:
+        found = state.rules[rule.name] = RuleState(rule.digest)
+    return found
+
+
+def _apply(
+    rule: Rule, own: RuleState, of: Subject, window: Window, made: WindowFeatures
+) -> Alert | None:
+    life = own.life
+    if not window.enough or made.count < rule.min_samples or made.window_end < life.rests_until:
+        return None
+    verdict = _judge(rule, own, made)
+    if verdict is None:
+        return None
+    change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
+    if change is None:
+        return None
+    alert = record(rule, of, made, verdict, life, change)
+    life.open = alert
+    if change.event == "RESOLVED":
+        _end(rule, life, made.window_end)
+    return alert
+
+
+def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:
+    value = AGGREGATES[rule.aggregate](made)
+    if rule.baseline is None:
+        return against_value(rule.op, value)
+    middle = (made.window_start + made.window_end) // 2
+    return against_baseline(rule.op, value, rule.baseline, own.baseline, middle)
+
+
+def _suspend(rule: Rule, life: Life, at: int) -> Alert | None:
+    """Let a rule rest whose condition is not met.
+
+    What only might have become an alert is forgotten; an alert stays as it is, or ends.
+    """
+    if life.open is None:
+        life.levels = []
+        return None
+    if rule.when is None or rule.when.open == "hold":
+        return None
+    alert = ended(life.open, phase(life), at, "RESET")
+    life.levels = []
+    _end(rule, life, at)
+    return alert
+
+
+def _end(rule: Rule, life: Life, at: int) -> None:
+    """Note that an alert is over; with a cooldown, nothing is pending either."""
+    life.open = None
+    if rule.cooldown_ms:
+        life.levels, life.rests_until = [], at + rule.cooldown_ms
+
+
+def _reconcile(state: SeriesState, digests: Mapping[str, str], at: int) -> list[Alert]:
+    """Drop the memory of rules that changed; return the records that close their alerts."""
+    changed = [name for name, own in state.rules.items() if digests.get(name) != own.digest]
+    closed = []
+    for name in changed:
+        life = state.rules.pop(name).life
+        if life.open is not None:
+            closed.append(ended(life.open, phase(life), at, "RULE_CHANGED"))
+    return closed
+
+
+def _forget(ring: list[Pane], oldest: int) -> None:
+    """Drop the panes that ended by ``oldest``."""
+    count = 0
+    while count < len(ring) and ring[count].pane_end <= oldest:
+        count += 1
+    if count:
+        del ring[:count]

@@ -1,0 +1,1 @@
+"""Databases that windows, alerts and devices are written to."""
