@@ -1,7 +1,7 @@
 """The recomputation of a backfill, device by device: one device is in memory at a time."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +22,8 @@ from stream.correction import (
 )
 from stream.engine import Engine
 from stream.lake import Lake
-from stream.lake_readings import Chosen, has_device, read_back, spans
-from stream.recompute import DAY_MS, Recomputed, memory_ms, reach_ms, recompute
-from stream.rule import Rule
+from stream.lake_readings import Chosen, Whole, has_device, read_back, spans
+from stream.recompute import DAY_MS, Recomputed, asked_metrics, memory_ms, reach_ms, recompute
 
 
 class Ids(NamedTuple):
@@ -53,12 +52,12 @@ class Run:
         """
         self._request = request
         self._run_in = run_in
+        self._first_ms = first_ms
         self._told = told
         self._outbox = outbox
         self._books = books
         self._engine = Engine(request.rules)
-        self._rules = {rule.name: rule for rule in request.rules.rules}
-        self._versions = {name: rule.version for name, rule in self._rules.items()}
+        self._versions = {rule.name: rule.version for rule in request.rules.rules}
         self._ids = ids
         cut = run_in.from_ms > first_ms
         self._whole_from = run_in.from_ms + reach_ms(request.rules) if cut else 0
@@ -75,7 +74,9 @@ class Run:
         request, books = self._request, self._books
         # A pane behind the period may be what brings out a window's last word.
         upto = round(time.time() * 1000) + DAY_MS
-        chosen = Chosen(self._run_in.from_ms, upto, request.site, request.device)
+        asked = asked_metrics(request.rules)
+        whole = Whole(asked, self._first_ms) if asked else None
+        chosen = Chosen(self._run_in.from_ms, upto, request.site, request.device, whole)
         for device, readings in groupby(read_back(lake, chosen, scratch), lambda r: r.device_id):
             counted = self._counted(readings)
             self._device(device, (list(day) for _, day in groupby(counted, _midnight)))
@@ -95,7 +96,7 @@ class Run:
         request, books, told = self._request, self._books, self._told
         before = told.before(device)
         found = recompute(self._engine, request.rules, days, request.scope, before)
-        windows = compare_windows(told.windows(device), found.windows)
+        windows = compare_windows(told.windows(device), found.windows, found.readings)
         books.devices += 1
         books.panes += found.panes
         books.unknown += [f"{device} {metric}" for metric in sorted(found.unknown)]
@@ -108,7 +109,7 @@ class Run:
         alerts = compare_alerts(old, found.alerts, self._versions, request.scope)
         # Before that the lake may have more than was taken.
         seen = [each for each in old if each.window_end > self._whole_from]
-        if lost := _lost(self._rules, seen, found, windows, alerts):
+        if lost := _lost(seen, found, windows, alerts):
             books.left.append(
                 f"{device}: the lake holds fewer readings than the job counted {lost}"
             )
@@ -125,7 +126,6 @@ class Run:
 
 
 def _lost(
-    rules: Mapping[str, Rule],
     old: Iterable[Alert],
     found: Recomputed,
     windows: WindowChanges,
@@ -138,12 +138,10 @@ def _lost(
     # Windows leave their topic long before alerts do.
     sent = {each.alert_id for each in alerts.send}
     for record in old:
-        rule = rules[record.rule]
-        # A window that grew may be shorter now that it need not grow.
-        grows = rule.window.grow_to_ms > 0
-        least = min(record.sample_count, rule.min_samples) if grows else record.sample_count
-        has = found.met.get((record.metric, record.window_end), 0)
-        if record.alert_id in sent and record.event != "CORRECTED" and has < least:
+        if record.alert_id not in sent or record.event == "CORRECTED":
+            continue
+        has = found.readings(record.metric, record.window_start, record.window_end)
+        if has < record.sample_count:
             return f"when it raised an alert of {record.metric} at {iso(record.window_end)}"
     return ""
 

@@ -28,8 +28,8 @@ CREATE TABLE windows (
   PRIMARY KEY (device, metric, start_ms, end_ms)
 ) WITHOUT ROWID;
 CREATE TABLE alerts (
-  device TEXT, metric TEXT, alert_id TEXT, since INTEGER, window_end INTEGER, ends INTEGER,
-  body BLOB
+  device TEXT, metric TEXT, alert_id TEXT, since INTEGER, window_start INTEGER,
+  window_end INTEGER, rested INTEGER, body BLOB
 );
 CREATE TABLE closed (
   device TEXT, metric TEXT, told INTEGER, late INTEGER, PRIMARY KEY (device, metric)
@@ -43,7 +43,15 @@ ON CONFLICT DO UPDATE SET
   late = max(coalesce(late, excluded.late), coalesce(excluded.late, late))
 """
 # An alert's first record says since when, its last until when; one without an end goes on.
-_ACTIVE = "SELECT min(since) AS since, max(ends) AS ends FROM alerts {} GROUP BY alert_id"
+_ACTIVE = "SELECT min(since) AS since, max(rested) AS ends FROM alerts {} GROUP BY alert_id"
+_BOUNDS = " UNION ".join(
+    f"SELECT metric, {bound} FROM {table} WHERE device = ?1"
+    for table, bounds in (
+        ("windows", ("start_ms", "end_ms")),
+        ("alerts", ("window_start", "window_end")),
+    )
+    for bound in bounds
+)
 
 
 class Whose(NamedTuple):
@@ -65,7 +73,7 @@ class Told:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.executescript(_TABLES)
         self._rules = rules
-        self._names = {rule.name for rule in rules.rules}
+        self._cooldown_ms = {rule.name: rule.cooldown_ms for rule in rules.rules}
         self._pane_ms = pane_ms(rules)
         self._scope = scope
         self._whose = whose
@@ -90,13 +98,15 @@ class Told:
 
     def add_alert(self, alert: Alert) -> None:
         """Keep an alert's record, if its rule is one of these."""
-        if not self._whose.takes(alert) or alert.rule not in self._names:
+        if not self._whose.takes(alert) or alert.rule not in self._cooldown_ms:
             return
+        # While a rule rests nothing is evaluated, which is as much a part of an alert as it was.
+        rested = None if alert.ends_at is None else alert.ends_at + self._cooldown_ms[alert.rule]
         self._db.execute(
-            "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 alert.device_id, alert.metric, alert.alert_id, alert.condition_since,
-                alert.window_end, alert.ends_at, msgspec.msgpack.encode(alert),
+                alert.window_start, alert.window_end, rested, msgspec.msgpack.encode(alert),
             ),
         )  # fmt: skip
 
@@ -131,11 +141,13 @@ class Told:
             "SELECT metric, coalesce(told, late) FROM closed WHERE device = ?", (device,)
         )
         active = self._db.execute(_ACTIVE.format("WHERE device = ?"), (device,))
-        ends = self._db.execute("SELECT metric, window_end FROM alerts WHERE device = ?", (device,))
+        bounds: dict[str, list[int]] = {}
+        for metric, bound in self._db.execute(_BOUNDS, (device,)):
+            bounds.setdefault(metric, []).append(bound)
         return Before(
             dict(closed.fetchall()),
             [(since, inf if end is None else end) for since, end in active],
-            frozenset(ends.fetchall()),
+            bounds,
         )
 
     def nothing(self) -> bool:
@@ -143,7 +155,7 @@ class Told:
         return self._db.execute("SELECT 1 FROM closed LIMIT 1").fetchone() is None
 
     def active_since(self, at_ms: int) -> int | None:
-        """Return since when the oldest of the alerts active at a time was about to be."""
+        """Return since when the oldest alert active, or rested after, at a time was about to be."""
         asked = (
             f"SELECT min(since) FROM ({_ACTIVE.format('')}) "
             "WHERE since < ?1 AND (ends IS NULL OR ends > ?1)"

@@ -4,7 +4,7 @@ Pure: records in, records to send out. What is sent is the newest state of each 
 so that the same comparison afterwards finds nothing to send.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import Literal, NamedTuple
 
@@ -56,22 +56,27 @@ class AlertChanges(NamedTuple):
 
 
 def compare_windows(
-    before: Iterable[WindowFeatures], now: Iterable[WindowFeatures]
+    before: Iterable[WindowFeatures],
+    now: Iterable[WindowFeatures],
+    readings: Callable[[str, int, int], int],
 ) -> WindowChanges:
     """Compare the windows of one device.
 
     A window is known by metric, start and end. One that may grow for want of readings can start
-    elsewhere once late ones have come; the former is then withdrawn: sent again with a count of 0.
+    elsewhere once late ones have come, and one whose rules ask for a state need not be once that
+    is known; the former is then withdrawn: sent again with a count of 0.
 
     Args:
         before: as given out, of the shapes that the rules make, in the order of the topic.
         now: as recomputed.
+        readings: how many of a metric there are from a window's start to its end.
     """
     held = {_key(each): each for each in before}
     held = {key: each for key, each in held.items() if each.count > 0}
     changed, new, unchanged = [], [], 0
     fewer: WindowFeatures | None = None
-    for each in now:
+    # Rules that differ in whether windows grow give some out twice.
+    for each in {_key(each): each for each in now}.values():
         old = held.pop(_key(each), None)
         if old is None:
             new.append(each)
@@ -80,9 +85,8 @@ def compare_windows(
         else:
             changed.append(each)
             fewer = fewer or (old if each.count < old.count else None)
-    ends = {(each.metric, each.window_end) for each in new}
     for old in held.values():
-        if (old.metric, old.window_end) not in ends:
+        if readings(*_key(old)) < old.count:
             fewer = fewer or old
     gone = [_emptied(old) for old in held.values()]
     return WindowChanges(

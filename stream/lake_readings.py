@@ -29,13 +29,24 @@ ORDER BY device_id, ts
 """
 
 
+class Whole(NamedTuple):
+    """Metrics, at least one, that are wanted from an earlier time on, ms."""
+
+    metrics: tuple[str, ...]
+    from_ms: int
+
+
 class Chosen(NamedTuple):
-    """Which readings: event times in [from_ms, to_ms), of one site or device or of all."""
+    """Which readings: event times in [from_ms, to_ms), of one site or device or of all.
+
+    Of the metrics of ``whole``, if any, earlier ones, too.
+    """
 
     from_ms: int
     to_ms: int
     site: str | None = None
     device: str | None = None
+    whole: Whole | None = None
 
 
 def first_day_ms(lake: Lake, site: str | None = None) -> int | None:
@@ -59,7 +70,8 @@ def read_back(lake: Lake, chosen: Chosen, scratch: Path) -> Iterator[Reading]:
     Raises:
         Failure: the lake holds nothing, or cannot be read.
     """
-    first, last = _day(chosen.from_ms), _day(chosen.to_ms - 1)
+    earliest = chosen.from_ms if chosen.whole is None else chosen.whole.from_ms
+    first, last = _day(min(chosen.from_ms, earliest)), _day(chosen.to_ms - 1)
     if not any(first <= day <= last for day in _days(lake, chosen.site)):
         return
     found = readings(lake, chosen.site, days=(first, last))
@@ -82,9 +94,11 @@ def _scanned(found: ds.Dataset, chosen: Chosen) -> pa.RecordBatchReader:
     DuckDB pauses while it writes to disk, and Arrow by itself reads on meanwhile.
     """
     kind = pa.timestamp("ms", found.schema.field("ts").type.tz)
-    where = (ds.field("ts") >= pa.scalar(chosen.from_ms, kind)) & (
-        ds.field("ts") < pa.scalar(chosen.to_ms, kind)
-    )
+    where = ds.field("ts") >= pa.scalar(chosen.from_ms, kind)
+    if chosen.whole is not None:
+        earlier = ds.field("ts") >= pa.scalar(chosen.whole.from_ms, kind)
+        where |= ds.field("metric").isin(list(chosen.whole.metrics)) & earlier
+    where &= ds.field("ts") < pa.scalar(chosen.to_ms, kind)
     if chosen.device is not None:
         where &= ds.field("device_id") == chosen.device
     scanner = found.scanner(

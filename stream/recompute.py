@@ -1,19 +1,23 @@
 """A device's past, computed again from all its readings: the job's own engine, nothing late.
 
 State starts empty some time before the period, the run-in, so that at the period's start it is
-what the job had. How long that is, the rules say: a window needs the readings in it, a delay the
-time it waits, and a baseline all that it has ever learned from.
+what the job had. How long that is, the rules say: a window needs the readings in it, a delay and a
+condition the time they wait, and a baseline all that it has ever learned from. What a machine said
+last of its state may be older than all of that, so metrics that conditions ask come whole.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import NamedTuple
 
 from schemas.records import Alert, Reading, WindowFeatures
+from stream.baselines import Constant, Decayed, Seasonal
 from stream.correction import Scope
-from stream.engine import Engine, SeriesState
+from stream.device_state import DeviceState
+from stream.engine import Decision, Engine
 from stream.lifecycle import Hold, phase
 from stream.pane_sizes import PANES_MS, pane_ms
-from stream.panes import panes_of
+from stream.panes import Pane, panes_of
 from stream.rule import Rule, Rules
 
 DAY_MS = 86_400_000
@@ -27,13 +31,36 @@ class Before(NamedTuple):
     Attributes:
         closed_to: by metric, up to where what the job says is its last word, ms: later windows
             are still to come from it. Of a metric that is missing it has said nothing.
-        active: from when to when it had alerts; an end of infinity for one still open.
-        ends: metrics and window ends that its alerts were decided at.
+        active: from when to when it had alerts, or rested after them; an end of infinity for one
+            still open.
+        bounds: by metric, where its windows of the scope, and those that its alerts were decided
+            on, begin and end.
     """
 
     closed_to: Mapping[str, int]
     active: Sequence[tuple[int, float]]
-    ends: frozenset[tuple[str, int]] = frozenset()
+    bounds: Mapping[str, Iterable[int]] = {}
+
+
+class Counted:
+    """How many readings a metric has between times that are known beforehand."""
+
+    def __init__(self, bounds: Iterable[int]) -> None:
+        """Take the times, ms."""
+        self._ahead = sorted(set(bounds), reverse=True)
+        self._total = 0
+        self._before: dict[int, int] = {}
+
+    def take(self, pane: Pane) -> None:
+        """Count a pane; they come in order."""
+        while self._ahead and self._ahead[-1] <= pane.pane_start:
+            self._before[self._ahead.pop()] = self._total
+        self._total += pane.n
+
+    def between(self, start: int, end: int) -> int:
+        """Return the number in [start, end), two of the times, ms."""
+        before = self._before
+        return before.get(end, self._total) - before.get(start, self._total)
 
 
 class Recomputed(NamedTuple):
@@ -44,8 +71,8 @@ class Recomputed(NamedTuple):
         alerts: every transition from the start of the run-in on, as far as the job has been.
         panes: how many were folded.
         ahead: windows within the scope that the job has still to give out.
-        met: at those of the job's window ends, the most readings in any window.
-        learning: metrics and rules that compare with a baseline.
+        counted: by metric, the readings between the bounds of the job's windows.
+        learning: metrics and rules that compare with a baseline that learns.
         unknown: metrics with rules of which the job has given nothing out.
     """
 
@@ -53,9 +80,21 @@ class Recomputed(NamedTuple):
     alerts: list[Alert]
     panes: int
     ahead: int
-    met: dict[tuple[str, int], int]
+    counted: dict[str, Counted]
     learning: set[tuple[str, str]]
     unknown: set[str]
+
+    def readings(self, metric: str, start: int, end: int) -> int:
+        """Return how many readings of a metric are in [start, end), bounds of the job's, ms."""
+        counted = self.counted.get(metric)
+        return 0 if counted is None else counted.between(start, end)
+
+
+class _Device(NamedTuple):
+    """What the engine remembers, and of which metrics: the end of the newest pane of each, ms."""
+
+    state: DeviceState
+    metrics: dict[str, int]
 
 
 def reach_ms(rules: Rules) -> int:
@@ -64,24 +103,38 @@ def reach_ms(rules: Rules) -> int:
 
 
 def settling_ms(rules: Rules) -> int:
-    """Return the run-in that windows and delays need, without alerts already active: ms."""
+    """Return the run-in that windows, delays and conditions need, without alerts active: ms."""
     return max(
-        _longest(rule)
+        max(_longest(rule), 0 if rule.when is None else rule.when.held_ms)
         + max(_lasts(severity.delay, rule.window.slide_ms) for severity in rule.severities)
         for rule in rules.rules
     )
 
 
-def memory_ms(rule: Rule) -> int:
-    """Return how long a rule's baseline takes to forget all but a third: 0 without one."""
-    if rule.baseline is None:
-        return 0
-    return round(rule.baseline.n0 * rule.baseline.counted_every_ms)
+def asked_metrics(rules: Rules) -> tuple[str, ...]:
+    """Return the metrics that conditions ask: without them, the state of a machine is unknown."""
+    return tuple(sorted({rule.when.metric for rule in rules.rules if rule.when is not None}))
+
+
+def memory_ms(rule: Rule) -> float:
+    """Return how long a rule's baseline takes to forget all but a third: 0 without one.
+
+    Infinity for one that learns once, or only while its machine is in a certain state.
+    """
+    match rule.baseline:
+        case None | Constant():
+            return 0
+        case Seasonal(hourly) if rule.when is None:
+            return 24 * hourly.n0 * hourly.counted_every_ms  # of each hour, once a day
+        case Decayed() as steady if rule.when is None:
+            return steady.n0 * steady.counted_every_ms
+        case _:
+            return inf
 
 
 def learns(rules: Rules) -> bool:
-    """Say whether any rule compares with a baseline."""
-    return any(rule.baseline is not None for rule in rules.rules)
+    """Say whether any rule compares with a baseline that learns."""
+    return any(_learns(rule) for rule in rules.rules)
 
 
 def makes(rules: Rules, window: WindowFeatures) -> bool:
@@ -100,8 +153,9 @@ def recompute(
 ) -> Recomputed:
     """Run a device's readings through the engine until nothing in the scope can change any more.
 
-    That is at the first midnight behind the scope at which no alert is active, neither by the
-    job's own account nor by this one.
+    That is at the first midnight behind the scope at which all windows of the scope are there and
+    no alert of the device is active or rested after, neither by the job's own account nor by this
+    one. Where the readings end, panes that still wait for the machine's state lead to nothing yet.
 
     Args:
         engine: of the rules.
@@ -110,24 +164,27 @@ def recompute(
         scope: the window ends that are asked for.
         before: what the job did.
     """
-    states: dict[str, SeriesState] = {}
+    device = _Device(DeviceState(), {})
     size_of = pane_ms(rules)
-    found = Recomputed([], [], 0, 0, {}, set(), set())
+    counted = {metric: Counted(bounds) for metric, bounds in before.bounds.items()}
+    found = Recomputed([], [], 0, 0, counted, set(), set())
     for readings in days:
         midnight = readings[0].ts // DAY_MS * DAY_MS
-        if midnight >= scope.upto and _quiet(states, before.active, midnight):
+        done = midnight >= scope.upto and _has_told(device, rules, scope.upto)
+        if done and _quiet(device, before.active, midnight):
             break
-        found = _take_day(engine, size_of, states, readings, scope, before, found)
-    baselines = {rule.name for rule in rules.rules if rule.baseline is not None}
-    for metric, state in states.items():
-        found.learning.update((metric, name) for name in state.rules if name in baselines)
+        found = _take_day(engine, size_of, device, readings, scope, before, found)
+    learning = {rule.name for rule in rules.rules if _learns(rule)}
+    for metric in device.metrics:
+        own = device.state.series(metric).rules
+        found.learning.update((metric, name) for name in own if name in learning)
     return found
 
 
 def _take_day(
     engine: Engine,
     size_of: Callable[[str], int],
-    states: dict[str, SeriesState],
+    device: _Device,
     readings: Sequence[Reading],
     scope: Scope,
     before: Before,
@@ -136,30 +193,61 @@ def _take_day(
     panes = ahead = 0
     for row in panes_of(readings, size_of):
         panes += 1
-        state = states.setdefault(row.metric, SeriesState())
-        decision = engine.on_pane(state, row.device_id, row.metric, row.site, row.unit, row.pane)
-        closed_to = before.closed_to.get(row.metric)
-        if closed_to is None:
-            if decision.windows:
-                found.unknown.add(row.metric)
-            continue
-        asked = [w for w in decision.windows if scope.after < w.window_end <= scope.upto]
-        told = [w for w in asked if w.window_end <= closed_to]
-        ahead += len(asked) - len(told)
-        found.windows.extend(told)
-        for each in decision.windows:
-            place = (row.metric, each.window_end)
-            if place in before.ends:
-                found.met[place] = max(found.met.get(place, 0), each.count)
-        found.alerts.extend(a for a in decision.alerts if a.emitted_at <= closed_to)
+        device.metrics[row.metric] = row.pane.pane_end
+        if row.metric in found.counted:
+            found.counted[row.metric].take(row.pane)
+        decision = engine.on_pane(
+            device.state, row.device_id, row.metric, row.site, row.unit, row.pane
+        )
+        ahead += _keep(decision, scope, before.closed_to, found)
     return found._replace(panes=found.panes + panes, ahead=found.ahead + ahead)
 
 
-def _quiet(states: Mapping[str, SeriesState], active: Sequence[tuple[int, float]], at: int) -> bool:
-    """Say whether no alert is active or about to be at a time."""
+def _keep(
+    decision: Decision, scope: Scope, closed_to: Mapping[str, int], found: Recomputed
+) -> int:
+    """Keep what the job has given out, too; return how many windows of the scope it has not."""
+    ahead = 0
+    for window in decision.windows:
+        upto = closed_to.get(window.metric)
+        if upto is None:
+            found.unknown.add(window.metric)
+        elif scope.after < window.window_end <= scope.upto:
+            if window.window_end <= upto:
+                found.windows.append(window)
+            else:
+                ahead += 1
+    found.alerts.extend(a for a in decision.alerts if a.emitted_at <= closed_to.get(a.metric, -inf))
+    return ahead
+
+
+def _quiet(device: _Device, active: Sequence[tuple[int, float]], at: int) -> bool:
+    """Say whether no alert of any metric is active, about to be, or rested after, at a time."""
     return not any(since < at < end for since, end in active) and all(
-        phase(own.life) == "INACTIVE" for state in states.values() for own in state.rules.values()
+        phase(own.life) == "INACTIVE" and own.life.rests_until <= at
+        for metric in device.metrics
+        for own in device.state.series(metric).rules.values()
     )
+
+
+def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
+    """Say whether no window that ends by ``upto`` is still to come.
+
+    Panes may wait for the machine's state; and the windows between a metric's last reading and a
+    gap's end come out with the pane behind the gap.
+    """
+    if device.state.entry().held:
+        return False
+    longest = reach_ms(rules)
+    for metric, newest in device.metrics.items():
+        ring = device.state.series(metric).ring
+        if ring and newest < min(upto, ring[-1].pane_start + longest):
+            return False
+    return True
+
+
+def _learns(rule: Rule) -> bool:
+    return rule.baseline is not None and not isinstance(rule.baseline, Constant)
 
 
 def _longest(rule: Rule) -> int:

@@ -1,7 +1,9 @@
 """A backfill without servers: a lake in a folder, what the job told of it, what is sent."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -21,7 +23,8 @@ from compose.told import Told, Whose
 from schemas.codec import decode
 from schemas.failure import Failure
 from schemas.records import Alert, Reading, WindowFeatures
-from stream.engine import Engine, SeriesState
+from stream.device_state import DeviceState
+from stream.engine import Engine
 from stream.lake import Lake, open_lake
 from stream.lake_readings import first_day_ms
 from stream.pane_sizes import pane_ms
@@ -48,7 +51,39 @@ GROWING = """
   compare: {op: "abs>=", to: zscore, baseline: short}
   severities: [{level: WARNING, enter: 2, keep_firing_for: 1h}]
 """
-HEADER = "version: 1\nbaselines:\n  short: {kind: decayed, n0: 200, warmup: 20}"
+GATED = """
+- name: runs_hot
+  match: {metric: temperature}
+  when: {metric: running, op: ">=", value: 0.5, for: 1h}
+  window: {size: 30m, slide: 15m}
+  aggregate: mean
+  compare: {op: ">=", to: value}
+  severities: [{level: WARNING, enter: 11, for: 15m, keep_firing_for: 30m}]
+  cooldown: 3h
+"""
+AT_FIRST = """
+- name: unlike_at_first
+  match: {metric: temperature}
+  when: {metric: running, op: ">=", value: 0.5, for: 15m, open: close}
+  window: {size: 1h, slide: 15m}
+  aggregate: mean
+  compare: {op: "abs>=", to: zscore, baseline: first}
+  severities: [{level: WARNING, enter: 1.5, keep_firing_for: 1h}]
+"""
+UNTOLD = """
+- name: hot_of_unknown_state
+  match: {metric: temperature}
+  when: {absent: running}
+  window: {size: 2h, slide: 30m}
+  aggregate: max
+  compare: {op: ">=", to: value}
+  severities: [{level: WARNING, enter: 12}]
+"""
+ALL = LIMITS + GATED + AT_FIRST + UNTOLD + GROWING
+HEADER = """version: 1
+baselines:
+  short: {kind: decayed, n0: 200, warmup: 20}
+  first: {kind: frozen, learn_for: 12h}"""
 TIMES = ("ts", "device_ts", "received_ts")
 
 
@@ -80,17 +115,24 @@ class Topics:
         newest = {(w.device_id, w.metric, w.window_start, w.window_end): w for w, _ in self.windows}
         return {w for w in newest.values() if w.count and after < w.window_end <= upto}
 
-    def closed_to(self) -> int:
-        return max(w.window_end for w, corrected in self.windows if not corrected)
+    def closed_to(self) -> dict[str, int]:
+        """By metric, up to where the job has come."""
+        found: dict[str, int] = {}
+        for window, corrected in self.windows:
+            if not corrected:
+                found[window.metric] = max(found.get(window.metric, 0), window.window_end)
+        return found
+
+    def has_told(self, record: WindowFeatures | Alert) -> bool:
+        return record.window_end <= self.closed_to().get(record.metric, 0)
 
 
 def run(
     laws: Rules, readings: Iterable[Reading]
 ) -> Iterable[tuple[tuple[WindowFeatures, ...], tuple[Alert, ...]]]:
-    engine, states = Engine(laws), {}
+    engine, states = Engine(laws), defaultdict(DeviceState)
     for row in panes_of(readings, pane_ms(laws)):
-        state = states.setdefault((row.device_id, row.metric), SeriesState())
-        yield engine.on_pane(state, row.device_id, row.metric, row.site, row.unit, row.pane)
+        yield engine.on_pane(states[row.device_id], row.device_id, row.metric, row.site, row.unit, row.pane)
 
 
 def lake_of(folder: Path, readings: Sequence[Reading]) -> Lake:
@@ -148,7 +190,7 @@ def backfill(topics: Topics, lake: Lake, folder: Path, request: Request) -> Book
     return books
 
 
-def series(seed: int, days: int = 4, device: str = "plant.pump") -> list[Reading]:
+def series(seed: int, days: int = 6, device: str = "plant.pump") -> list[Reading]:
     """A noisy series with gaps and spells of heat, a reading every few minutes."""
     rng, ts, level, found = Random(seed), START, 10.0, []
     while ts < START + days * DAY:
@@ -159,14 +201,37 @@ def series(seed: int, days: int = 4, device: str = "plant.pump") -> list[Reading
     return found
 
 
+def states(seed: int, days: int = 6) -> list[Reading]:
+    """Whether the machine of that series runs: told for hours, and then for a day or so not."""
+    rng, ts, running, found = Random(seed), START + seed % 2 * DAY, 0.0, []
+    while ts < START + days * DAY:
+        found.append(reading(metric="running", unit=None, ts=ts, value=running))
+        ts += rng.choice([10 * MINUTE] * 60 + [7 * HOUR, 30 * HOUR])
+        if rng.random() < 0.05:
+            running = 1.0 - running
+    return found
+
+
 def split(readings: list[Reading], seed: int) -> tuple[list[Reading], list[Reading]]:
     """Take some stretches of the middle days out, as if they had come late."""
     rng = Random(seed)
-    first = START + DAY + rng.randrange(DAY)
+    first = START + 3 * DAY + rng.randrange(DAY)
     spans = [(first, first + rng.randrange(6 * HOUR))]
     spans.append((spans[0][1] + HOUR, spans[0][1] + HOUR + rng.randrange(HOUR)))
-    late = [each for each in readings if any(a <= each.ts < b for a, b in spans)]
+    metrics = rng.choice([("temperature", "running"), ("temperature",), ("running",)])
+    if {each.metric for each in readings} == {"temperature"}:
+        metrics = ("temperature",)
+    late = [
+        each
+        for each in readings
+        if each.metric in metrics and any(a <= each.ts < b for a, b in spans)
+    ]
     return [each for each in readings if each not in late], late
+
+
+def middle(laws: Rules) -> Request:
+    """Ask for all that can be late there: days behind the lake's first, and a day before its end."""
+    return Request(from_ms=START + 3 * DAY, to_ms=START + 4 * DAY + 9 * HOUR, rules=laws)
 
 
 def over(topics: Sequence[Alert], upto: int) -> dict[str, tuple[object, ...]]:
@@ -180,44 +245,46 @@ def over(topics: Sequence[Alert], upto: int) -> dict[str, tuple[object, ...]]:
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.integers(0, 1 << 30), st.sampled_from([LIMITS, LIMITS + GROWING]))
+@given(
+    st.integers(0, 1 << 30),
+    st.sampled_from([LIMITS, LIMITS + GROWING, GATED, GATED + AT_FIRST, ALL]),
+)
 def test_a_backfill_leaves_what_an_undisturbed_run_gives_and_a_second_sends_nothing(
     tmp_path_factory, seed, text
 ):
     tmp_path = tmp_path_factory.mktemp("run")
     laws = rules(text, header=HEADER)
-    readings = series(seed)
+    readings = series(seed) + (states(seed) if "running" in text else [])
     on_time, late = split(readings, seed)
     topics, whole = Topics(laws, on_time, late), Topics(laws, readings, [])
     lake = lake_of(tmp_path / "lake", readings)
-    request = Request(from_ms=START + DAY, to_ms=START + 3 * DAY, rules=laws)
+    request = middle(laws)
     books = backfill(topics, lake, tmp_path / "first", request)
     assert books.left == []
-    upto = min(request.scope.upto, topics.closed_to())
-    assert topics.believed(request.from_ms, upto) == whole.believed(request.from_ms, upto)
+    believed = topics.believed(*request.scope)
+    undisturbed = {each for each in whole.believed(*request.scope) if topics.has_told(each)}
+    assert believed == undisturbed
     if not books.alerts["open"]:
-        undisturbed = [a for a in whole.alerts if a.window_end <= topics.closed_to()]
+        alerts = [each for each in whole.alerts if topics.has_told(each)]
         # Behind the scope a baseline that has learned more may judge otherwise.
-        assert over(topics.alerts, request.scope.upto) == over(undisturbed, request.scope.upto)
+        assert over(topics.alerts, request.scope.upto) == over(alerts, request.scope.upto)
     again = backfill(topics, lake, tmp_path / "second", request)
     assert again.sent == 0
-    assert again.windows["unchanged"] == len(topics.believed(request.from_ms, upto))
+    assert again.windows["unchanged"] == len(believed)
 
 
 def test_what_the_walk_meets(tmp_path):
     """The test above would prove little if nothing were ever corrected, new or withdrawn."""
-    laws = rules(LIMITS + GROWING, header=HEADER)
+    laws = rules(ALL, header=HEADER)
     total: dict[str, int] = {}
+    changed: set[str] = set()
     for seed in range(12):
-        readings = series(seed)
+        readings = series(seed) + states(seed)
         on_time, late = split(readings, seed)
-        request = Request(from_ms=START + DAY, to_ms=START + 3 * DAY, rules=laws)
-        books = backfill(
-            Topics(laws, on_time, late),
-            lake_of(tmp_path / f"lake{seed}", readings),
-            tmp_path / f"run{seed}",
-            request,
-        )
+        topics = Topics(laws, on_time, late)
+        lake = lake_of(tmp_path / f"lake{seed}", readings)
+        books = backfill(topics, lake, tmp_path / f"run{seed}", middle(laws))
+        changed |= {each.rule for each in topics.alerts if each.event == "CORRECTED"}
         for kind, counts in (("windows", books.windows), ("alerts", books.alerts)):
             for name, count in counts.items():
                 total[f"{kind} {name}"] = total.get(f"{kind} {name}", 0) + count
@@ -225,6 +292,7 @@ def test_what_the_walk_meets(tmp_path):
         assert total[f"windows {name}"] > 0, total
     for name in ("corrected", "new", "withdrawn", "unchanged"):
         assert total[f"alerts {name}"] > 0, total
+    assert changed >= {"hot", "runs_hot", "unlike_at_first"}
 
 
 @pytest.fixture
@@ -265,13 +333,78 @@ def test_without_the_run_in_the_alert_would_begin_at_another_time(tmp_path, stea
     assert books.alerts["new"] + books.alerts["withdrawn"] > 0
 
 
+def told_late(
+    tmp_path: Path, laws: Rules, readings: list[Reading], late: list[Reading]
+) -> tuple[Topics, Books]:
+    """Backfill the time of the late ones."""
+    topics = Topics(laws, [each for each in readings if each not in late], late)
+    request = Request(from_ms=late[0].ts, to_ms=late[-1].ts + 1, rules=laws)
+    return topics, backfill(topics, lake_of(tmp_path / "lake", readings), tmp_path / "run", request)
+
+
+def test_a_state_that_was_told_long_before_the_run_in_is_known(tmp_path):
+    laws = rules(GATED, header=HEADER)
+    heat = steps(*[10.0] * 74, 12.5, 12.5, *[10.0] * 10)
+    readings = [*heat, reading(metric="running", unit=None, ts=START, value=1.0)]
+    topics, books = told_late(tmp_path, laws, readings, heat[74 * 12 + 6 : 75 * 12])
+    assert books.run_in_why == "windows and delays need it"
+    # Half an hour more of heat: the alert of the second hour began in the first.
+    assert (books.alerts["new"], books.alerts["withdrawn"]) == (0, 0)
+    assert books.alerts["corrected"] + books.alerts["unchanged"] == 1
+    assert len(topics.alerts) >= 2
+
+
+def test_a_rule_that_rests_at_the_period_s_start_goes_on_resting(tmp_path):
+    laws = rules(f"{LIMITS}  cooldown: 9h\n", header=HEADER)
+    readings = steps(*[10.0] * 44, 12.5, *[10.0] * 4, *[12.5] * 3, *[10.0] * 9)
+    _, books = told_late(tmp_path, laws, readings, readings[50 * 12 : 51 * 12])
+    assert books.run_in_why == "an alert was active since"
+    assert books.alerts["new"] == 0
+
+
+def test_windows_that_come_with_the_pane_behind_a_gap_over_midnight_are_waited_for(
+    tmp_path, steady
+):
+    heat = steps(*[10.0] * 23)
+    readings = [*heat, *steps(*[10.0] * 3, start=START + 2 * DAY)]
+    topics, books = told_late(tmp_path, steady, readings, heat[-4:-1])
+    assert books.left == []
+    request = Request(from_ms=START, to_ms=START + 23 * HOUR + 40 * MINUTE, rules=steady)
+    lake = open_lake(str(tmp_path / "lake"))
+    assert backfill(topics, lake, tmp_path / "again", request).sent == 0
+
+
+def test_what_waits_for_a_state_at_midnight_is_waited_for(tmp_path):
+    laws = rules(GATED, header=HEADER)
+    heat = steps(*[10.0] * 48)
+    # Told to be running until a minute before midnight, when it falls silent.
+    told = [reading(metric="running", unit=None, ts=START + n * HOUR, value=1.0) for n in range(23)]
+    topics, books = told_late(tmp_path, laws, [*heat, *told], heat[23 * 12 : 23 * 12 + 6])
+    assert books.left == []
+    whole = Topics(laws, [*heat, *told], [])
+    scope = Request(from_ms=heat[276].ts, to_ms=heat[281].ts + 1, rules=laws).scope
+    assert topics.believed(*scope) == whole.believed(*scope)
+
+
+def test_a_state_that_only_comes_late_takes_back_what_was_said_without_it(tmp_path):
+    laws = rules(UNTOLD, header=HEADER)
+    heat = steps(*[10.0] * 3, *[12.5] * 3, *[10.0] * 6)
+    late = [reading(metric="running", unit=None, ts=START + HOUR, value=1.0)]
+    late.append(reading(metric="running", unit=None, ts=START + 9 * HOUR, value=1.0))
+    topics, books = told_late(tmp_path, laws, [*heat, *late], late)
+    assert books.left == []
+    assert books.windows["withdrawn"] > 0
+    assert books.alerts["withdrawn"] == 1
+    assert topics.alerts[-1].ends_at == topics.alerts[-1].starts_at
+
+
 def test_a_shortened_run_in_names_the_baselines_it_cuts_off(tmp_path):
     laws = rules(GROWING, header=HEADER.replace("200", "400"))
     readings = series(1)
     on_time, late = split(readings, 1)
     lake = lake_of(tmp_path / "lake", readings)
-    whole = Request(from_ms=START + 2 * DAY, to_ms=START + 3 * DAY, rules=laws)
-    short = Request(from_ms=START + 2 * DAY, to_ms=START + 3 * DAY, rules=laws, run_in_ms=12 * HOUR)
+    whole = middle(laws)
+    short = replace(whole, run_in_ms=12 * HOUR)
     books = backfill(Topics(laws, on_time, late), lake, tmp_path / "whole", whole)
     assert books.run_in_why == "baselines learn from the first reading on"
     assert books.short_baselines == []

@@ -5,9 +5,17 @@ from math import nan
 from msgspec.structs import replace
 
 from schemas.records import Alert, WindowFeatures
-from stream.correction import Scope, compare_alerts, compare_windows
+from stream import correction
+from stream.correction import Scope, compare_alerts
 
 SCOPE = Scope(1_000, 2_000)
+
+
+def compare_windows(before, now, *, lake: int = 99):
+    """With so many readings in the lake for any window."""
+    return correction.compare_windows(before, now, lambda metric, start, end: lake)
+
+
 VERSIONS = {"hot": 1}
 
 
@@ -61,6 +69,16 @@ def test_a_window_that_holds_more_now_is_sent_as_it_is_now():
     assert changes == ([window(count=5), window(2_000)], 1, 1, 0, 0, None)
 
 
+def test_a_window_that_two_rules_make_is_one():
+    assert compare_windows([window()], [window(), window()]).send == []
+    assert compare_windows([], [window(), window()]).new == 1
+
+
+def test_a_window_that_is_not_made_any_more_is_taken_back_where_nothing_is_lost():
+    changes = compare_windows([window()], [], lake=5)
+    assert ([each.count for each in changes.send], changes.fewer) == ([0], None)
+
+
 def test_a_window_that_has_grown_less_takes_the_longer_one_back():
     long, short = window(length=1_000), window(length=500, count=4)
     changes = compare_windows([long], [short])
@@ -71,7 +89,7 @@ def test_a_window_that_has_grown_less_takes_the_longer_one_back():
 
 
 def test_a_window_that_is_gone_or_holds_fewer_is_told():
-    assert compare_windows([window()], []).fewer == window()
+    assert compare_windows([window()], [], lake=4).fewer == window()
     assert compare_windows([window()], [window(count=4)]).fewer == window()
 
 
