@@ -154,8 +154,8 @@ def recompute(
     """Run a device's readings through the engine until nothing in the scope can change any more.
 
     That is at the first midnight behind the scope at which all windows of the scope are there and
-    no alert of the device is active or rested after, neither by the job's own account nor by this
-    one. Where the readings end, panes that still wait for the machine's state lead to nothing yet.
+    no alert of the device is active, neither by the job's own account nor by this one. Where the
+    readings end, panes that still wait for the machine's state lead to nothing yet.
 
     Args:
         engine: of the rules.
@@ -203,9 +203,7 @@ def _take_day(
     return found._replace(panes=found.panes + panes, ahead=found.ahead + ahead)
 
 
-def _keep(
-    decision: Decision, scope: Scope, closed_to: Mapping[str, int], found: Recomputed
-) -> int:
+def _keep(decision: Decision, scope: Scope, closed_to: Mapping[str, int], found: Recomputed) -> int:
     """Keep what the job has given out, too; return how many windows of the scope it has not."""
     ahead = 0
     for window in decision.windows:
@@ -222,9 +220,9 @@ def _keep(
 
 
 def _quiet(device: _Device, active: Sequence[tuple[int, float]], at: int) -> bool:
-    """Say whether no alert of any metric is active, about to be, or rested after, at a time."""
+    """Say whether no alert of any metric is active or about to be at a time."""
     return not any(since < at < end for since, end in active) and all(
-        phase(own.life) == "INACTIVE" and own.life.rests_until <= at
+        phase(own.life) == "INACTIVE"
         for metric in device.metrics
         for own in device.state.series(metric).rules.values()
     )
