@@ -1,9 +1,9 @@
 """A device's past, computed again from all its readings: the job's own engine, nothing late.
 
 State starts empty some time before the period, the run-in, so that at the period's start it is
-what the job had. How long that is, the rules say: a window needs the readings in it, a delay and a
-condition the time they wait, and a baseline all that it has ever learned from. What a machine said
-last of its state may be older than all of that, so metrics that conditions ask come whole.
+what the job had. How long that is, the rules say: a window needs the readings in it, a delay the
+time it waits, and a baseline all that it has ever learned from. What a machine said last of its
+state may be older than all of that: the metrics that conditions ask are taken from the beginning.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -103,9 +103,12 @@ def reach_ms(rules: Rules) -> int:
 
 
 def settling_ms(rules: Rules) -> int:
-    """Return the run-in that windows, delays and conditions need, without alerts active: ms."""
+    """Return the run-in that windows and delays need, without alerts already active: ms.
+
+    What conditions need does not count: the metrics that they ask are taken from the beginning.
+    """
     return max(
-        max(_longest(rule), 0 if rule.when is None else rule.when.held_ms)
+        _longest(rule)
         + max(_lasts(severity.delay, rule.window.slide_ms) for severity in rule.severities)
         for rule in rules.rules
     )
