@@ -21,6 +21,7 @@ from schemas.registry import Registry
 from schemas.topics import subject
 from simulators.clock import iso
 from stream.lake_readings import first_day_ms
+from stream.pane_sizes import pane_ms
 from stream.recompute import DAY_MS, learns, settling_ms
 
 
@@ -44,8 +45,9 @@ def backfill(endpoints: Endpoints, request: Request) -> Books:
     with TemporaryDirectory(prefix="tidegate-backfill-") as folder:
         scratch = Path(folder)
         whose = Whose(request.site, request.device)
+        size_of = pane_ms(request.rules, request.panes)
         with (
-            closing(Told(scratch / "told", request.rules, request.scope, whose)) as told,
+            closing(Told(scratch / "told", request.rules, request.scope, whose, size_of)) as told,
             closing(Outbox(scratch / "outbox")) as outbox,
         ):
             books = Books(aged_out=_hear(endpoints, request, told))

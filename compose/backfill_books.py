@@ -14,7 +14,10 @@ _ALERTS = ("corrected", "new", "withdrawn", "unchanged", "open", "left")
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is to be repaired: readings with event times in [from_ms, to_ms), ms."""
+    """What is to be repaired: readings with event times in [from_ms, to_ms), ms.
+
+    ``panes`` are pane sizes that the job's do not exceed, as it was submitted with them.
+    """
 
     from_ms: int
     to_ms: int
@@ -25,6 +28,7 @@ class Request:
     run_in_ms: int | None = None
     wait_ms: int = 120_000
     dry_run: bool = False
+    panes: str | None = None
 
     @property
     def scope(self) -> Scope:

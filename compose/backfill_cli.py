@@ -12,6 +12,7 @@ from compose.backfill_books import Books, Request
 from compose.intents import named, read_intent
 from compose.local.endpoints import read
 from compose.options import Duration, Time, prefix_option, state_option
+from compose.submissions import argument
 from schemas.failure import Failure
 from simulators.clock import stamp
 from stream.rules import load_rules
@@ -74,16 +75,18 @@ def backfill_(
         raise click.UsageError(
             f"--from {stamp(from_ms)} is not before --to {stamp(to_ms)}: the period is empty"
         )
+    submitted = _submitted(state, prefix)
     request = Request(
         from_ms=from_ms,
         to_ms=to_ms,
-        rules=load_rules(rules or _submitted(state, prefix)),
+        rules=load_rules(rules or argument(submitted, "rules") or "generic"),
         device=device,
         site=site,
         prefix=prefix,
         run_in_ms=run_in_ms,
         wait_ms=wait_ms,
         dry_run=dry_run,
+        panes=argument(submitted, "panes"),
     )
     books = backfill(read(state), request)
     if as_json:
@@ -98,12 +101,10 @@ def backfill_(
         )
 
 
-def _submitted(state: Path, prefix: str) -> str:
-    """Return the rules that the alerts job runs with, or ran last."""
+def _submitted(state: Path, prefix: str) -> list[str]:
+    """Return the words that the alerts job runs with, or ran last."""
     intent = read_intent(state, named("alerts", prefix).name)
-    words = [] if intent is None else intent.argv
-    given = [word.removeprefix("--rules=") for word in words if word.startswith("--rules=")]
-    return given[-1] if given else "generic"
+    return [] if intent is None else intent.argv
 
 
 def _lines(request: Request, books: Books) -> list[str]:

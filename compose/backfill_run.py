@@ -23,6 +23,7 @@ from stream.correction import (
 from stream.engine import Engine
 from stream.lake import Lake
 from stream.lake_readings import Chosen, Whole, has_device, read_back, spans
+from stream.pane_sizes import pane_ms
 from stream.recompute import DAY_MS, Recomputed, asked_metrics, memory_ms, reach_ms, recompute
 
 
@@ -57,6 +58,7 @@ class Run:
         self._outbox = outbox
         self._books = books
         self._engine = Engine(request.rules)
+        self._size_of = pane_ms(request.rules, request.panes)
         self._versions = {rule.name: rule.version for rule in request.rules.rules}
         self._ids = ids
         cut = run_in.from_ms > first_ms
@@ -95,7 +97,7 @@ class Run:
     def _device(self, device: str, days: Iterator[list[Reading]]) -> None:
         request, books, told = self._request, self._books, self._told
         before = told.before(device)
-        found = recompute(self._engine, request.rules, days, request.scope, before)
+        found = recompute(self._engine, request.rules, self._size_of, days, request.scope, before)
         windows = compare_windows(told.windows(device), found.windows, found.readings)
         books.devices += 1
         books.panes += found.panes

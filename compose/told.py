@@ -16,7 +16,6 @@ from compose.outbox import MARK
 from gateway.follow import decoder, follow
 from schemas.records import Alert, Reading, WindowFeatures
 from stream.correction import Scope
-from stream.pane_sizes import pane_ms
 from stream.recompute import Before, makes
 from stream.rule import Rules
 
@@ -68,13 +67,20 @@ class Whose(NamedTuple):
 class Told:
     """The windows of a scope, and all alerts, of the chosen devices, as the topics have them."""
 
-    def __init__(self, path: Path, rules: Rules, scope: Scope, whose: Whose) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rules: Rules,
+        scope: Scope,
+        whose: Whose,
+        pane_ms: Callable[[str], int],
+    ) -> None:
         """Make the file; it is scratch."""
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.executescript(_TABLES)
         self._rules = rules
         self._cooldown_ms = {rule.name: rule.cooldown_ms for rule in rules.rules}
-        self._pane_ms = pane_ms(rules)
+        self._pane_ms = pane_ms
         self._scope = scope
         self._whose = whose
 

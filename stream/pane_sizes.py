@@ -20,11 +20,15 @@ def pane_sizes(rules: Rules) -> str:
     return ",".join(f"{metric}={ms}" for metric, ms in [*sizes.items(), ("*", _other(rules))])
 
 
-def pane_ms(rules: Rules) -> Callable[[str], int]:
-    """Return the same as a function from metric to ms."""
-    sizes = {metric: _size(_covering(rules, metric)) for metric in _named(rules)}
-    other = _other(rules)
-    return lambda metric: sizes.get(metric, other)
+def pane_ms(rules: Rules, bounds: str | None = None) -> Callable[[str], int]:
+    """Return the same as a function from metric to ms, nowhere above ``bounds`` if there are any.
+
+    Raises:
+        ValueError, KeyError: ``bounds`` are no such argument.
+    """
+    own = pane_sizes(rules)
+    sizes = _parsed(own if bounds is None else no_larger(own, bounds))
+    return lambda metric: sizes.get(metric, sizes["*"])
 
 
 def _named(rules: Rules) -> list[str]:

@@ -16,7 +16,7 @@ from stream.correction import Scope
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
 from stream.lifecycle import Hold, phase
-from stream.pane_sizes import PANES_MS, pane_ms
+from stream.pane_sizes import PANES_MS
 from stream.panes import Pane, panes_of
 from stream.rule import Rule, Rules
 
@@ -152,7 +152,12 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
 
 
 def recompute(
-    engine: Engine, rules: Rules, days: Iterable[Sequence[Reading]], scope: Scope, before: Before
+    engine: Engine,
+    rules: Rules,
+    size_of: Callable[[str], int],
+    days: Iterable[Sequence[Reading]],
+    scope: Scope,
+    before: Before,
 ) -> Recomputed:
     """Run a device's readings through the engine until nothing in the scope can change any more.
 
@@ -163,12 +168,12 @@ def recompute(
     Args:
         engine: of the rules.
         rules: the same.
+        size_of: how long the job's panes of a metric are, ms; others differ in the last digits.
         days: the device's readings by UTC day, in order; within a day in any order.
         scope: the window ends that are asked for.
         before: what the job did.
     """
     device = _Device(DeviceState(), {})
-    size_of = pane_ms(rules)
     counted = {metric: Counted(bounds) for metric, bounds in before.bounds.items()}
     found = Recomputed([], [], 0, 0, counted, set(), set())
     for readings in days:

@@ -90,17 +90,25 @@ TIMES = ("ts", "device_ts", "received_ts")
 class Topics:
     """What the job has told, and what a backfill adds to it."""
 
-    def __init__(self, laws: Rules, on_time: Sequence[Reading], late: Sequence[Reading]) -> None:
+    def __init__(
+        self,
+        laws: Rules,
+        on_time: Sequence[Reading],
+        late: Sequence[Reading],
+        panes: str | None = None,
+    ) -> None:
         self.laws = laws
         self.late = late
         self.windows: list[tuple[WindowFeatures, bool]] = []
         self.alerts: list[Alert] = []
-        for window, alerts in ((w, a) for w, a in run(laws, on_time)):
+        for window, alerts in ((w, a) for w, a in run(laws, on_time, panes)):
             self.windows += [(each, False) for each in window]
             self.alerts += alerts
 
     def told(self, path: Path, request: Request) -> Told:
-        told = Told(path, self.laws, request.scope, Whose(request.site, request.device))
+        whose = Whose(request.site, request.device)
+        size_of = pane_ms(self.laws, request.panes)
+        told = Told(path, self.laws, request.scope, whose, size_of)
         for window, corrected in self.windows:
             told.add_window(window, corrected=corrected)
         for each in self.late:
@@ -128,10 +136,10 @@ class Topics:
 
 
 def run(
-    laws: Rules, readings: Iterable[Reading]
+    laws: Rules, readings: Iterable[Reading], panes: str | None = None
 ) -> Iterable[tuple[tuple[WindowFeatures, ...], tuple[Alert, ...]]]:
     engine, states = Engine(laws), defaultdict(DeviceState)
-    for row in panes_of(readings, pane_ms(laws)):
+    for row in panes_of(readings, pane_ms(laws, panes)):
         yield engine.on_pane(
             states[row.device_id], row.device_id, row.metric, row.site, row.unit, row.pane
         )
@@ -437,6 +445,15 @@ def test_a_lake_that_has_lost_readings_takes_nothing_back(tmp_path, steady):
     books = backfill(topics, lake, tmp_path / "aged", request)
     assert "plant.pump: the lake holds fewer readings than the job counted when" in books.left[0]
     assert topics.alerts == before[1]
+
+
+def test_a_job_that_kept_smaller_panes_is_followed(tmp_path, steady):
+    readings = series(2)
+    request = replace(middle(steady), panes="*=300000")
+    topics = Topics(steady, readings, [], panes="*=300000")
+    books = backfill(topics, lake_of(tmp_path / "lake", readings), tmp_path / "run", request)
+    assert books.windows["unchanged"] > 0
+    assert books.sent == 0
 
 
 def test_a_metric_that_only_ever_came_late_gets_all_its_windows(tmp_path, steady):

@@ -85,11 +85,12 @@ def test_wrong_rules_are_refused_before_anything_is_asked(tmp_path, asked):
 
 def test_the_rules_are_those_of_the_job_unless_said(tmp_path, asked):
     run(tmp_path, *PERIOD)
-    assert asked[-1].rules == load_rules("generic")
-    argv = ["alerts", "--rules=demo", "--prefix=other."]
+    assert (asked[-1].rules, asked[-1].panes) == (load_rules("generic"), None)
+    argv = ["alerts", "--rules=demo", "--prefix=other.", "--panes=*=60000"]
     write_intent(tmp_path, Intent(name="other-alerts", argv=argv, wanted=True))
     run(tmp_path, *PERIOD, "--prefix=other.")
     assert asked[-1].rules == load_rules("demo") != load_rules("generic")
+    assert asked[-1].panes == "*=60000"
     run(tmp_path, *PERIOD, "--prefix=other.", "--rules=generic")
     assert asked[-1].rules == load_rules("generic")
 
