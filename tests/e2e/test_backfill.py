@@ -25,7 +25,7 @@ from schemas.topics import subject
 from stream.lake import connect
 from stream.rules import load_rules
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
 PREFIX = "mends."
 MINUTE_MS = 60_000
 HOURS = 12

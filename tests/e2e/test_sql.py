@@ -173,6 +173,7 @@ def example(name: str) -> str:
     return read_sql(name).text.rstrip().rstrip(";")
 
 
+@pytest.mark.slow
 def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
     filled: RunningStack,
 ) -> None:
@@ -206,15 +207,17 @@ def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
     assert lake == [{"kind": "each", "n": 1}]
 
 
-def test_versions_and_watermarks_are_there_in_a_stream(filled: RunningStack) -> None:
+def test_versions_watermarks_and_patterns_are_there(filled: RunningStack) -> None:
     watermarks = "SELECT site, COUNT(*) AS n, MAX(CURRENT_WATERMARK(rt)) AS w FROM alerts"
     counts = "SELECT site, COUNT(*) AS n FROM alerts GROUP BY site"
-    joined, at, following = asked(
+    escalated, joined, at, following = asked(
         filled,
+        ["escalation"],
         ["enriched"],
         ["-e", f"{watermarks} GROUP BY site"],
         ["--follow", "--limit=3", "-e", counts],
     )
+    assert [(row["device_id"], row["rule"]) for row in escalated.rows()] == [("match", "hot")]
     enriched = {(row["device_id"], row["window_end"]): row for row in joined.rows()}
     assert len(enriched) == len(WINDOWS)
     assets = [enriched["rises", f"2023-11-14T22:{5 * i:02}:00Z"]["asset_id"] for i in range(1, 5)]

@@ -20,7 +20,7 @@ from schemas.records import Alert, Reading, WindowFeatures
 from schemas.registry import Registry
 from schemas.topics import subject
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(500)]
 PREFIX = "care."
 MINUTE = 60_000
 T0 = 1_699_999_200_000  # 2023-11-14 22:00 UTC

@@ -17,7 +17,7 @@ from stream.jobs.cluster import call, live_job
 from stream.sinks.postgres import connected
 from stream.sinks.warehouse import WAREHOUSE
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
 PREFIX = "store."
 KINDS = {"windows": WindowFeatures, "alerts": Alert, "devices": Device}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
