@@ -7,15 +7,24 @@ import sys
 import threading
 import time
 from contextlib import nullcontext
+from functools import partial
 
-from confluent_kafka import Consumer, TopicPartition
-from edge_rig import ROOT, GatewayProcess, slow_disk
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from edge_rig import ROOT, GatewayProcess, slow_disk, wait_for
 
 from gateway.bench.mosquitto import Mosquitto
 from schemas.codec import decode
 from schemas.records import Reading, reading_key
 
 TOPIC = "tidegate.readings"
+
+
+def _bounds(consumer: Consumer, part: TopicPartition) -> tuple[int, int] | None:
+    """Return where the partition begins and ends; None while a new topic has no leader yet."""
+    try:
+        return consumer.get_watermark_offsets(part, timeout=20)
+    except KafkaException:
+        return None
 
 
 class Ledger:
@@ -37,7 +46,7 @@ class Ledger:
         partitions = consumer.list_topics(TOPIC, timeout=20).topics[TOPIC].partitions
         parts = [TopicPartition(TOPIC, p) for p in partitions]
         for part in parts:
-            part.offset = consumer.get_watermark_offsets(part, timeout=20)[1]
+            part.offset = wait_for("its leader", partial(_bounds, consumer, part))[1]
         consumer.assign(parts)
         self._ready.set()
         while not self._stop.is_set():

@@ -135,6 +135,8 @@ def test_without_a_schema_id_it_acknowledges_and_waits(edge: Any) -> None:
     edge.registry.stop()
     gateway = edge.gateway()
     wait_for("told", lambda: "registry: schema id not known" in gateway.get("/readyz")[1])
+    # Before the first subscription the broker keeps nothing for the gateway.
+    wait_for("subscribed", lambda: "mqtt" not in gateway.get("/readyz")[1])
     acked = set(edge.publisher.readings(100))
     wait_for("on disk", lambda: gateway.metric("tidegate_mqtt_messages_acknowledged_total") >= 100)
     assert edge.follower.readings == []

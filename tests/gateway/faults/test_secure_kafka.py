@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,18 @@ class Plant:
 
     def __init__(self, folder: Path, server: str = "server") -> None:
         self.folder = folder
-        self.kafka = SecureKafka(folder, server)
-        self.mosquitto = Mosquitto(folder / "mosquitto")
-        self.registry = FakeRegistry()
-        self.publisher = Publisher(self.mosquitto.port)
-        self.ledger = Ledger(self.kafka.door("PLAINTEXT"))
+        with ExitStack() as started:
+            self.kafka = SecureKafka(folder, server)
+            started.callback(self.kafka.stop)
+            self.mosquitto = Mosquitto(folder / "mosquitto")
+            started.callback(self.mosquitto.stop)
+            self.registry = FakeRegistry()
+            started.callback(self.registry.stop)
+            self.publisher = Publisher(self.mosquitto.port)
+            started.callback(self.publisher.stop)
+            self.ledger = Ledger(self.kafka.door("PLAINTEXT"))
+            started.callback(self.ledger.stop)
+            self._started = started.pop_all()
         self.gateways: list[GatewayProcess] = []
         self.acked: set[tuple[str, int]] = set()
 
@@ -89,11 +97,7 @@ class Plant:
         for gateway in self.gateways:
             gateway.end(signal.SIGKILL)
             gateway.log.close()
-        self.publisher.stop()
-        self.ledger.stop()
-        self.registry.stop()
-        self.mosquitto.stop()
-        self.kafka.stop()
+        self._started.close()
 
 
 def made(folder: Path, server: str = "server") -> Iterator[Plant]:
