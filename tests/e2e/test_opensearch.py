@@ -19,7 +19,7 @@ from schemas.failure import Unavailable
 from schemas.records import Alert, DeadLetter, WindowFeatures
 from stream.sinks.documents import document
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
 PREFIX = "search."
 KINDS: dict[str, Any] = {"windows": WindowFeatures, "alerts": Alert}
 # A month whose index was made by somebody else, with another mapping.

@@ -22,7 +22,7 @@ from schemas.topics import TOPICS, subject
 from stream.jobs.cluster import live_job
 from stream.sql_files import read_sql
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
 PREFIX = "asked."
 MINUTE = 60_000
 T0 = 1_699_999_200_000  # 2023-11-14 22:00 UTC
@@ -173,7 +173,6 @@ def example(name: str) -> str:
     return read_sql(name).text.rstrip().rstrip(";")
 
 
-@pytest.mark.slow
 def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
     filled: RunningStack,
 ) -> None:
