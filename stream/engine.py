@@ -15,7 +15,7 @@ from stream.conditions import Gate, When, told
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
 from stream.panes import Pane
 from stream.rule import Rule, Rules
-from stream.series_turn import Group, Out, Turn, take
+from stream.series_turn import Group, Out, Turn, Watch, take
 from stream.windows import Subject, WindowSpec
 
 _MAX_PLANS = 100_000
@@ -49,9 +49,13 @@ _NO_GATES: Mapping[str, Gate] = {}
 class Engine:
     """Applies a set of rules; holds no state of any device."""
 
-    def __init__(self, rules: Rules) -> None:
-        """Take the rules; which of them a series has is found when it is first seen."""
+    def __init__(self, rules: Rules, watch: Watch | None = None) -> None:
+        """Take the rules; which of them a series has is found when it is first seen.
+
+        ``watch`` is told what each rule made of each window.
+        """
         self._rules = rules.rules
+        self._watch = watch
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
         self._plans: dict[tuple[str, str, str], _Plan] = {}
 
@@ -84,7 +88,7 @@ class Engine:
             self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
         else:
             of = Subject(device_id, metric, site, unit)
-            turn = Turn(state.series(metric), of, _NO_GATES, out)
+            turn = Turn(state.series(metric), of, _NO_GATES, out, self._watch)
             take(turn, plan.groups, plan.digests, pane)
         windows, alerts = out
         return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
@@ -108,12 +112,19 @@ class Engine:
         if entry.waits:
             state.hold(arrived)
         else:
-            _conditional(state, plan, device_id, arrived, out)
+            self._conditional(state, plan, device_id, arrived, out)
 
     def _release(self, state: DeviceState, device_id: str, out: Out) -> None:
         for held in state.release():
             plan = self._plan(device_id, held.metric, held.site)
-            _conditional(state, plan, device_id, held, out)
+            self._conditional(state, plan, device_id, held, out)
+
+    def _conditional(
+        self, state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out
+    ) -> None:
+        of = Subject(device_id, row.metric, row.site, row.unit)
+        turn = Turn(state.series(row.metric), of, state.entry().gates, out, self._watch)
+        take(turn, plan.groups, plan.digests, row.pane)
 
     def _plan(self, device_id: str, metric: str, site: str) -> _Plan:
         key = (device_id, metric, site)
@@ -131,12 +142,6 @@ def _drop(entry: DeviceEntry, names: set[str]) -> None:
         del entry.gates[name]
     if names:
         entry.waits = [gate for gate in entry.waits if gate not in names]
-
-
-def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out) -> None:
-    of = Subject(device_id, row.metric, row.site, row.unit)
-    turn = Turn(state.series(row.metric), of, state.entry().gates, out)
-    take(turn, plan.groups, plan.digests, row.pane)
 
 
 def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) -> _Plan:

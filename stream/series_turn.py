@@ -1,6 +1,6 @@
 """One series' turn: a pane, the windows it completes, and what the rules make of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from schemas.records import Alert, WindowFeatures
@@ -33,13 +33,34 @@ class Out(NamedTuple):
     alerts: list[Alert]
 
 
+class Look(NamedTuple):
+    """What a rule made of a window, as far as it got.
+
+    ``since``: since when its condition is met, ms; None when it is not. ``verdict``: what was
+    compared; None when nothing was. ``own`` is what the rule remembers after it, as it is changed
+    later: who looks takes what is needed at once.
+    """
+
+    rule: Rule
+    window: WindowFeatures
+    enough: bool
+    since: int | None
+    verdict: Verdict | None
+    own: RuleState
+    alert: Alert | None
+
+
+Watch = Callable[[Look], None]
+
+
 class Turn(NamedTuple):
-    """What a series' turn changes, reads and adds to."""
+    """What a series' turn changes, reads and adds to; ``watch``, if any, is told of every look."""
 
     state: SeriesState
     of: Subject
     gates: Mapping[str, Gate]
     out: Out
+    watch: Watch | None = None
 
 
 def take(turn: Turn, all_groups: tuple[Group, ...], digests: Mapping[str, str], pane: Pane) -> None:
@@ -116,12 +137,17 @@ def _window(turn: Turn, group: Group, end: int) -> int:
         if rule.baseline is not None:
             frozen = since is None or freezes(rule.baseline, phase(own.life))
             learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
+        verdict = alert = None
         if since is None:
             alert = _suspend(rule, own.life, end)
         else:
-            alert = _apply(rule, own, turn.of, window, made)
+            verdict = _verdict(rule, own, window, made)
+            if verdict is not None:
+                alert = _apply(rule, own, turn.of, made, verdict)
         if alert is not None:
             turn.out.alerts.append(alert)
+        if turn.watch is not None:
+            turn.watch(Look(rule, made, window.enough, since, verdict, own, alert))
     return kept
 
 
@@ -132,15 +158,17 @@ def _state_of(state: SeriesState, rule: Rule) -> RuleState:
     return found
 
 
+def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -> Verdict | None:
+    """Compare, where there is enough to compare and the rule does not rest."""
+    if not window.enough or made.count < rule.min_samples or made.window_end < own.life.rests_until:
+        return None
+    return _judge(rule, own, made)
+
+
 def _apply(
-    rule: Rule, own: RuleState, of: Subject, window: Window, made: WindowFeatures
+    rule: Rule, own: RuleState, of: Subject, made: WindowFeatures, verdict: Verdict
 ) -> Alert | None:
     life = own.life
-    if not window.enough or made.count < rule.min_samples or made.window_end < life.rests_until:
-        return None
-    verdict = _judge(rule, own, made)
-    if verdict is None:
-        return None
     change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
     if change is None:
         return None

@@ -1,0 +1,8 @@
+"""`tidegate rules`: the commands that need nothing but the file, and those that take readings."""
+
+from compose.rules_test import test
+from stream.rules_cli import rules
+
+__all__ = ["rules"]
+
+rules.add_command(test)
