@@ -24,8 +24,6 @@ from stream.recorded import Series, Wanted, read_labels, read_series
 from stream.recorded_parquet import read_lake
 
 TIME = pa.timestamp("ms", tz="UTC")
-IN_PATH = {"kind", "site"}
-PLACE = pa.schema([("kafka_partition", pa.int32()), ("kafka_offset", pa.int64())])
 KINDS: dict[str, pa.DataType] = {
     "device_id": pa.string(), "metric": pa.string(), "unit": pa.string(), "gateway_id": pa.string(),
     "gateway_epoch": pa.int64(), "value": pa.float64(), "ts": TIME, "device_ts": TIME,
@@ -36,8 +34,9 @@ KINDS: dict[str, pa.DataType] = {
 }  # fmt: skip
 
 
-def at(ms: int | None) -> datetime | None:
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+def at(ms: int | None, zone: str | None = "UTC") -> datetime | None:
+    time = None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+    return time if zone or time is None else time.replace(tzinfo=None)
 
 
 def write_lake(root: Path, readings: list[Reading], times: pa.DataType = TIME) -> Path:
@@ -45,16 +44,13 @@ def write_lake(root: Path, readings: list[Reading], times: pa.DataType = TIME) -
     folders: dict[Path, list[dict[str, Any]]] = {}
     for offset, each in enumerate(readings):
         row = {name: getattr(each, name, 0) for name in KINDS}
-        row |= {name: at(row[name]) for name in ("ts", "device_ts", "received_ts")}
+        row |= {name: at(row[name], times.tz) for name in ("ts", "device_ts", "received_ts")}
         row |= {"kafka_offset": offset}
         day = datetime.fromtimestamp(each.ts / 1000, UTC).strftime("%Y-%m-%d")
         folders.setdefault(root / f"dt={day}" / f"site={each.site}", []).append(row)
     schema = pa.schema([(name, times if kind == TIME else kind) for name, kind in KINDS.items()])
     for folder, rows in folders.items():
         folder.mkdir(parents=True, exist_ok=True)
-        if times.tz is None:
-            rows = [{k: v.replace(tzinfo=None) if isinstance(v, datetime) else v
-                     for k, v in row.items()} for row in rows]  # fmt: skip
         pq.write_table(pa.Table.from_pylist(rows, schema), folder / "part-0-0")
     return root
 
@@ -123,7 +119,7 @@ def test_what_is_wanted_of_a_lake_is_what_the_same_cut_of_csv_is(tmp_path):
     assert same.points == cut.points
     with pytest.raises(Failure, match="holds no reading that is wanted"):
         read_series(lake, Wanted(site="nowhere"))
-    with pytest.raises(Failure, match='did you mean "plant.fan"'):
+    with pytest.raises(Failure, match=r'did you mean "plant.fan"'):
         read_series(tmp_path / "fan.csv", Wanted(device="plant.fun"))
     with pytest.raises(Failure, match="between --from and --to"):
         read_series(tmp_path / "fan.csv", Wanted(from_ms=10**12))
@@ -166,7 +162,7 @@ def test_files_that_hold_parts_of_one_series_are_joined(tmp_path):
 
 def test_a_column_that_is_there_twice_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("timestamp,heat,heat\n")
-    with pytest.raises(Failure, match="a.csv:1: the column 'heat' is there twice"):
+    with pytest.raises(Failure, match=r"a.csv:1: the column 'heat' is there twice"):
         read_series(tmp_path)
 
 
