@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from compose.alerts_explain import explain
 from compose.alerts_kpi import kpi
 from compose.local.endpoints import read
 from compose.options import prefix_option, state_option
@@ -20,6 +21,7 @@ def alerts() -> None:
     """Follow the alerts topic, measure and explain what is on it."""
 
 
+alerts.add_command(explain)
 alerts.add_command(kpi)
 
 

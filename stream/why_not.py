@@ -118,19 +118,20 @@ def silence(when: When | None, *, told: bool) -> str:
 
 def asks(rule: Rule) -> str:
     """Say what a rule compares, in words."""
-    low = rule.severities[0]
     grown = f", growing to {span_of(rule.window.grow_to_ms)}" if rule.window.grow_to_ms else ""
-    limits = ", ".join(f"{each.level} {rule.op} {each.shown_enter:g}" for each in rule.severities)
+    limits = ", ".join(
+        f"{each.level} {rule.op} {each.shown_enter:g}"
+        + (f" for {delay}" if (delay := _hold(each.delay)) else "")
+        for each in rule.severities
+    )
     kind = (
         ""
         if rule.baseline is None
         else f" against a {type(rule.baseline).__name__.lower()} baseline"
     )
-    delay = _hold(low.delay)
     return (
         f"{rule.aggregate} over {span_of(rule.window.size_ms)} every "
         f"{span_of(rule.window.slide_ms)}{grown}, {rule.to}{kind}: {limits}"
-        + (f" for {delay}" if delay else "")
         + ("" if rule.when is None else f"; while {_condition(rule.when)}")
     )
 
@@ -141,11 +142,13 @@ def at_ms(ms: int) -> str:
 
 
 def span_of(ms: int) -> str:
-    """Return a length of time in its largest whole unit, such as 90m."""
-    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")):
-        if ms and ms % size == 0:
-            return f"{ms // size}{unit}"
-    return f"{ms}ms"
+    """Return a length of time in its two largest units, such as 6h45m."""
+    parts: list[str] = []
+    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")):
+        if ms >= size and len(parts) < 2:
+            parts.append(f"{ms // size}{unit}")
+            ms %= size
+    return "".join(parts) or "0s"
 
 
 def _outcome(look: Look) -> tuple[Outcome, str]:
