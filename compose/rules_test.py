@@ -17,8 +17,10 @@ from compose.recorded import (
     site_option,
     to_option,
 )
+from compose.rules_plots import write_plots
 from schemas.records import Alert
 from stream.backtest import Scores, rate, run
+from stream.plots import Marks, marker
 from stream.recorded import Series, Spans, Wanted, read_labels
 from stream.rules import load_rules
 
@@ -36,17 +38,27 @@ from stream.rules import load_rules
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='JSON: {"file.csv": [["first time", "last time"], …], …}; a name is a device\'s.',
 )
+@click.option(
+    "--plot",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Draw each series with windows, limits, alerts and labels: pages of HTML in this folder.",
+)
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with alerts and scores.")
 def test(
     rules: str, data: Path | None, site: str | None, device: str | None, from_ms: int | None,
-    to_ms: int | None, labels: Path | None, state: Path, *, lake: bool, as_json: bool,
+    to_ms: int | None, labels: Path | None, plot: Path | None, state: Path, *, lake: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Run RULES over recorded series with the job's own engine."""
     loaded = load_rules(rules)
     windows = None if labels is None else read_labels(labels)
     series = recorded(data, Wanted(from_ms, to_ms, site, device), state, lake=lake)
-    alerts = run(loaded, series)
+    marks: Marks = {}
+    alerts = run(loaded, series, None if plot is None else marker(marks))
+    if plot is not None:
+        index = write_plots(plot, loaded, series, marks, alerts, windows or {})
+        click.echo(f"drawn: {index}", err=True)
     scores = None if windows is None else _rated(series, alerts, windows)
     if as_json:
         scored = {} if scores is None else scores._asdict()
