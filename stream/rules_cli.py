@@ -1,10 +1,13 @@
 """`tidegate rules`: what needs nothing but the rule file."""
 
+import json
+
 import click
 
 from stream.conditions import When
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
+from stream.rule_schema import rule_schema
 from stream.rules import load_rules
 from stream.rules import packs as shipped
 
@@ -21,12 +24,23 @@ def rules() -> None:
 
 @rules.command()
 @_rules
-def check(rules: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: costs by rule, and panes.")
+def check(rules: str, *, as_json: bool) -> None:
     """Say what is wrong with RULES, or what they cost."""
     loaded = load_rules(rules)
+    if as_json:
+        told = {"rules": [_costs(rule, loaded) for rule in loaded.rules]}
+        click.echo(json.dumps({**told, "panes": pane_sizes(loaded)}))
+        return
     for rule in loaded.rules:
         click.echo(_cost(rule, loaded))
     click.echo(f"panes: {pane_sizes(loaded)}")
+
+
+@rules.command()
+def schema() -> None:
+    """Print the JSON Schema of rule files, for editors that complete and check YAML."""
+    click.echo(json.dumps(rule_schema(), indent=2))
 
 
 @rules.command()
@@ -36,15 +50,29 @@ def packs() -> None:
         click.echo(name)
 
 
-def _cost(rule: Rule, loaded: Rules) -> str:
-    size = pane_ms(loaded)
-    pane = min(map(size, rule.match.metric))
+def _costs(rule: Rule, loaded: Rules) -> dict[str, object]:
+    """Return what a rule costs; lengths in seconds, bytes at most for each series."""
+    pane = min(map(pane_ms(loaded), rule.match.metric))
     window = rule.window
     panes = max(window.size_ms, window.grow_to_ms) // pane
+    return {
+        "rule": rule.name,
+        "metrics": list(rule.match.metric),
+        "window_s": window.size_ms // 1000,
+        "slide_s": window.slide_ms // 1000,
+        "panes": panes,
+        "pane_s": pane // 1000,
+        "bytes_per_series": panes * _PANE_BYTES + _RULE_BYTES,
+        "condition": _condition(rule.when).removeprefix("; "),
+    }
+
+
+def _cost(rule: Rule, loaded: Rules) -> str:
+    of = _costs(rule, loaded)
     return (
-        f"{rule.name}: {', '.join(rule.match.metric)}; window {window.size_ms // 1000} s every "
-        f"{window.slide_ms // 1000} s; at most {panes} panes of {pane // 1000} s, "
-        f"{panes * _PANE_BYTES + _RULE_BYTES} bytes a series{_condition(rule.when)}"
+        f"{rule.name}: {', '.join(rule.match.metric)}; window {of['window_s']} s every "
+        f"{of['slide_s']} s; at most {of['panes']} panes of {of['pane_s']} s, "
+        f"{of['bytes_per_series']} bytes a series{_condition(rule.when)}"
     )
 
 
