@@ -13,12 +13,12 @@ from typing import NamedTuple
 from schemas.records import Alert
 from stream.device_state import DeviceState
 from stream.engine import Engine
+from stream.look import Watch
 from stream.nab import PROFILES, Labelled, in_window, probation, score
 from stream.pane_sizes import pane_ms
 from stream.panes import Pane, fold_points
 from stream.recorded import Points, Series, Spans, read_labels, read_series
 from stream.rule import Rules
-from stream.series_turn import Watch
 
 __all__ = ["Scores", "Series", "panes", "rate", "read_labels", "read_series", "run"]
 

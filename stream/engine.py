@@ -13,9 +13,10 @@ from typing import NamedTuple
 from schemas.records import Alert, WindowFeatures
 from stream.conditions import Gate, When, told
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
+from stream.look import Watch
 from stream.panes import Pane
 from stream.rule import Rule, Rules
-from stream.series_turn import Group, Out, Turn, Watch, take
+from stream.series_turn import Group, Out, Turn, take
 from stream.windows import Subject, WindowSpec
 
 _MAX_PLANS = 100_000
@@ -54,8 +55,8 @@ class Engine:
 
         ``watch`` is told what each rule made of each window.
         """
-        self._rules = rules.rules
         self._watch = watch
+        self._rules = rules.rules
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
         self._plans: dict[tuple[str, str, str], _Plan] = {}
 
@@ -83,14 +84,14 @@ class Engine:
             pane: in order of (end, metric) within the device.
         """
         plan = self._plan(device_id, metric, site)
-        out = Out([], [])
+        out = Out([], [], self._watch)
         if plan.conditional:
             self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
         else:
             of = Subject(device_id, metric, site, unit)
-            turn = Turn(state.series(metric), of, _NO_GATES, out, self._watch)
+            turn = Turn(state.series(metric), of, _NO_GATES, out)
             take(turn, plan.groups, plan.digests, pane)
-        windows, alerts = out
+        windows, alerts, _ = out
         return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
 
     def _in_turn(
@@ -112,19 +113,12 @@ class Engine:
         if entry.waits:
             state.hold(arrived)
         else:
-            self._conditional(state, plan, device_id, arrived, out)
+            _conditional(state, plan, device_id, arrived, out)
 
     def _release(self, state: DeviceState, device_id: str, out: Out) -> None:
         for held in state.release():
             plan = self._plan(device_id, held.metric, held.site)
-            self._conditional(state, plan, device_id, held, out)
-
-    def _conditional(
-        self, state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out
-    ) -> None:
-        of = Subject(device_id, row.metric, row.site, row.unit)
-        turn = Turn(state.series(row.metric), of, state.entry().gates, out, self._watch)
-        take(turn, plan.groups, plan.digests, row.pane)
+            _conditional(state, plan, device_id, held, out)
 
     def _plan(self, device_id: str, metric: str, site: str) -> _Plan:
         key = (device_id, metric, site)
@@ -142,6 +136,12 @@ def _drop(entry: DeviceEntry, names: set[str]) -> None:
         del entry.gates[name]
     if names:
         entry.waits = [gate for gate in entry.waits if gate not in names]
+
+
+def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out) -> None:
+    of = Subject(device_id, row.metric, row.site, row.unit)
+    turn = Turn(state.series(row.metric), of, state.entry().gates, out)
+    take(turn, plan.groups, plan.digests, row.pane)
 
 
 def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) -> _Plan:

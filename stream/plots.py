@@ -8,10 +8,10 @@ from html import escape
 from typing import NamedTuple
 
 from schemas.records import Alert
+from stream.look import Look
 from stream.plot_axes import Bucket, Scale, thinned, time_ticks, value_range, value_ticks
 from stream.recorded import Series, Spans
 from stream.rule import Rule
-from stream.series_turn import Look
 from stream.why_not import asks, at_ms
 
 _WIDTH, _LEFT, _RIGHT = 1120, 64, 12

@@ -1,6 +1,6 @@
 """One series' turn: a pane, the windows it completes, and what the rules make of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from schemas.records import Alert, WindowFeatures
@@ -10,6 +10,7 @@ from stream.conditions import Gate, enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
 from stream.lifecycle import Life, advance, phase
+from stream.look import Look, Watch
 from stream.panes import Pane
 from stream.rule import Rule
 from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
@@ -27,40 +28,20 @@ class Group(NamedTuple):
 
 
 class Out(NamedTuple):
-    """What a pane has led to so far."""
+    """What a pane has led to so far; ``watch``, if any, is told of every look."""
 
     windows: list[WindowFeatures]
     alerts: list[Alert]
-
-
-class Look(NamedTuple):
-    """What a rule made of a window, as far as it got.
-
-    ``since``: since when its condition is met, ms; None when it is not. ``verdict``: what was
-    compared; None when nothing was. ``own`` is what the rule remembers after it, as it is changed
-    later: who looks takes what is needed at once.
-    """
-
-    rule: Rule
-    window: WindowFeatures
-    enough: bool
-    since: int | None
-    verdict: Verdict | None
-    own: RuleState
-    alert: Alert | None
-
-
-Watch = Callable[[Look], None]
+    watch: Watch | None = None
 
 
 class Turn(NamedTuple):
-    """What a series' turn changes, reads and adds to; ``watch``, if any, is told of every look."""
+    """What a series' turn changes, reads and adds to."""
 
     state: SeriesState
     of: Subject
     gates: Mapping[str, Gate]
     out: Out
-    watch: Watch | None = None
 
 
 def take(turn: Turn, all_groups: tuple[Group, ...], digests: Mapping[str, str], pane: Pane) -> None:
@@ -146,8 +127,8 @@ def _window(turn: Turn, group: Group, end: int) -> int:
                 alert = _apply(rule, own, turn.of, made, verdict)
         if alert is not None:
             turn.out.alerts.append(alert)
-        if turn.watch is not None:
-            turn.watch(Look(rule, made, window.enough, since, verdict, own, alert))
+        if turn.out.watch is not None:
+            turn.out.watch(Look(rule, made, window.enough, since, verdict, own, alert))
     return kept
 
 

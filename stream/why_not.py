@@ -1,6 +1,6 @@
 """Why nothing fired: what a rule compared, window by window, and what kept it from an alert.
 
-The engine tells of each look (:class:`stream.series_turn.Look`); here a look becomes a line that a
+The engine tells of each look (:class:`stream.look.Look`); here a look becomes a line that a
 person can read, and looks in a row with the same outcome become one span.
 """
 
@@ -14,8 +14,8 @@ from stream.baselines import Baseline, BaselineSpec, Decayed, Frozen, Seasonal
 from stream.conditions import When
 from stream.detectors import AGGREGATES
 from stream.lifecycle import Hold, phase
+from stream.look import Look
 from stream.rule import Rule, matches
-from stream.series_turn import Look
 
 Outcome = Literal["condition", "few", "rests", "unknown", "below", "pending", "active", "event"]
 """Why a window raised nothing, in the order in which the engine asks; ``event`` is a transition."""
