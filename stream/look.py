@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from schemas.records import Alert, WindowFeatures
+from stream.conditions import Gate
 from stream.detectors import Verdict
 from stream.device_state import RuleState
 from stream.rule import Rule
@@ -12,8 +13,8 @@ from stream.rule import Rule
 class Look(NamedTuple):
     """What a rule made of a window, as far as it got.
 
-    ``since``: since when its condition is met, ms; None when it is not. ``verdict``: what was
-    compared; None when nothing was. ``own`` is what the rule remembers after it, as it is changed
+    ``since``: since when its condition is met, ms; None when it is not for the whole window, and
+    ``gate`` says how far it is. ``verdict``: what was compared; None when nothing was. ``own`` is what the rule remembers after it, as it is changed
     later: who looks takes what is needed at once.
     """
 
@@ -21,6 +22,7 @@ class Look(NamedTuple):
     window: WindowFeatures
     enough: bool
     since: int | None
+    gate: Gate | None
     verdict: Verdict | None
     own: RuleState
     alert: Alert | None

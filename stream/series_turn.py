@@ -128,7 +128,8 @@ def _window(turn: Turn, group: Group, end: int) -> int:
         if alert is not None:
             turn.out.alerts.append(alert)
         if turn.out.watch is not None:
-            turn.out.watch(Look(rule, made, window.enough, since, verdict, own, alert))
+            gate = turn.gates.get(rule.when.gate) if rule.when else None
+            turn.out.watch(Look(rule, made, window.enough, since, gate, verdict, own, alert))
     return kept
 
 

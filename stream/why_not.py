@@ -158,8 +158,7 @@ def _outcome(look: Look) -> tuple[Outcome, str]:
         return "event", f"{look.alert.event} {look.alert.severity}: {_compared(look)}"
     if look.since is None:
         held = "; the open alert is held" if life.open is not None else ""
-        why = "" if rule.when is None else _condition(rule.when)
-        return "condition", f"not met for the whole window: {why}{held}"
+        return "condition", f"{_unmet(look)}{held}"
     if not look.enough or look.window.count < rule.min_samples:
         return "few", f"{look.window.count} readings in the window, {rule.min_samples} are needed"
     if end < life.rests_until:
@@ -173,6 +172,19 @@ def _outcome(look: Look) -> tuple[Outcome, str]:
     if name in ("FIRING", "RECOVERING"):
         return "active", f"{name} since {at_ms(_began(look))}; {_compared(look)}"
     return "below", _compared(look)
+
+
+def _unmet(look: Look) -> str:
+    """Say how far a condition is from being met for the whole window."""
+    when, gate = look.rule.when, look.gate
+    if when is None or when.op is None or gate is None:
+        return "its condition is not met" if when is None else f"not met: {_condition(when)}"
+    if gate.since is None:
+        return f"not met: {_condition(when)}"
+    return (
+        f"{when.metric} {when.op} {when.value:g} only since {at_ms(gate.since)}; it counts from "
+        f"{at_ms(gate.since + when.held_ms)} on, for windows wholly inside"
+    )
 
 
 def _began(look: Look) -> int:
@@ -223,7 +235,10 @@ def _unknown(spec: BaselineSpec | None, known: Baseline, at: int) -> str:
         case Frozen():
             if known.learned_ms < spec.done_ms:
                 done = f"{known.learned_ms / 3_600_000:.1f} of {spec.done_ms / 3_600_000:.1f} h"
-                return f"still learning: {done} (the first {span_of(spec.skip_first_ms)} skipped)"
+                skipped = span_of(spec.skip_first_ms)
+                return f"still learning: {done}" + (
+                    f", of which the first {skipped} are skipped" if spec.skip_first_ms else ""
+                )
         case _:
             pass
     return "no number to compare: the value is not finite, or the baseline has no spread"

@@ -103,7 +103,7 @@ def test_a_warm_up_tells_how_far_it_is_and_then_the_baseline():
 
 def test_a_baseline_that_learns_once_tells_its_hours():
     found = looks(scored("first"), *[1.0, 2.0] * 20)
-    assert found[7].told == "still learning: 1.8 of 5.0 h (the first 1h skipped)"
+    assert found[7].told == "still learning: 1.8 of 5.0 h, of which the first 1h are skipped"
     assert [each.outcome for each in found[18:22]] == ["unknown"] * 2 + ["below"] * 2
 
 
@@ -122,7 +122,14 @@ def test_a_series_without_spread_and_floor_has_no_number_to_compare():
 def test_a_condition_that_is_not_met_is_named():
     of = scored("slow", when='when: {metric: running, op: ">=", value: 0.5, for: 30m}')
     found = looks(of, *[1.0] * 8, states=(0, 0, 1, 1, 1, 1, 1, 1))
-    assert told(found)[0] == ("condition", "not met for the whole window: running >= 0.5 for 30m")
+    assert told(found)[:2] == [
+        ("condition", "not met: running >= 0.5 for 30m"),
+        (
+            "condition",
+            "running >= 0.5 only since 1970-01-01 00:30: counts from 1970-01-01 01:00 on, "
+            "for windows that begin after 1970-01-01 00:30",
+        ),
+    ]
     assert [each.outcome for each in found] == ["condition"] * 2 + ["unknown"] * 5
 
 
