@@ -14,8 +14,9 @@ class Look(NamedTuple):
     """What a rule made of a window, as far as it got.
 
     ``since``: since when its condition is met, ms; None when it is not for the whole window, and
-    ``gate`` says how far it is. ``verdict``: what was compared; None when nothing was. ``own`` is what the rule remembers after it, as it is changed
-    later: who looks takes what is needed at once.
+    ``gate`` says how far it is. ``verdict``: what was compared; None when nothing was. ``own`` is
+    what the rule remembers after it, as it is changed later: who looks takes what is needed at
+    once.
     """
 
     rule: Rule
