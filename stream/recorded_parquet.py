@@ -33,6 +33,7 @@ _ORDER = """
 """
 _MEMORY = "512MB"
 _ROWS_AT_ONCE = 20_000
+_BATCH_ROWS = 32_768
 _HIVE = ds.partitioning(pa.schema([("dt", pa.string()), ("site", pa.string())]), flavor="hive")
 
 
@@ -78,7 +79,7 @@ def _series(found: ds.Dataset, wanted: Wanted, name: str) -> list[Series]:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute(f"SET temp_directory = '{scratch}'")
         try:
-            connection.register("chosen", found.scanner(filter=_filter(found, wanted)).to_reader())
+            connection.register("chosen", _scanned(found, wanted))
             connection.execute(_query(columns, whole=whole))
             made = [_one(rows) for _, rows in groupby(_rows(connection), key=itemgetter(0, 1))]
         except (duckdb.Error, pa.ArrowException, OSError) as error:
@@ -88,6 +89,19 @@ def _series(found: ds.Dataset, wanted: Wanted, name: str) -> list[Series]:
             f"{name}: holds no reading that is wanted; mind --site, --device, --from, --to"
         )
     return made
+
+
+def _scanned(found: ds.Dataset, wanted: Wanted) -> pa.RecordBatchReader:
+    """Return the rows that are meant, read little ahead: DuckDB pauses while it sorts on disk."""
+    known = (*_NEEDED, "quality", "site", "unit", *_IDENTITY)
+    scanner = found.scanner(
+        columns=[column for column in known if column in found.schema.names],
+        filter=_filter(found, wanted),
+        batch_size=_BATCH_ROWS,
+        batch_readahead=2,
+        fragment_readahead=1,
+    )
+    return scanner.to_reader()
 
 
 def _query(columns: list[str], *, whole: bool) -> str:
