@@ -241,7 +241,7 @@ def _unknown(spec: BaselineSpec | None, known: Baseline, at: int) -> str:
                 )
         case _:
             pass
-    return "no number to compare: the value is not finite, or the baseline has no spread"
+    return "nothing to compare: too little is known yet, there is no spread, or it is not finite"
 
 
 def _condition(when: When) -> str:

@@ -1,7 +1,9 @@
 """`tidegate alerts kpi` on files: what it prints, and what it refuses."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rule_builders import DAY, HOUR
 
+from compose import alert_records
 from compose.alerts_cli import alerts
 from schemas.failure import Failure
 from schemas.records import Alert
@@ -83,6 +86,25 @@ def test_a_period_can_be_chosen_and_a_quiet_one_is_measured(told):
 def test_what_rules_test_prints_will_do(tmp_path):
     lines = json.dumps({"alerts": msgspec.to_builtins(FLOOD), "scores": {}})
     assert "12 alerts" in asked("--data", "-", lines=lines).stdout
+
+
+def test_without_a_file_the_topic_is_read_to_its_end(monkeypatch):
+    asked_for: list[object] = []
+    message = SimpleNamespace(value=lambda: msgspec.json.encode(FLOOD[0]))
+
+    def follow(bootstrap: str, topic: str, *, until_end: bool) -> Iterator[list[SimpleNamespace]]:
+        asked_for.extend((bootstrap, topic, until_end))
+        yield from ([], [message], [message])
+
+    stack = SimpleNamespace(kafka_bootstrap="b:1", registry_url="http://r")
+    monkeypatch.setattr(alert_records, "read", lambda state: stack)
+    monkeypatch.setattr(alert_records, "follow", follow)
+    monkeypatch.setattr(
+        alert_records, "decoder", lambda kind, registry: msgspec.json.Decoder(kind).decode
+    )
+    done = asked("--prefix", "p.", "--json")
+    assert json.loads(done.stdout)["alerts"] == 1
+    assert asked_for == ["b:1", "p.alerts", True]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_seasonal_baseline_tells_the_readings_of_the_hour():
 
 def test_a_series_without_spread_and_floor_has_no_number_to_compare():
     found = looks(scored("slow"), *[0.0] * 30)
-    assert found[-1].told.startswith("no number to compare")
+    assert found[-1].told.startswith("nothing to compare")
 
 
 def test_a_condition_that_is_not_met_is_named():
