@@ -30,7 +30,8 @@ def recorded(data: Path | None, wanted: Wanted, state: Path, *, lake: bool) -> l
     """
     if lake == (data is not None):
         raise click.UsageError("name the readings: either --data PATH or --lake")
-    if None not in (wanted.from_ms, wanted.to_ms) and wanted.from_ms >= wanted.to_ms:  # type: ignore[operator]
+    first, end = wanted.from_ms, wanted.to_ms
+    if first is not None and end is not None and first >= end:
         raise click.UsageError("--from must be before --to")
     if data is not None:
         return read_series(data, wanted)

@@ -29,13 +29,33 @@ def write_plots(
     Raises:
         Failure: the folder cannot be written to.
     """
+    pages = _pages(rules, series, marks, alerts, labels)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in pages:
+            (folder / _file(each)).write_text(page(each), "utf-8")
+        index = folder / "index.html"
+        index.write_text(_index(pages), "utf-8")
+    except OSError as error:
+        raise Failure(f"--plot {folder}: cannot be written: {error.strerror}") from error
+    return index
+
+
+def _pages(
+    rules: Rules,
+    series: Sequence[Series],
+    marks: Marks,
+    alerts: Sequence[Alert],
+    labels: Mapping[str, Spans],
+) -> list[Page]:
+    """Return a page for each series that was read, or that rules saw."""
     names = dict.fromkeys([(each.device_id, each.metric) for each in series])
     names |= dict.fromkeys((device, metric) for device, metric, _ in marks)
     read = {(each.device_id, each.metric): each for each in series}
     own: dict[tuple[str, str], list[Alert]] = {}
     for alert in alerts:
         own.setdefault((alert.device_id, alert.metric), []).append(alert)
-    pages = [
+    return [
         Page(
             read.get(name, Series(*name, [])),
             [
@@ -48,15 +68,6 @@ def write_plots(
         )
         for name in names
     ]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for each in pages:
-            (folder / _file(each)).write_text(page(each), "utf-8")
-        index = folder / "index.html"
-        index.write_text(_index(pages), "utf-8")
-    except OSError as error:
-        raise Failure(f"--plot {folder}: cannot be written: {error.strerror}") from error
-    return index
 
 
 def _index(pages: Sequence[Page]) -> str:
