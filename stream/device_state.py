@@ -123,9 +123,10 @@ class DeviceState:
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the pieces that are not as they were loaded, as bytes; None is to be removed."""
         for metric, series in self._series.items():
+            before = self._before[_SERIES + metric] or _FRESH_SERIES
             data = encode_state(series)
-            if data != (self._before[_SERIES + metric] or _FRESH_SERIES):
-                yield _SERIES + metric, data
+            if data != before:
+                yield _SERIES + metric, None if data == _FRESH_SERIES else data
         for key, held in self._held.items():
             kept = None if held is None else encode_state(held)
             if kept != self._before[key]:

@@ -228,8 +228,13 @@ def test_sessions_are_of_the_devices_they_match():
 
 
 def test_the_panes_of_a_state_are_no_longer_than_those_it_decides():
-    with_rule = runs(gap="15m", more='\n  - {name: b, gap: 5s, of: aux, while: '
-                     '{metric: temp, op: "<=", value: 1}}')  # fmt: skip
+    with_rule = asking(
+        """
+        sessions:
+          - {name: a, gap: 15m, of: [before, "temp*"], while: {metric: running, op: ">=", value: 1}}
+          - {name: b, gap: 5s, of: aux, while: {metric: temp, op: "<=", value: 1}}
+        """
+    )
     sizes = dict(pair.split("=") for pair in pane_sizes(with_rule).split(","))
     assert {name: int(ms) for name, ms in sizes.items()} == {
         "aux": 5000, "temp": 5000, "before": 15 * MINUTE, "running": 5000,
