@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from schemas.amounts import told_ms
 from schemas.records import Alert
 from stream.backtest import Scores, rate, read_labels, read_series, run
 from stream.conditions import When
@@ -14,6 +15,7 @@ from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
 from stream.rules import load_rules
 from stream.rules import packs as shipped
+from stream.state_size import panes_of, rule_bytes, sensor_bytes
 
 _rules = click.argument("rules")
 
@@ -33,7 +35,16 @@ def check(rules: str) -> None:
     loaded = load_rules(rules)
     for rule in loaded.rules:
         click.echo(_cost(rule, loaded))
+    for rollup in loaded.rollups:
+        click.echo(f"roll-up of {told_ms(rollup.size_ms)}: {', '.join(rollup.match.metric)}")
+    for session in loaded.sessions:
+        state = session.state
+        click.echo(
+            f"session {session.name}: {', '.join(session.match.metric)}; while {state.metric} "
+            f"{state.op} {state.value:g}, over after {told_ms(session.gap_ms)} without"
+        )
     click.echo(f"panes: {pane_sizes(loaded)}")
+    click.echo(f"state: at most {sensor_bytes(loaded)} bytes a sensor")
 
 
 @rules.command()
@@ -79,11 +90,10 @@ def _cost(rule: Rule, loaded: Rules) -> str:
     size = pane_ms(loaded)
     pane = min(map(size, rule.match.metric))
     window = rule.window
-    panes = max(window.size_ms, window.grow_to_ms) // pane
     return (
         f"{rule.name}: {', '.join(rule.match.metric)}; window {window.size_ms // 1000} s every "
-        f"{window.slide_ms // 1000} s; at most {panes} panes of {pane // 1000} s, "
-        f"{panes * _PANE_BYTES + _RULE_BYTES} bytes a series{_condition(rule.when)}"
+        f"{window.slide_ms // 1000} s; at most {panes_of(rule, pane)} panes of {pane // 1000} s, "
+        f"{rule_bytes(rule, pane)} bytes a series{_condition(rule.when)}"
     )
 
 
@@ -94,11 +104,6 @@ def _condition(when: When | None) -> str:
         return f"; of devices without {when.metric}"
     held = f" for {when.held_ms // 1000} s" if when.held_ms else ""
     return f"; while {when.metric} {when.op} {when.value:g}{held}"
-
-
-# Of a pane and of a rule's own memory as the job stores them, measured with times of today.
-_PANE_BYTES = 150
-_RULE_BYTES = 80
 
 
 def _line(alert: Alert) -> str:
