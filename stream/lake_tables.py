@@ -8,6 +8,7 @@ since a later record replaces an earlier one.
 from typing import NamedTuple
 
 from stream.archived import ARCHIVED
+from stream.rollups import ROLLUPS_MS
 
 # Two readings are the same when these are equal: schemas.records.reading_key, as SQL.
 _READING_KEY = """
@@ -55,15 +56,17 @@ class LakeTable(NamedTuple):
         return [self.name, f"{self.name}_raw", *_MORE.get(self.name, {})]
 
 
+# Flink writes times in ms, of which DuckDB makes a type with few functions.
+_START, _END = "epoch_ms(window_start::TIMESTAMP)", "epoch_ms(window_end::TIMESTAMP)"
+_SIZES = ", ".join(map(str, ROLLUPS_MS))
 # A row of a rule's window that stands where a roll-up would is the same row, so it is one.
 _MORE = {
     "windows": {
-        "rollups": """
-            SELECT window_end - window_start AS size, * EXCLUDE (session) FROM windows
-            WHERE session = ''
-              AND epoch_ms(window_end) - epoch_ms(window_start)
-                IN (60000, 300000, 900000, 3600000, 86400000)
-              AND epoch_ms(window_start) % (epoch_ms(window_end) - epoch_ms(window_start)) = 0
+        "rollups": f"""
+            SELECT window_end::TIMESTAMP - window_start::TIMESTAMP AS size, * EXCLUDE (session)
+            FROM windows
+            WHERE session = '' AND {_END} - {_START} IN ({_SIZES})
+              AND {_START} % ({_END} - {_START}) = 0
         """,
         "sessions": "SELECT * FROM windows WHERE session <> ''",
     },

@@ -28,7 +28,7 @@ _TYPES = {
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
     "BOOLEAN": pa.bool_(),
-    "TIMESTAMP_LTZ(3)": pa.timestamp("ms", tz="UTC"),
+    "TIMESTAMP_LTZ(3)": pa.timestamp("ms"),
 }
 
 
