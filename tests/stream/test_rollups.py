@@ -15,6 +15,7 @@ from stream.engine import Engine
 from stream.pane_sizes import pane_sizes
 from stream.panes import Pane
 from stream.rule import Rules
+from stream.state_size import sensor_bytes
 from stream.windows import Subject, features
 
 HOURLY = """
@@ -162,3 +163,32 @@ def test_a_roll_up_of_short_panes_may_make_a_long_window_too_costly():
             """,
             header='version: 1\nrollups: [{metric: "*", size: 1m}]',
         )
+
+
+STATE = """
+rollups: [{metric: "*", size: 1h}, {metric: temperature, size: 1d}]
+sessions: [{name: run, while: {metric: running, op: ">=", value: 0.5}, gap: 15m, of: "temp*"}]
+"""
+
+
+def test_a_sensors_state_is_no_larger_than_is_told():
+    some = rules(
+        """
+        - name: hot
+          match: {metric: temperature}
+          window: {size: 3h, slide: 15m}
+          aggregate: mean
+          compare: {op: ">=", to: value}
+          severities: [{level: WARNING, enter: 1e300}]
+        """,
+        header=f"version: 1{STATE}",
+    )
+    engine, state, store = Engine(some), DeviceState(), Store()
+    rng, largest = random.Random(1), 0
+    for index in range(1_960_000, 1_960_300):
+        for metric, value in (("running", 1.0), ("temperature", rng.gauss(20, 1))):
+            state = store.load()
+            engine.on_pane(state, OF[0], metric, "plant", None, pane(index, value, value))
+            store.keep(state)
+        largest = max(largest, len(store.pieces["series:temperature"]))
+    assert 0.6 * sensor_bytes(some) < largest < sensor_bytes(some)
