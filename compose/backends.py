@@ -1,14 +1,18 @@
 """Where a job's state lives: in the heap while the fleet fits, in RocksDB beyond."""
 
 from collections.abc import Callable
+from statistics import median
 from typing import Literal, NamedTuple
 
-from gateway.follow import follow
+from compose.local.endpoints import Endpoints
+from gateway.follow import decoder, follow
+from schemas.amounts import told_ms
 from schemas.failure import BadConfig, Failure, Unavailable
+from schemas.records import Device
 from stream.jobs.checkpoints import SAVEPOINTS
 from stream.jobs.cluster import call
 from stream.rules import load_rules
-from stream.state_size import sensor_bytes
+from stream.state_size import MINUTE_MS, sensor_bytes
 
 Backend = Literal["hashmap", "rocksdb"]
 BACKENDS: tuple[Backend, ...] = ("hashmap", "rocksdb")
@@ -23,9 +27,13 @@ _UNKNOWN_SENSORS = 1000
 
 
 class Sensors(NamedTuple):
-    """How many sensors, metrics of devices, there are, and how that is known."""
+    """How many sensors, metrics of devices, there are and how often one reports, ms.
+
+    ``known_by`` says how that is known.
+    """
 
     number: int
+    interval_ms: int
     known_by: str
 
 
@@ -44,43 +52,48 @@ def choose(sensors: Sensors, rules: str, heap_bytes: int) -> Chosen:
         rules: its rule file, or a pack's name.
         heap_bytes: of all TaskManagers together.
     """
-    each_bytes = sensor_bytes(load_rules(rules))
+    each_bytes = sensor_bytes(load_rules(rules), sensors.interval_ms)
     fits = int(heap_bytes * _SHARE_OF_HEAP / (each_bytes * _HEAP_FACTOR))
     told = (
-        f"{sensors.number} sensors ({sensors.known_by}) of {each_bytes} bytes of state; "
-        f"{fits} fit into the heap of {heap_bytes >> 20} MiB"
+        f"{sensors.number} sensors, a reading every {told_ms(sensors.interval_ms)} "
+        f"({sensors.known_by}), {each_bytes} bytes of state each; {fits} fit into the heap of "
+        f"{heap_bytes >> 20} MiB"
     )
     if sensors.number <= fits:
         return Chosen("hashmap", f"state in the heap (--backend hashmap): {told}")
     return Chosen("rocksdb", f"state in RocksDB (--backend rocksdb): {told}")
 
 
-def sensors_of(asked: int | None, bootstrap: str, prefix: str) -> Sensors:
+def sensors_of(
+    number: int | None, interval_ms: int | None, endpoints: Endpoints, prefix: str
+) -> Sensors:
     """Return how many sensors there are: as said, by the devices topic, or a guess."""
-    if asked is not None:
-        return Sensors(asked, "as said by --sensors")
-    devices = _devices(bootstrap, f"{prefix}devices")
-    if devices:
-        return Sensors(
-            devices * _METRICS_EACH,
-            f"{devices} on {prefix}devices, {_METRICS_EACH} metrics each taken for granted; "
-            "--sensors says it better",
-        )
+    if number is not None and interval_ms is not None:
+        return Sensors(number, interval_ms, "as said")
+    devices = _devices(endpoints, f"{prefix}devices")
+    told = [each.interval_ms for each in devices if each.interval_ms]
+    usual = round(median(told)) if told else MINUTE_MS
     return Sensors(
-        _UNKNOWN_SENSORS, f"a guess, {prefix}devices names none; --sensors says it better"
+        number or len(devices) * _METRICS_EACH or _UNKNOWN_SENSORS,
+        interval_ms or usual,
+        f"{len(devices)} devices on {prefix}devices, else a guess; --sensors and --every say it "
+        "better",
     )
 
 
-def _devices(bootstrap: str, topic: str) -> int:
-    known: set[bytes] = set()
+def _devices(endpoints: Endpoints, topic: str) -> list[Device]:
+    """Return the newest record of each device, as far as there are any."""
+    known: dict[str, Device] = {}
+    decoded = decoder(Device, endpoints.registry_url)
     try:
-        for batch in follow(bootstrap, topic, until_end=True):
+        for batch in follow(endpoints.kafka_bootstrap, topic, until_end=True):
             for message in batch:
-                key = message.key() or b""
-                (known.add if message.value() is not None else known.discard)(bytes(key))
-    except Failure:
-        return 0  # a guess will do: what has to be there is asked for elsewhere
-    return len(known)
+                if value := message.value():
+                    device = decoded(value)
+                    known[device.device_id] = device
+    except (Failure, ValueError):
+        return []  # a guess will do: what has to be there is asked for elsewhere
+    return list(known.values())
 
 
 def task_heap(flink_url: str, ask: Callable[[str, str], dict[str, object]] = call) -> int:

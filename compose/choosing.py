@@ -14,6 +14,7 @@ from compose.starting import JOBS, Choice, choice_of
 from schemas.failure import Unavailable
 from stream.jobs.cluster import free_slots
 from stream.jobs.cluster import jobs as flink_jobs
+from stream.state_size import MINUTE_MS
 
 _INTERVAL_MS = 10_000
 # Of what is few, files are fewer the longer a checkpoint is awaited.
@@ -26,6 +27,7 @@ class Wanted(NamedTuple):
     parallelism: int | None
     checkpoint_interval_ms: int | None
     sensors: int | None
+    every_ms: int | None
     backend: Backend | None
 
     def interval_ms(self, job: str) -> int:
@@ -67,7 +69,7 @@ def elsewhere(job: str, wanted: Wanted, options: dict[str, Any]) -> Choice:
     assert wanted.parallelism is not None, "the options of Kubernetes ask for it"
     backend = wanted.backend or DEFAULT
     if wanted.backend is None and wanted.sensors is not None and job == "alerts":
-        said = Sensors(wanted.sensors, "as said")
+        said = Sensors(wanted.sensors, wanted.every_ms or MINUTE_MS, "as said")
         found = choose(said, options["rules"], pods_heap(wanted.parallelism))
         click.echo(f"{job}: {found.why}", err=True)
         backend = found.backend
@@ -89,7 +91,7 @@ def _backend(
         return before.backend
     if job != "alerts":
         return DEFAULT
-    sensors = sensors_of(wanted.sensors, endpoints.kafka_bootstrap, options["prefix"])
+    sensors = sensors_of(wanted.sensors, wanted.every_ms, endpoints, options["prefix"])
     found = choose(sensors, options["rules"], task_heap(endpoints.flink_url))
     click.echo(f"{job}: {found.why}", err=True)
     return found.backend

@@ -97,6 +97,12 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
     "the devices topic unless said.",
 )
 @click.option(
+    "--every",
+    "every_ms",
+    type=Duration(),
+    help="How often one of them reports. By the devices topic, or a minute, unless said.",
+)
+@click.option(
     "--backend",
     type=click.Choice(BACKENDS),
     help="Where state lives: hashmap is the heap. A job keeps what it had; at first the heap while "

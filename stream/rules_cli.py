@@ -15,7 +15,7 @@ from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
 from stream.rules import load_rules
 from stream.rules import packs as shipped
-from stream.state_size import panes_of, rule_bytes, sensor_bytes
+from stream.state_size import MINUTE_MS, panes_of, rule_bytes, sensor_bytes
 
 _rules = click.argument("rules")
 
@@ -44,7 +44,8 @@ def check(rules: str) -> None:
             f"{state.op} {state.value:g}, over after {told_ms(session.gap_ms)} without"
         )
     click.echo(f"panes: {pane_sizes(loaded)}")
-    click.echo(f"state: at most {sensor_bytes(loaded)} bytes a sensor")
+    each = sensor_bytes(loaded, MINUTE_MS)
+    click.echo(f"state: at most {each} bytes a sensor that reports every minute")
 
 
 @rules.command()

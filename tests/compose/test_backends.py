@@ -3,20 +3,26 @@
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sink_rig import device
 
 from compose import backends, choosing
 from compose.backends import Sensors, check_move, choose, sensors_of, task_heap
 from compose.choosing import Wanted, elsewhere, here
 from compose.starting import Choice, choice_of
+from schemas.codec import decode, encode
 from schemas.failure import BadConfig, Failure, Unavailable
 from stream.rules import load_rules
 from stream.state_size import sensor_bytes
 
 MIB = 1 << 20
-NOBODY = Wanted(None, None, None, None)
+AT: Any = SimpleNamespace(
+    kafka_bootstrap="k:9092", flink_url="http://flink", registry_url="http://registry"
+)
+NOBODY = Wanted(None, None, None, None, None)
 OPTIONS: dict[str, Any] = {"rules": "generic", "prefix": "tidegate.", "lateness_ms": 5000}
 OLD = Choice("alerts", "generic", "tidegate.", 2, 10_000, 5000)
 CHECKPOINT = "s3://lake/_flink/checkpoints/a1/chk-7"
@@ -24,7 +30,7 @@ SAVEPOINT = "s3://lake/_flink/savepoints/a1/savepoint-b2"
 
 
 def sensors(number: int) -> Sensors:
-    return Sensors(number, "as said")
+    return Sensors(number, 60_000, "as said")
 
 
 @given(st.integers(1, 10**7), st.integers(1, 10**7), st.integers(64, 1 << 16))
@@ -40,26 +46,33 @@ def test_the_choice_says_how_many_would_fit():
     assert choose(sensors(fits), "generic", 896 * MIB).backend == "hashmap"
     large = choose(sensors(fits + 1), "generic", 896 * MIB)
     assert large.backend == "rocksdb"
-    each = sensor_bytes(load_rules("generic"))
+    each = sensor_bytes(load_rules("generic"), 60_000)
     assert large.why == (
-        f"state in RocksDB (--backend rocksdb): {fits + 1} sensors (as said) of {each} bytes of "
-        f"state; {fits} fit into the heap of 896 MiB"
+        f"state in RocksDB (--backend rocksdb): {fits + 1} sensors, a reading every 1m (as said), "
+        f"{each} bytes of state each; {fits} fit into the heap of 896 MiB"
     )
+    fast = Sensors(fits, 100, "as said")
+    assert choose(fast, "generic", 896 * MIB).backend == "rocksdb"
 
 
 def test_the_devices_topic_tells_how_many_sensors_there_are(monkeypatch: pytest.MonkeyPatch):
-    def message(key: str, value: bytes | None) -> Any:
-        return SimpleNamespace(key=key.encode, value=lambda: value)
+    def message(number: int, interval_ms: int | None) -> Any:
+        each = msgspec.structs.replace(device(number), interval_ms=interval_ms)
+        return SimpleNamespace(value=lambda: encode(each, 1))
 
-    batches = [[message("a", b"1"), message("b", b"1")], [message("a", None), message("c", b"2")]]
-    monkeypatch.setattr(backends, "follow", lambda *_, **__: iter(batches))
-    found = sensors_of(None, "kafka:9092", "plant.")
-    assert found.number == 10
-    assert "2 on plant.devices" in found.known_by
-    assert sensors_of(7, "kafka:9092", "plant.") == (7, "as said by --sensors")
+    told = [message(1, 9000), message(2, None)], [message(1, 4000), message(3, 2000)]
+    monkeypatch.setattr(backends, "decoder", lambda kind, _: lambda value: decode(kind, value))
+    monkeypatch.setattr(backends, "follow", lambda *_, **__: iter(told))
+    found = sensors_of(None, None, AT, "plant.")
+    assert (found.number, found.interval_ms) == (15, 3000)
+    assert "3 devices on plant.devices" in found.known_by
+    assert sensors_of(7, None, AT, "plant.")[:2] == (7, 3000)
+    assert sensors_of(None, 10, AT, "plant.")[:2] == (15, 10)
+    assert sensors_of(7, 10, AT, "plant.") == (7, 10, "as said")
     monkeypatch.setattr(backends, "follow", gone)
-    guess = sensors_of(None, "kafka:9092", "plant.")
-    assert (guess.number, "a guess" in guess.known_by) == (1000, True)
+    guess = sensors_of(None, None, AT, "plant.")
+    assert guess[:2] == (1000, 60_000)
+    assert "a guess" in guess.known_by
 
 
 def gone(*_: object, **__: object) -> Any:
@@ -93,9 +106,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "flink_jobs", lambda _: [])
     monkeypatch.setattr(choosing, "task_heap", lambda _: 896 * MIB)
     monkeypatch.setattr(choosing, "sensors_of", lambda said, *_: sensors(said or 1000))
-
-
-AT: Any = SimpleNamespace(kafka_bootstrap="k:9092", flink_url="http://flink")
 
 
 @pytest.mark.usefixtures("cluster")

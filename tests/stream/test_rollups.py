@@ -15,7 +15,7 @@ from stream.engine import Engine
 from stream.pane_sizes import pane_sizes
 from stream.panes import Pane
 from stream.rule import Rules
-from stream.state_size import sensor_bytes
+from stream.state_size import engine_bytes
 from stream.windows import Subject, features
 
 HOURLY = """
@@ -191,4 +191,5 @@ def test_a_sensors_state_is_no_larger_than_is_told():
             engine.on_pane(state, OF[0], metric, "plant", None, pane(index, value, value))
             store.keep(state)
         largest = max(largest, len(store.pieces["series:temperature"]))
-    assert 0.6 * sensor_bytes(some) < largest < sensor_bytes(some)
+    told = engine_bytes(some, "temperature")
+    assert 0.6 * told < largest < told
