@@ -343,6 +343,16 @@ def test_roll_ups_are_repaired_and_runs_are_left_alone(tmp_path):
     lengths = {(w.window_end - w.window_start) // HOUR for w in sent if not w.session}
     assert {1, 24} <= lengths
     assert not any(w.session for w in sent)
+    assert backfill(topics, lake, tmp_path / "again", request).sent == 0
+
+
+def test_a_run_says_nothing_of_how_far_its_metric_has_come(tmp_path):
+    laws = rules(GATED, header=ROLLED)
+    topics = Topics(laws, steps(0, 1, 0, 0, metric="running") + steps(0, 10.0, 10.0, 10.0), [])
+    topics.windows = [pair for pair in topics.windows if pair[0].session]
+    assert topics.windows
+    with closing(topics.told(tmp_path / "told", middle(laws))) as told:
+        assert told.nothing()
 
 
 def test_the_run_in_reaches_back_to_where_an_open_alert_began(tmp_path, steady):
