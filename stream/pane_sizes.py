@@ -15,6 +15,9 @@ PANES_MS = (1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 8
 _UNUSED_MS = 3_600_000
 """Panes of metrics nobody asks for: few rows, for they go nowhere; few open readings each."""
 
+_ROLLED_UP_MS = 300_000
+"""The longest panes of metrics that are only rolled up: the operator keeps a pane's readings."""
+
 
 def pane_sizes(rules: Rules) -> str:
     """Return the pane operator's argument, such as ``temperature=900000,*=300000`` (ms)."""
@@ -42,6 +45,7 @@ class _Asked(NamedTuple):
 
     metric: tuple[str, ...]
     slide_ms: int
+    rolled_up: bool = False
 
 
 def _asked(rules: Rules) -> Iterator[_Asked]:
@@ -49,16 +53,21 @@ def _asked(rules: Rules) -> Iterator[_Asked]:
         state = () if rule.when is None else (rule.when.metric,)
         yield _Asked((*rule.match.metric, *state), rule.window.slide_ms)
     for rollup in rules.rollups:
-        yield _Asked(rollup.match.metric, rollup.size_ms)
+        yield _Asked(rollup.match.metric, rollup.size_ms, rolled_up=True)
     for session in rules.sessions:
         yield _Asked((*session.match.metric, session.state.metric), session.gap_ms)
 
 
 def _size(asked: Iterable[_Asked]) -> int:
-    slides = [each.slide_ms for each in asked]
-    if not slides:
+    found = list(asked)
+    if not found:
         return _UNUSED_MS
-    return max(pane for pane in PANES_MS if all(slide % pane == 0 for slide in slides))
+    longest = _ROLLED_UP_MS if all(each.rolled_up for each in found) else PANES_MS[-1]
+    return max(
+        pane
+        for pane in PANES_MS
+        if pane <= longest and all(each.slide_ms % pane == 0 for each in found)
+    )
 
 
 def _no_longer_than_measured(sizes: dict[str, int], rules: Rules) -> None:

@@ -130,8 +130,14 @@ def test_what_a_roll_up_held_is_forgotten_when_it_is_no_longer_asked_for():
 
 def test_panes_divide_the_roll_ups_of_their_metric():
     plain = "{metric: a, size: 5m}, {metric: b_*, size: 15m}"
-    assert pane_sizes(asking(f"rollups: [{plain}]")) == "a=300000,nothing_at_all=86400000,*=900000"
-    assert pane_sizes(asking('rollups: [{metric: "*", size: 1d}]')).endswith("*=86400000")
+    assert pane_sizes(asking(f"rollups: [{plain}]")) == "a=300000,nothing_at_all=86400000,*=300000"
+    assert pane_sizes(asking('rollups: [{metric: "*", size: 1m}]')).endswith("*=60000")
+
+
+def test_a_day_that_is_only_rolled_up_is_not_one_pane_whose_readings_are_all_kept():
+    sizes = dict(pair.split("=") for pair in pane_sizes(asking(HOURLY)).split(","))
+    # What a rule looks at has what the rule and the roll-ups allow.
+    assert sizes == {"nothing_at_all": "3600000", "*": "300000"}
 
 
 @pytest.mark.parametrize(
