@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from schemas.records import Alert, ResolveReason, WindowFeatures
+from stream.compound import Compound
 from stream.detectors import Verdict
 from stream.lifecycle import Change, Life, Phase, Severity
 from stream.rule import Rule
@@ -29,7 +30,12 @@ def fingerprint(rule_name: str, of: Subject) -> str:
 
 
 def record(
-    rule: Rule, of: Subject, window: WindowFeatures, verdict: Verdict, life: Life, change: Change
+    rule: Rule | Compound,
+    of: Subject,
+    window: WindowFeatures,
+    verdict: Verdict,
+    life: Life,
+    change: Change,
 ) -> Alert:
     """Return the record of a transition that ``window`` caused; all its times are event time.
 
@@ -73,6 +79,7 @@ def record(
         ends_at=at if change.event == "RESOLVED" else None,
         last_true_at=life.last_true,
         emitted_at=at,
+        first_out=before is not None and before.first_out,
         resolve_reason="VALUE" if change.event == "RESOLVED" else None,
         labels=rule.labels,
         annotations=_filled(rule.annotations, of, verdict, severity),

@@ -10,9 +10,11 @@ from typing import TypeVar
 import msgspec
 
 from stream.baselines import Baseline
+from stream.compound import Followed
 from stream.conditions import Gate
 from stream.lifecycle import Life
 from stream.panes import Pane
+from stream.standing import Standing
 
 STATE_VERSION = 2
 _READABLE = (1, STATE_VERSION)
@@ -32,24 +34,30 @@ class SeriesState(msgspec.Struct, array_like=True):
 
     ``seen_to`` is the end of the newest pane: every window that ends by then has been given out.
     ``ring`` holds the panes that later windows or baselines need, without those that are empty.
+    ``above`` says that rules over rules have heard of an alert of it.
     """
 
     seen_to: int | None = None
     ring: list[Pane] = []
     rules: dict[str, RuleState] = {}
+    above: bool = False
 
 
 class DeviceEntry(msgspec.Struct, array_like=True):
-    """What is remembered of a device as a whole; its size does not depend on its metrics.
+    """What is remembered of a device as a whole; new fields go to the end, with a default.
 
     ``held`` panes wait, none of which ends after ``held_to``, until the gates of ``waits`` are told
-    up to there.
+    up to there. ``board`` are the alerts that stand, ``followed`` is what each rule over rules
+    remembers, and ``clock`` the newest time for either, ms; 0 without them.
     """
 
     gates: dict[str, Gate] = {}
     held: int = 0
     held_to: int = 0
     waits: list[str] = []
+    board: dict[str, Standing] = {}
+    followed: dict[str, Followed] = {}
+    clock: int = 0
 
 
 class HeldPane(msgspec.Struct, array_like=True, frozen=True):

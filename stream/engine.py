@@ -2,6 +2,7 @@
 
     pane ─▶ gates ─▶ (wait for the machine's state) ─▶ ring of panes ─▶ sliding windows
                  ─▶ per rule: is it in force? baseline, comparison, life of an alert
+                 ─▶ per device: which alerts stand, and what rules over rules make of them
 
 What comes out is a function of the sequence of a device's panes alone, however they arrive and
 however often the state has been to disk and back.
@@ -13,9 +14,10 @@ from typing import NamedTuple
 from schemas.records import Alert, WindowFeatures
 from stream.conditions import Gate, When, told
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
+from stream.device_turn import Above, Device, above, begin, follow
 from stream.panes import Pane
 from stream.rule import Rule, Rules
-from stream.series_turn import Group, Out, Turn, take
+from stream.series_turn import Group, Holds, Out, Turn, take
 from stream.windows import Subject, WindowSpec
 
 _MAX_PLANS = 100_000
@@ -26,6 +28,7 @@ class _Plan(NamedTuple):
 
     ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
     ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
+    ``above`` is what the device's alerts together are held against.
     """
 
     groups: tuple[Group, ...]
@@ -33,6 +36,7 @@ class _Plan(NamedTuple):
     conditional: bool
     feeds: tuple[When, ...]
     awaits: tuple[str, ...]
+    above: Above
 
 
 class Decision(NamedTuple):
@@ -51,7 +55,7 @@ class Engine:
 
     def __init__(self, rules: Rules) -> None:
         """Take the rules; which of them a series has is found when it is first seen."""
-        self._rules = rules.rules
+        self._rules = rules
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
         self._plans: dict[tuple[str, str, str], _Plan] = {}
 
@@ -80,12 +84,11 @@ class Engine:
         """
         plan = self._plan(device_id, metric, site)
         out = Out([], [])
+        row = HeldPane(metric, site, unit, pane)
         if plan.conditional:
-            self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
+            self._in_turn(state, plan, device_id, row, out)
         else:
-            of = Subject(device_id, metric, site, unit)
-            turn = Turn(state.series(metric), of, _NO_GATES, out)
-            take(turn, plan.groups, plan.digests, pane)
+            _take(state, plan, device_id, row, _NO_GATES, out)
         windows, alerts = out
         return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
 
@@ -108,12 +111,12 @@ class Engine:
         if entry.waits:
             state.hold(arrived)
         else:
-            _conditional(state, plan, device_id, arrived, out)
+            _take(state, plan, device_id, arrived, entry.gates, out)
 
     def _release(self, state: DeviceState, device_id: str, out: Out) -> None:
         for held in state.release():
             plan = self._plan(device_id, held.metric, held.site)
-            _conditional(state, plan, device_id, held, out)
+            _take(state, plan, device_id, held, state.entry().gates, out)
 
     def _plan(self, device_id: str, metric: str, site: str) -> _Plan:
         key = (device_id, metric, site)
@@ -133,17 +136,33 @@ def _drop(entry: DeviceEntry, names: set[str]) -> None:
         entry.waits = [gate for gate in entry.waits if gate not in names]
 
 
-def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out) -> None:
+def _take(
+    state: DeviceState,
+    plan: _Plan,
+    device_id: str,
+    row: HeldPane,
+    gates: Mapping[str, Gate],
+    out: Out,
+) -> None:
+    """Take the turns of a series and of its device."""
+    series, over = state.series(row.metric), plan.above
+    device = Device(device_id, row.site, state, over)
+    asks = over.asks or series.above
+    now = begin(device, row.pane.pane_end, out.alerts) if asks else set()
+    first = len(out.alerts)
     of = Subject(device_id, row.metric, row.site, row.unit)
-    turn = Turn(state.series(row.metric), of, state.entry().gates, out)
+    turn = Turn(series, of, gates, Holds(over.spans, over.inhibits, now), out)
     take(turn, plan.groups, plan.digests, row.pane)
+    if asks or len(out.alerts) > first:
+        follow(device, series, row.pane.pane_end, out.alerts, first)
 
 
-def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) -> _Plan:
-    near = [rule for rule in rules if rule.match.covers_device(device_id, site)]
+def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
+    near = [rule for rule in rules.rules if rule.match.covers_device(device_id, site)]
     own = [rule for rule in near if rule.match.covers(device_id, metric, site)]
+    over = above(rules, near, device_id, site)
     groups: dict[WindowSpec, list[Rule]] = {}
-    for rule in own:
+    for rule in sorted(own, key=lambda rule: any(rule.name in i.rules for i in over.inhibits)):
         groups.setdefault(rule.window, []).append(rule)
     asked = [rule.when for rule in near if rule.when is not None]
     feeds = {when.gate: when for when in asked if when.metric == metric}
@@ -157,4 +176,5 @@ def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) ->
         bool(asked),
         tuple(feeds.values()),
         tuple(dict.fromkeys(awaits)),
+        over,
     )

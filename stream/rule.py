@@ -6,9 +6,11 @@ import msgspec
 
 from schemas.records import Category
 from stream.baselines import BaselineSpec
+from stream.compound import Compound
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
 from stream.lifecycle import Severity
+from stream.suppress import Suppress
 from stream.windows import WindowSpec
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -55,9 +57,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """All rules of a file, in its order."""
+    """All rules of a file, in its order; of those over rules, each behind those it names."""
 
     rules: tuple[Rule, ...]
+    compounds: tuple[Compound, ...] = ()
+    suppress: Suppress = Suppress()
 
 
 def is_glob(text: str) -> bool:
