@@ -81,6 +81,11 @@ class Compound(msgspec.Struct, frozen=True, kw_only=True):
         """Return how an alert's value is compared with its limit."""
         return "<=" if isinstance(self.of, Ordered) else ">="
 
+    @property
+    def within_ms(self) -> int:
+        """Return how far back it looks, ms."""
+        return 0 if isinstance(self.of, Votes) else self.of.within_ms
+
     def applies(self, rules: set[str]) -> bool:
         """Say whether it can fire on a device that has these rules."""
         match self.of:

@@ -193,9 +193,10 @@ def _severities(
         elif not least <= enter <= most:
             message = f"expected {least} to {most}, got {enter}"
             complaints.append(Complaint((*path, index, "enter"), message))
-        shown = of.within_ms / 1000 if isinstance(of, Ordered) else enter
+        limit = float(enter)
+        shown = of.within_ms / 1000 if isinstance(of, Ordered) else limit
         delay, keep = Hold(int(each.delay)), Hold(int(each.keep_firing_for))
-        found.append(Severity(each.level, enter, enter, delay, keep, shown, shown))
+        found.append(Severity(each.level, limit, limit, delay, keep, shown, shown))
         least = enter
     return tuple(found)
 

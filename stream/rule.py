@@ -63,6 +63,11 @@ class Rules(msgspec.Struct, frozen=True):
     compounds: tuple[Compound, ...] = ()
     suppress: Suppress = Suppress()
 
+    @property
+    def every(self) -> tuple[Rule | Compound, ...]:
+        """Return those on readings and those over rules."""
+        return (*self.rules, *self.compounds)
+
 
 def is_glob(text: str) -> bool:
     """Say whether a text can match more than itself."""
