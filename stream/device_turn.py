@@ -217,7 +217,11 @@ def _seen(of: Subject, found: Found, at: int) -> WindowFeatures:
 
 
 def _move(device: Device, entry: DeviceEntry, at: int) -> None:
-    """Go on to a time, and forget what matters no more; without anything there is no clock."""
+    """Go on to a time, and forget what matters no more; without anything there is no clock.
+
+    Steps out of reach are only so from the instant before: behind a gap of the whole device come
+    first the windows that hold its last readings, and their alerts have times of before.
+    """
     if at > entry.clock:
         forget(entry.board, at)
         for rule in device.above.rules:
@@ -225,7 +229,7 @@ def _move(device: Device, entry: DeviceEntry, at: int) -> None:
             if own is None:
                 continue
             if not isinstance(rule.of, Votes):
-                forget_steps(rule.of, own, entry.board, at)
+                forget_steps(rule.of, own, entry.board, entry.clock, at)
             if not (own.life.levels or own.seen or own.ends or own.life.rests_until > at):
                 del entry.followed[rule.name]
     entry.clock = max(at, entry.clock) if entry.board or entry.followed else 0

@@ -59,10 +59,10 @@ def find_sequence(of: Ordered, own: Followed | None, board: Board, at: int) -> F
     return Found(float(stands), (own.last - own.first) / 1000.0, own.first, names)
 
 
-def forget_steps(of: Ordered | Times, own: Followed, board: Board, at: int) -> None:
-    """Drop the times that are out of reach at a time, ms, and the ends that stand no more."""
+def forget_steps(of: Ordered | Times, own: Followed, board: Board, before: int, at: int) -> None:
+    """Drop the times that were out of reach ``before``, and the ends that stand no more ``at``."""
     for times in own.seen:
-        del times[: bisect_left(times, at - of.within_ms)]
+        del times[: bisect_left(times, before - of.within_ms)]
     if not any(own.seen):
         own.seen = []
     own.ends = [key for key in own.ends if key in board and board[key].stands(at)]

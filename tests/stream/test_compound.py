@@ -213,27 +213,38 @@ HOURLY = """
 """
 
 
-@pytest.mark.parametrize(("first", "then", "span_s"), [("a", "b", 900.0), ("b", "a", 1800.0)])
-def test_what_comes_out_late_counts_at_its_own_time(first, then, span_s):
-    """The windows that hold the last readings before a gap come out with the pane behind it."""
+def late(first: str, then: str) -> Rules:
     over = f"- name: over\n  pattern: {{first: {first}, then: {then}, within: 30m}}\n"
-    loaded = rules(HOURLY + LIMIT.format("b") + over + "  severities: [{level: WARNING}]\n")
-    # The alert of a, whose pane 1 is its last one before the gap, begins at the end of pane 3.
-    begins = 4 if first == "a" else 1
-    device = Device(loaded).feed(("a", pane(1, 1.0)))
-    device.feed(*[("b", pane(i, float(i >= begins))) for i in range(1, 8)])
+    return rules(HOURLY + LIMIT.format("b") + over + "  severities: [{level: WARNING}]\n")
+
+
+def test_a_step_that_comes_out_late_counts_at_its_own_time():
+    """The windows that hold the last readings before a gap come out with the pane behind it."""
+    device = Device(late("a", "b")).feed(("a", pane(11, 1.0)))
+    device.feed(*[("b", pane(i, float(i >= 14))) for i in range(11, 18)])
     assert [each.rule for each in device.alerts] == ["b"]
-    device.feed(("a", pane(8, 1.0)))
-    late, found = device.alerts[1:]
-    assert (late.rule, late.event, late.starts_at) == ("a", "FIRED", 4 * PANE)
-    assert (found.rule, found.event, found.starts_at) == ("over", "FIRED", 9 * PANE)
-    assert found.value == span_s
+    # The alert of a, whose pane 11 is its last one before the gap, begins at the end of pane 13.
+    device.feed(("a", pane(18, 1.0)))
+    _, step, found = device.alerts
+    assert (step.rule, step.event, step.starts_at) == ("a", "FIRED", 14 * PANE)
+    assert (found.rule, found.event, found.starts_at) == ("over", "FIRED", 19 * PANE)
+    assert found.value == 900.0
+
+
+@pytest.mark.parametrize("silent", [1, 100])
+def test_so_does_the_last_step_behind_a_gap_of_the_whole_device(silent):
+    device = Device(late("b", "a"), stored=True)
+    device.feed(("a", pane(11, 1.0)), ("b", pane(11, 1.0)))
+    device.feed(("a", pane(14 + silent, 1.0)))
+    assert [(x.rule, x.starts_at) for x in device.alerts if x.event == "FIRED"] == [
+        ("b", 12 * PANE), ("a", 14 * PANE), ("over", (15 + silent) * PANE),
+    ]  # fmt: skip
 
 
 def test_a_half_match_is_forgotten_and_then_nothing_is_kept():
     device = Device(above(A_THEN_B), stored=True).feed(*rows(a="010", b="000"))
     assert device.store.load().entry().followed["over"].seen[0] == [2 * PANE]
-    device.feed(*[("a", pane(i, 0.0)) for i in range(3, 6)])
+    device.feed(*[("a", pane(i, 0.0)) for i in range(3, 7)])
     assert "device" not in device.store.pieces or device.store.load().entry().followed == {}
     assert device.store.load().entry().clock == 0
 
