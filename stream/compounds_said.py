@@ -105,13 +105,14 @@ class _Reading:
     def _pattern(self, said: PatternFile, path: KeyPath) -> Ordered | Times:
         if said.within <= 0:
             self._complain((*path, "within"), "expected more than 0")
-        pair = [step for step in (said.first, said.then) if step is not None]
-        given = (len(pair), said.sequence is not None, said.times is not None, said.of is not None)
+        pair = (said.first is not None) + (said.then is not None)
+        given = (pair, said.sequence is not None, said.times is not None, said.of is not None)
         match given:
             case (2, False, False, False):
                 steps = [
-                    *self._step(said.first or "", (*path, "first")),
-                    *self._step(said.then or "", (*path, "then")),
+                    step
+                    for key in ("first", "then")
+                    for step in self._step(getattr(said, key), (*path, key))
                 ]
             case (0, True, False, False):
                 steps = self._steps(said.sequence or [], (*path, "sequence"), globs=False)

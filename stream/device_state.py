@@ -135,7 +135,7 @@ class DeviceState:
         if self._entry is not None:
             data = encode_state(self._entry)
             if data != (self._before[_ENTRY] or _FRESH_ENTRY):
-                yield _ENTRY, data
+                yield _ENTRY, None if data == _FRESH_ENTRY else data
 
     def _read(self, key: str) -> bytes | None:
         data = self._load(key)

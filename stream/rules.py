@@ -3,7 +3,6 @@
 Reading a file touches nothing but the file: no network, no data.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -17,10 +16,11 @@ from stream.baselines_said import baseline_of
 from stream.compound_file import CompoundEntry
 from stream.compounds_said import compounds_of
 from stream.conditions_said import when_of
+from stream.match_said import match_of
 from stream.names_said import digest_of, mistakes
 from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
 from stream.rule import Match, Rule, Rules
-from stream.rule_file import Globs, Parsed, RuleEntry, read_rule_file
+from stream.rule_file import Parsed, RuleEntry, read_rule_file
 from stream.severities import severities_of
 from stream.suppress_said import suppress_of
 from stream.windows import WindowSpec
@@ -28,7 +28,6 @@ from stream.windows import WindowSpec
 __all__ = ["Match", "Rule", "Rules", "load_rules", "pane_sizes", "parse_rules", "rules_text"]
 
 PACKS = files("stream").joinpath("packs")
-_GLOB = re.compile(r"[A-Za-z0-9_.*?\[\]!-]{1,129}")
 _MAX_PANES = 1440
 
 
@@ -54,7 +53,7 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     names = [*(rule.name for rule in rules), *(rule.name for rule in compounds)]
     suppress = suppress_of(parsed.file.suppress, names, complaints)
     parsed.refuse(complaints)
-    loaded = Rules(rules, compounds, suppress)
+    loaded = Rules(rules, compounds=compounds, suppress=suppress)
     parsed.refuse(list(_costly(loaded, list(parsed.rules))))
     return loaded
 
@@ -104,7 +103,9 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         name=entry.name,
         version=entry.version,
         category=entry.category,
-        match=_match(entry, (*path, "match"), complaints),
+        match=match_of(
+            entry.match.metric, entry.match.device, entry.match.site, (*path, "match"), complaints
+        ),
         window=window,
         min_samples=entry.min_samples,
         aggregate=entry.aggregate,
@@ -155,22 +156,6 @@ def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Win
     if grow_to is None:
         return WindowSpec(size, slide)
     return WindowSpec(size, slide, entry.min_samples, grow_to)
-
-
-def _match(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Match:
-    def globs(key: str, given: Globs) -> tuple[str, ...]:
-        found = (given,) if isinstance(given, str) else tuple(given)
-        complaints.extend(
-            Complaint((*path, key), f"expected a name or a glob such as vibration_*, got {glob!r}")
-            for glob in found or ("",)
-            if not _GLOB.fullmatch(glob)
-        )
-        return found
-
-    match = entry.match
-    return Match(
-        globs("metric", match.metric), globs("device", match.device), globs("site", match.site)
-    )
 
 
 def _twice(entries: Mapping[int, RuleEntry | CompoundEntry]) -> Iterator[Complaint]:

@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.records import Alert
 from stream.backtest import Scores, rate, read_labels, read_series, run
+from stream.compounds_told import compound_lines
 from stream.conditions import When
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
@@ -33,6 +34,8 @@ def check(rules: str) -> None:
     loaded = load_rules(rules)
     for rule in loaded.rules:
         click.echo(_cost(rule, loaded))
+    for line in compound_lines(loaded):
+        click.echo(line)
     click.echo(f"panes: {pane_sizes(loaded)}")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from schemas.config import Complaint
 from schemas.toml_lines import KeyPath
 from stream.compound_file import Names, SuppressFile
+from stream.match_said import globs_of
 from stream.names_said import named
 from stream.suppress import Inhibit, Pause, Suppress
 
@@ -71,21 +72,17 @@ def _pause(
     end = _time(said.to, (*path, "to"), complaints)
     if start is not None and end is not None and end <= start:
         complaints.append(Complaint((*path, "to"), f"expected a time after from, got {said.to}"))
-    return Pause(rules, start or 0, end or 0, _globs(said.device), _globs(said.site))
-
-
-def _globs(said: Names | None) -> tuple[str, ...]:
-    if said is None:
-        return ("*",)
-    return (said,) if isinstance(said, str) else tuple(said)
+    device = globs_of("*" if said.device is None else said.device, (*path, "device"), complaints)
+    site = globs_of("*" if said.site is None else said.site, (*path, "site"), complaints)
+    return Pause(rules, start or 0, end or 0, device, site)
 
 
 def _names(
-    said: Names | None, names: Sequence[str], path: KeyPath, complaints: list[Complaint]
+    said: Names | None, known: Sequence[str], path: KeyPath, complaints: list[Complaint]
 ) -> frozenset[str]:
     found: list[str] = []
-    for text in _globs(said):
-        own = named(text, names, names, path)
+    for text in [said] if isinstance(said, str) else said or ():
+        own = named(text, known, known, path)
         if isinstance(own, Complaint):
             complaints.append(own)
         else:

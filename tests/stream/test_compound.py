@@ -245,8 +245,7 @@ def test_a_half_match_is_forgotten_and_then_nothing_is_kept():
     device = Device(above(A_THEN_B), stored=True).feed(*rows(a="010", b="000"))
     assert device.store.load().entry().followed["over"].seen[0] == [2 * PANE]
     device.feed(*[("a", pane(i, 0.0)) for i in range(3, 7)])
-    assert "device" not in device.store.pieces or device.store.load().entry().followed == {}
-    assert device.store.load().entry().clock == 0
+    assert "device" not in device.store.pieces
 
 
 def test_a_device_without_alerts_keeps_nothing_for_rules_over_rules():
