@@ -81,6 +81,8 @@ def _names(
     said: Names | None, known: Sequence[str], path: KeyPath, complaints: list[Complaint]
 ) -> frozenset[str]:
     found: list[str] = []
+    if not said:
+        complaints.append(Complaint(path, "expected at least one rule"))
     for text in [said] if isinstance(said, str) else said or ():
         own = named(text, known, known, path)
         if isinstance(own, Complaint):

@@ -133,6 +133,7 @@ def test_what_holds_rules_back_is_read():
         ("cooldown: 1h", "match: {metric: a}", "my.yaml:31: rules[6].votes: unknown key"),
         ("if_firing: shakes", "if_firing: shake", 'my.yaml:35: suppress[0].if_firing: no rule is named \'shake\'; did you mean "shakes"?'),
         ("if_firing: shakes", "if_firing: again", "my.yaml:35: suppress[0].inhibit: again cannot inhibit itself"),
+        ("if_firing: shakes", "if_firing: []", "my.yaml:35: suppress[0].if_firing: expected at least one rule"),
         (", if_firing: shakes", "", "my.yaml:35: suppress[0]: misses if_firing; expected inhibit and if_firing, or rules, from and to"),
         ("if_firing: shakes", "if_firing: shakes, site: a", "my.yaml:35: suppress[0].site: means nothing beside inhibit"),
         ("to: 2026-01-02", "to: 2025-01-02", "my.yaml:36: suppress[1].to: expected a time after from, got 2025-01-02"),
