@@ -93,7 +93,7 @@ def begin(device: Device, pane_end: int, alerts: list[Alert]) -> set[str]:
     entry = device.state.entry()
     at = max(entry.clock, pane_end)
     alerts.extend(_reconcile(device, entry, at))
-    if entry.followed and at > entry.clock:
+    if entry.clock and at > entry.clock:
         alerts.extend(_ask(device, entry, [], entry.clock, over=True))
     _move(device, entry, at)
     return held_back(device.above.inhibits, entry.board, at)
@@ -117,7 +117,7 @@ def follow(
     if new and not any(standing(entry.board, at)):
         new = _first_out(series, new)
     worse = note(entry.board, new, at)
-    made = _ask(device, entry, worse, at, over=False) if new or entry.followed else []
+    made = _ask(device, entry, worse, at, over=False) if new or entry.clock else []
     _move(device, entry, at)
     alerts[first:] = [*new, *made]
     series.above = series.above or bool(new and device.above.rules)

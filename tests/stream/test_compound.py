@@ -164,6 +164,17 @@ def test_votes_have_delays_as_other_rules_have():
     assert told(loaded, a="0100000000", b="0100000000") == []
 
 
+def test_a_rule_over_rules_rests_and_then_what_still_holds_begins_anew():
+    loaded = rules(
+        LIMITS
+        + "- name: over\n  votes: {of: [a, b, c], k: 2}\n  severities: [{level: WARNING}]\n"
+        + "  cooldown: 1h\n"
+    )
+    assert told(loaded, a="01000111111", b="01000111111") == [
+        ("FIRED", 1), ("RESOLVED", 3), ("FIRED", 7),
+    ]  # fmt: skip
+
+
 def test_more_votes_can_be_worse():
     loaded = rules(
         LIMITS
