@@ -98,6 +98,9 @@ def test_c_at_either_end_or_outside_is_not_between():
     for c in ("010000", "000010", "100000", "000000"):
         found = told(above(WITHOUT_C), a="010000", b="000010", c=c)
         assert found == [("FIRED", 4), ("RESOLVED", 6)]
+        # The same with what is to be absent first in the order of the metrics' names.
+        loaded = above("{first: c, then: b, within: 2h, without: a}")
+        assert told(loaded, c="010000", b="000010", a=c) == found
 
 
 def test_a_again_after_c_begins_anew():
@@ -299,6 +302,7 @@ MANY = """
 - {name: ab, pattern: {first: a, then: b, within: 45m}, severities: [{level: WARNING}]}
 - {name: ba_kept, pattern: {first: b, then: a, within: 1h}, severities: [{level: WARNING, keep_firing_for: 1h}]}
 - {name: ab_no_c, pattern: {first: a, then: b, within: 3h, without: c}, severities: [{level: WARNING}]}
+- {name: cb_no_a, pattern: {first: c, then: b, within: 3h, without: a}, severities: [{level: WARNING}]}
 - {name: worst_then, pattern: {first: {a: CRITICAL}, then: {b: CRITICAL}, within: 2h}, severities: [{level: WARNING}]}
 - {name: abc, pattern: {sequence: [a, b, c], within: 2h}, severities: [{level: INFO, for: 30m}]}
 - {name: cab, pattern: {sequence: [{c: CRITICAL}, a, b], within: 4h}, severities: [{level: INFO}]}
