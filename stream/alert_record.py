@@ -6,10 +6,9 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from schemas.records import Alert, ResolveReason, WindowFeatures
-from stream.compound import Compound
 from stream.detectors import Verdict
 from stream.lifecycle import Change, Life, Phase, Severity
-from stream.rule import Rule
+from stream.rule import AnyRule
 from stream.windows import Subject
 
 # uuid5(NAMESPACE_URL, "urn:tidegate:alert"), fixed for ever: alert ids hang on it.
@@ -30,12 +29,7 @@ def fingerprint(rule_name: str, of: Subject) -> str:
 
 
 def record(
-    rule: Rule | Compound,
-    of: Subject,
-    window: WindowFeatures,
-    verdict: Verdict,
-    life: Life,
-    change: Change,
+    rule: AnyRule, of: Subject, window: WindowFeatures, verdict: Verdict, life: Life, change: Change
 ) -> Alert:
     """Return the record of a transition that ``window`` caused; all its times are event time.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from schemas.records import Alert, WindowFeatures
-from stream.alert_record import ended, record
+from stream.alert_record import PLACEHOLDER, ended, record
 from stream.compound import Compound, Followed, Found, Ordered, Times, Votes
 from stream.detectors import Verdict
 from stream.device_state import DeviceEntry, DeviceState, SeriesState
@@ -120,7 +120,7 @@ def follow(
     made = _ask(device, entry, worse, at, over=False) if new or entry.clock else []
     _move(device, entry, at)
     alerts[first:] = [*new, *made]
-    series.above = series.above or bool(new and device.above.rules)
+    series.above = bool(device.above.rules) and (series.above or bool(new))
 
 
 def _first_out(series: SeriesState, new: list[Alert]) -> list[Alert]:
@@ -193,18 +193,19 @@ def _decide(
     change = advance(life, rule.severities, found.score, found.value, at, may_begin=may_begin)
     if change is None:
         return None
-    told = {
-        key: text.replace("{{rules}}", ", ".join(found.rules))
-        for key, text in rule.annotations.items()
-    }
+    told = {key: _naming(found.rules, text) for key, text in rule.annotations.items()}
+    rule = replace(rule, annotations=told)
     of = Subject(device.device_id, DEVICE_METRIC, device.site, None)
     verdict = Verdict(found.score, found.value)
-    rule = replace(rule, annotations=told)
     alert = record(rule, of, _seen(of, found, at), verdict, life, change)
     life.open = alert
     if change.event == "RESOLVED":
         finish(life, rule.cooldown_ms, at)
     return alert
+
+
+def _naming(rules: Iterable[str], text: str) -> str:
+    return PLACEHOLDER.sub(lambda at: ", ".join(rules) if at[1] == "rules" else at[0], text)
 
 
 def _seen(of: Subject, found: Found, at: int) -> WindowFeatures:

@@ -45,7 +45,8 @@ def follow_steps(
 
 def count_times(of: Times, own: Followed | None, at: int) -> Found:
     """Return how often the steps were made in the last ``within_ms`` before a time, ms."""
-    times = [] if own is None else [each for each in own.seen[0] if each >= at - of.within_ms]
+    seen = own.seen[0] if own is not None and own.seen else []
+    times = [each for each in seen if each >= at - of.within_ms]
     names = tuple(dict.fromkeys(step.rule for step in of.of))
     return Found(float(len(times)), float(len(times)), times[0] if times else at, names)
 
@@ -100,9 +101,8 @@ def _end(
     ``late`` are the times of the other steps of this turn: what stands already may be behind one.
     """
     last = of.steps[-1]
-    own.ends = [
-        key for key in own.ends if key not in {key_of(e.alert) for e in ended if not e.above}
-    ]
+    begun = {key_of(each.alert) for each in ended if each.above == 0}
+    own.ends = [key for key in own.ends if key not in begun]
     candidates = {key_of(each.alert): each.alert.emitted_at for each in ended}
     if late:
         for key, each in board.items():

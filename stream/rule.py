@@ -56,6 +56,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
+AnyRule = Rule | Compound
+
+
 class Rules(msgspec.Struct, frozen=True):
     """All rules of a file, in its order; of those over rules, each behind those it names."""
 
@@ -64,7 +67,7 @@ class Rules(msgspec.Struct, frozen=True):
     suppress: Suppress = Suppress()
 
     @property
-    def every(self) -> tuple[Rule | Compound, ...]:
+    def every(self) -> tuple[AnyRule, ...]:
         """Return those on readings and those over rules."""
         return (*self.rules, *self.compounds)
 

@@ -132,6 +132,11 @@ def test_n_times_fires_with_the_nth_and_lasts_while_there_are_as_many():
     assert told(above(TIMES), a="010000000101") == []
 
 
+def test_a_count_that_is_kept_firing_outlasts_what_it_counted():
+    loaded = above(TIMES, severity=", keep_firing_for: 3h")
+    assert told(loaded, a="010101" + 20 * "0") == [("FIRED", 5), ("RESOLVED", 21)]
+
+
 def test_alerts_of_several_rules_can_be_counted_and_those_of_an_instant_count_once():
     loaded = above('{times: 3, of: ["a", {b: CRITICAL}], within: 2h}')
     assert told(loaded, a="01010", b="00002")[0] == ("FIRED", 4)
@@ -205,7 +210,7 @@ def test_a_rule_can_be_over_rules_that_are_over_rules():
 def test_a_record_says_of_what_it_is():
     loaded = above(
         A_THEN_B,
-        more='  annotations: {summary: "{{device_id}}: {{rules}} in {{value}} s of {{limit}}"}\n'
+        more='  annotations: {summary: "{{device_id}}: {{ rules }} in {{value}} s of {{limit}}"}\n'
         "  labels: {team: rotating}\n  version: 7\n",
     )
     alerts = Device(loaded).feed(*rows(a="0100", b="0001")).alerts
@@ -395,3 +400,17 @@ def test_alerts_that_touch_are_no_two_first_outs():
     for one, other in (("0110", "0001"), ("0001", "0110")):
         device = Device(rules(LIMITS)).feed(*rows(a=one, b=other))
         assert [x.first_out for x in device.alerts if x.event == "FIRED"] == [True, False]
+
+
+any_row = st.tuples(
+    st.sampled_from("abc"),
+    st.builds(pane, st.integers(0, 60), st.sampled_from([0.0, 1.0, 2.0, float("inf")])),
+)
+
+
+@settings(max_examples=50)
+@given(st.lists(any_row, max_size=50))
+def test_no_panes_in_any_order_make_rules_over_rules_raise_or_begin_twice(life):
+    alerts = Device(rules(LIMITS + MANY), stored=True).feed(*life).alerts
+    begun = [each.alert_id for each in alerts if each.event == "FIRED"]
+    assert len(begun) == len(set(begun))
