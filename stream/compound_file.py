@@ -34,7 +34,7 @@ class PatternFile(msgspec.Struct):
 class VotesFile(msgspec.Struct):
     """How many of the rules have an alert at the same time; each a name or a glob."""
 
-    of: list[str]
+    of: Names
     k: int
 
 

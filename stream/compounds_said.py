@@ -135,7 +135,7 @@ class _Reading:
         return Times(tuple(self._steps(_listed(said.of), (*path, "of"))), int(said.within))
 
     def _votes(self, said: VotesFile, path: KeyPath) -> Votes:
-        steps = self._steps(said.of, (*path, "of"))
+        steps = self._steps([said.of] if isinstance(said.of, str) else said.of, (*path, "of"))
         of = tuple(dict.fromkeys(step.rule for step in steps))
         if not said.of:
             self._complain((*path, "of"), "expected at least one rule")

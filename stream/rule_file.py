@@ -188,7 +188,7 @@ def read_rule_file(text: str, name: str) -> Parsed:
     if not isinstance(root, dict):
         raise ConfigError([f"{name}:1: expected the keys version and rules, got {root!r}"])
     file = read_table(RuleFile, root, (), complaints)
-    rules, compounds = ({}, {}) if file is None else _rules(file, complaints)
+    rules, compounds = _rules(root.get("rules"), complaints)
     baselines = {} if file is None else _baselines(file, complaints)
     if complaints or file is None:
         raise ConfigError([told(c, name, lines, {}) for c in complaints])
@@ -196,12 +196,12 @@ def read_rule_file(text: str, name: str) -> Parsed:
 
 
 def _rules(
-    file: RuleFile, complaints: list[Complaint]
+    entries: object, complaints: list[Complaint]
 ) -> tuple[dict[int, RuleEntry], dict[int, CompoundEntry]]:
     """Return the rules on readings and those over rules, each by its place."""
     plain: dict[int, RuleEntry] = {}
     compounds: dict[int, CompoundEntry] = {}
-    for index, entry in enumerate(file.rules):
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         path: KeyPath = ("rules", index)
         if not isinstance(entry, dict):
             complaints.append(Complaint(path, f"expected a table, got {entry!r}"))

@@ -69,6 +69,12 @@ def test_patterns_and_votes_are_read_and_put_behind_what_they_name():
     assert order.index("again") < order.index("chain") < order.index("two")
 
 
+def test_votes_may_be_of_one_glob():
+    loaded = parse_rules(GOOD.replace('["*", chain]', '"*"'))
+    by = {rule.name: rule for rule in loaded.compounds}
+    assert by["two"].of == Votes(("hot", "shakes", "starts"))
+
+
 def test_severities_of_a_count_inherit_and_those_of_a_sequence_show_the_time():
     by = {rule.name: rule for rule in parse_rules(GOOD).compounds}
     assert [each.enter for each in by["again"].severities] == [3, 5]
