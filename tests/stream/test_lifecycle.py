@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_builders import MINUTE, PANE, limit, pane
 
@@ -183,6 +183,7 @@ def test_no_alert_ends_before_its_keep_firing_time(values):
 quarters = st.integers(0, 6)
 
 
+@settings(max_examples=50)
 @given(st.lists(levels, max_size=80), quarters, quarters)
 def test_no_alert_chatters_above_its_delays(values, on, off):
     rules = limit(
@@ -194,6 +195,7 @@ def test_no_alert_chatters_above_its_delays(values, on, off):
         assert after.emitted_at - before.emitted_at >= max(waits, 1) * PANE
 
 
+@settings(max_examples=50)
 @given(st.lists(levels, max_size=60), holds, holds, holds, holds)
 def test_what_has_begun_has_ended_or_is_open_and_an_evaluation_makes_one_record(
     values, on1, off1, on2, off2
@@ -220,6 +222,7 @@ def test_what_has_begun_has_ended_or_is_open_and_an_evaluation_makes_one_record(
 scores = st.lists(st.tuples(levels, st.booleans()), max_size=60)
 
 
+@settings(max_examples=50)
 @given(scores, quarters)
 def test_what_may_not_begin_is_pending_and_begins_once_it_may(steps, on):
     (severity,) = limit(f"[{{level: WARNING, enter: 10, for: {on * 15}m}}]").rules[0].severities
