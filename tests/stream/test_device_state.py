@@ -127,7 +127,7 @@ def test_panes_that_wait_come_back_in_their_order_and_leave_nothing_behind():
     state = DeviceState(pieces.get)
     assert state.entry().held_to == waiting[2].pane.pane_end
     assert state.release() == waiting
-    assert {key for key, data in state.changed() if data is None} == set(pieces) - {"device"}
+    assert {key for key, data in state.changed() if data is None} == set(pieces)
     assert state.entry() == DeviceEntry()
 
 
