@@ -12,6 +12,7 @@ import msgspec
 from stream.baselines import Baseline
 from stream.conditions import Gate
 from stream.lifecycle import Life
+from stream.methods import Memory
 from stream.panes import Pane
 
 STATE_VERSION = 2
@@ -25,6 +26,7 @@ class RuleState(msgspec.Struct, array_like=True):
     digest: str
     life: Life = msgspec.field(default_factory=Life)
     baseline: Baseline = msgspec.field(default_factory=Baseline)
+    memory: Memory | None = None
 
 
 class SeriesState(msgspec.Struct, array_like=True):

@@ -8,7 +8,9 @@ from schemas.records import Category
 from stream.baselines import BaselineSpec
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
+from stream.iso import Iso
 from stream.lifecycle import Severity
+from stream.methods import Method
 from stream.windows import WindowSpec
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -33,6 +35,7 @@ class Match(msgspec.Struct, frozen=True):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule; ``severities`` go from the lowest to the highest.
 
+    ``method`` is there when more than one window is compared, ``iso`` when a standard's limits are.
     ``digest`` changes with whatever makes remembered state meaningless.
     """
 
@@ -51,6 +54,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str]
     when: When | None = None
     cooldown_ms: int = 0
+    method: Method | None = None
+    iso: Iso | None = None
     digest: str = ""
 
 

@@ -15,6 +15,7 @@ from schemas.config import Complaint, ConfigError
 from schemas.toml_lines import KeyPath
 from stream.alert_record import FIELDS, PLACEHOLDER
 from stream.baselines_said import baseline_of
+from stream.compare_said import method_of
 from stream.conditions_said import when_of
 from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
 from stream.rule import Match, Rule, Rules
@@ -95,6 +96,7 @@ def _read(source: str) -> tuple[str, Rules]:
 def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]) -> Rule:
     complaints += _plain_mistakes(entry, path)
     window = _window(entry, (*path, "window"), complaints)
+    severities = severities_of(entry, path, complaints)
     rule = Rule(
         name=entry.name,
         version=entry.version,
@@ -106,17 +108,18 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         op=entry.compare.op,
         to=entry.compare.to,
         baseline=baseline_of(entry.compare, parsed, (*path, "compare"), complaints),
-        severities=severities_of(
-            entry.compare.op, entry.severities, (*path, "severities"), complaints
-        ),
+        severities=severities,
         labels=entry.labels,
         annotations=entry.annotations,
         when=when_of(entry.when, (*path, "when"), complaints),
         cooldown_ms=int(entry.cooldown),
+        method=method_of(entry, severities, path, complaints),
+        iso=entry.iso,
     )
     meaning = msgspec.json.encode(
         [rule.window, rule.aggregate, rule.op, rule.to, rule.baseline, rule.severities]
         + ([rule.when] if rule.when else [])
+        + ([rule.method] if rule.method else [])
     )
     return msgspec.structs.replace(rule, digest=hashlib.sha256(meaning).hexdigest()[:12])
 

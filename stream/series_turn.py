@@ -9,7 +9,8 @@ from stream.baselines import freezes, learn
 from stream.conditions import Gate, enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
-from stream.lifecycle import Life, advance, phase
+from stream.lifecycle import advance, phase
+from stream.methods import CHARTS, Memory, on_chart, on_course, over, rested
 from stream.panes import Pane
 from stream.rule import Rule
 from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
@@ -117,7 +118,7 @@ def _window(turn: Turn, group: Group, end: int) -> int:
             frozen = since is None or freezes(rule.baseline, phase(own.life))
             learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
         if since is None:
-            alert = _suspend(rule, own.life, end)
+            alert = _suspend(rule, own, end)
         else:
             alert = _apply(rule, own, turn.of, window, made)
         if alert is not None:
@@ -136,10 +137,10 @@ def _apply(
     rule: Rule, own: RuleState, of: Subject, window: Window, made: WindowFeatures
 ) -> Alert | None:
     life = own.life
-    if not window.enough or made.count < rule.min_samples or made.window_end < life.rests_until:
+    if not window.enough or made.count < rule.min_samples:
         return None
     verdict = _judge(rule, own, made)
-    if verdict is None:
+    if verdict is None or made.window_end < life.rests_until:
         return None
     change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
     if change is None:
@@ -147,23 +148,37 @@ def _apply(
     alert = record(rule, of, made, verdict, life, change)
     life.open = alert
     if change.event == "RESOLVED":
-        _end(rule, life, made.window_end)
+        _end(rule, own, made.window_end)
     return alert
 
 
 def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:
     value = AGGREGATES[rule.aggregate](made)
+    middle = (made.window_start + made.window_end) // 2
+    if rule.method is not None and not isinstance(rule.method, CHARTS):
+        return on_course(rule.method, rule.op, _memory(own), value, middle, made.window_end)
     if rule.baseline is None:
         return against_value(rule.op, value)
-    middle = (made.window_start + made.window_end) // 2
-    return against_baseline(rule.op, value, rule.baseline, own.baseline, middle)
+    verdict = against_baseline(rule.op, value, rule.baseline, own.baseline, middle, rule.to)
+    if verdict is None or rule.method is None:
+        return verdict
+    return on_chart(rule.method, rule.op, _memory(own), verdict)
 
 
-def _suspend(rule: Rule, life: Life, at: int) -> Alert | None:
+def _memory(own: RuleState) -> Memory:
+    if own.memory is None:
+        own.memory = Memory()
+    return own.memory
+
+
+def _suspend(rule: Rule, own: RuleState, at: int) -> Alert | None:
     """Let a rule rest whose condition is not met.
 
     What only might have become an alert is forgotten; an alert stays as it is, or ends.
     """
+    life = own.life
+    if rule.method is not None and own.memory is not None:
+        rested(rule.method, own.memory)
     if life.open is None:
         life.levels = []
         return None
@@ -171,15 +186,17 @@ def _suspend(rule: Rule, life: Life, at: int) -> Alert | None:
         return None
     alert = ended(life.open, phase(life), at, "RESET")
     life.levels = []
-    _end(rule, life, at)
+    _end(rule, own, at)
     return alert
 
 
-def _end(rule: Rule, life: Life, at: int) -> None:
+def _end(rule: Rule, own: RuleState, at: int) -> None:
     """Note that an alert is over; with a cooldown, nothing is pending either."""
-    life.open = None
+    own.life.open = None
+    if rule.method is not None and own.memory is not None:
+        over(rule.method, own.memory)
     if rule.cooldown_ms:
-        life.levels, life.rests_until = [], at + rule.cooldown_ms
+        own.life.levels, own.life.rests_until = [], at + rule.cooldown_ms
 
 
 def _reconcile(state: SeriesState, digests: Mapping[str, str], at: int) -> list[Alert]:

@@ -77,7 +77,7 @@ STATE = '{metric: running, op: ">=", value: 0.5, for: 2h}'
         ("floor: 0.1", "floor: -0.1", "my.yaml:3: baselines.first.floor: expected 0 or more"),
         ("learn_for", "lern_for", 'my.yaml:3: baselines.first.lern_for: unknown key; did you mean "learn_for"?'),
         ("std: 2.5", "std: 0", "my.yaml:4: baselines.vendor.std: expected more than 0, got 0"),
-        ("kind: constant", "kind: [constant]", "my.yaml:4: baselines.vendor.kind: expected one of decayed, seasonal, frozen, constant"),
+        ("kind: constant", "kind: [constant]", "my.yaml:4: baselines.vendor.kind: expected one of decayed, seasonal, weekly, frozen, constant"),
         ("kind: constant, ", "", "my.yaml:4: baselines.vendor.kind: missing"),
     ],
 )  # fmt: skip
