@@ -9,11 +9,15 @@ import msgspec
 
 from schemas.records import Alert
 from stream.backtest import Scores, rate, read_labels, read_series, run
+from stream.baselines import Median, Seasonal, Weekly
 from stream.conditions import When
+from stream.iso import told as standard
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
 from stream.rules import load_rules
 from stream.rules import packs as shipped
+from stream.samples import MOST_KEPT
+from stream.trends import Rate, Trend
 
 _rules = click.argument("rules")
 
@@ -83,8 +87,27 @@ def _cost(rule: Rule, loaded: Rules) -> str:
     return (
         f"{rule.name}: {', '.join(rule.match.metric)}; window {window.size_ms // 1000} s every "
         f"{window.slide_ms // 1000} s; at most {panes} panes of {pane // 1000} s, "
-        f"{panes * _PANE_BYTES + _RULE_BYTES} bytes a series{_condition(rule.when)}"
+        f"{panes * _PANE_BYTES + _RULE_BYTES + _memory_bytes(rule)} bytes a series"
+        f"{_condition(rule.when)}{'' if rule.iso is None else '; ' + standard(rule.iso)}"
     )
+
+
+def _memory_bytes(rule: Rule) -> int:
+    """Return what a rule's baseline and method remember at most."""
+    size = 0
+    match rule.baseline:
+        case Median():
+            size += MOST_KEPT * _NUMBER_BYTES  # until it has learned
+        case Seasonal():
+            size += 24 * _HOUR_BYTES
+        case Weekly():
+            size += 168 * _HOUR_BYTES
+    match rule.method:
+        case Rate(over_ms):
+            size += (over_ms // rule.window.slide_ms + 1) * 2 * _NUMBER_BYTES
+        case Trend() as trend:
+            size += trend.points * 2 * _NUMBER_BYTES
+    return size
 
 
 def _condition(when: When | None) -> str:
@@ -99,11 +122,14 @@ def _condition(when: When | None) -> str:
 # Of a pane and of a rule's own memory as the job stores them, measured with times of today.
 _PANE_BYTES = 150
 _RULE_BYTES = 80
+_NUMBER_BYTES, _HOUR_BYTES = 9, 29
 
 
 def _line(alert: Alert) -> str:
     at = datetime.fromtimestamp(alert.window_end / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-    score = "" if alert.score is None else f" (z {alert.score:+.2f})"
+    kind = alert.comparator.partition(" ")[0]
+    said = "z" if kind == "zscore" else kind.replace("_", " ")
+    score = "" if alert.score is None else f" ({said} {alert.score:+.2f})"
     return (
         f"{at}  {alert.event:11}  {alert.severity:8}  {alert.device_id} {alert.metric}  "
         f"{alert.rule}: {alert.value:.6g}{score}"
