@@ -226,7 +226,9 @@ def _collect(
     if baseline.learned_ms >= spec.done_ms:
         return
     skipped = baseline.learned_ms < spec.skip_first_ms
-    baseline.learned_ms += min(elapsed_ms, _LONGEST_STEP_MS)
+    gone = baseline.learned_ms + min(elapsed_ms, _LONGEST_STEP_MS)
+    # A pane that is skipped ends no more than that, or a gap would leave nothing to learn from.
+    baseline.learned_ms = min(gone, spec.skip_first_ms) if skipped else gone
     if not sampled:
         if not skipped:
             _move(baseline, pane, float(pane.n), baseline.weight + pane.n)

@@ -1,7 +1,6 @@
 """What a rule file's `compare` asks for beside a baseline, checked for what cannot work."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -39,8 +38,6 @@ _RANGES: Mapping[str, tuple[str, Callable[[float], bool]]] = {
     "over": ("more than 0", lambda x: x > 0),
     "lambda": ("more than 0 and at most 1", lambda x: 0 < x <= 1),
     "k": ("0 or more", lambda x: x >= 0),
-    "limit": ("a finite number", isfinite),
-    "floor": ("a finite number", isfinite),
     "points": (
         f"{LEAST_POINTS} to {_MOST_POINTS}",
         lambda x: LEAST_POINTS <= x <= _MOST_POINTS,

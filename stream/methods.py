@@ -86,7 +86,7 @@ def _changed(method: Rate, op: Op, points: list[tuple[int, float]]) -> Verdict |
     del points[:gone]
     if points[0][0] != then:
         return None
-    rate = (value - points[0][1]) / method.over_ms * method.unit_ms
+    rate = (value - points[0][1]) * (method.unit_ms / method.over_ms)
     return Verdict(signed(op, rate), value, rate) if isfinite(rate) else None
 
 

@@ -68,9 +68,7 @@ def test_a_weight_of_zero_leaves_a_point_out_of_the_line():
 
 def test_theil_sen_is_the_median_slope():
     line = theil_sen(ANSCOMBE)
-    slopes = [
-        (y2 - y1) / (x2 - x1) for x1, y1 in ANSCOMBE for x2, y2 in ANSCOMBE if x1 < x2
-    ]
+    slopes = [(y2 - y1) / (x2 - x1) for x1, y1 in ANSCOMBE for x2, y2 in ANSCOMBE if x1 < x2]
     assert line is not None
     assert line.slope == median(slopes)
     # 45 pairs rise and 10 fall: (35 - 1) / sqrt(11·10·27/18).
@@ -82,7 +80,7 @@ def test_theil_sen_is_the_median_slope():
 def test_a_fifth_of_wild_points_turns_no_theil_sen_line(values, slope):
     points = [(t, slope * t) for t, _ in hourly(values)]
     wild = list(points)
-    for index in range(0, len(points) // 5):
+    for index in range(len(points) // 5):
         wild[2 * index] = (points[2 * index][0], values[index] * 1e3)
     line = theil_sen(wild)
     assert line is not None
@@ -105,8 +103,10 @@ def test_exponential_points_weigh_their_height_squared():
     # The normal equations of the weighted squares, written out.
     w = [y * y for _, y in points]
     s = sum(w)
-    st_, sz = (sum(a * t for a, (t, _) in zip(w, points, strict=True)),
-               sum(a * log(y) for a, (_, y) in zip(w, points, strict=True)))
+    st_, sz = (
+        sum(a * t for a, (t, _) in zip(w, points, strict=True)),
+        sum(a * log(y) for a, (_, y) in zip(w, points, strict=True)),
+    )
     stt = sum(a * t * t for a, (t, _) in zip(w, points, strict=True))
     stz = sum(a * t * log(y) for a, (t, y) in zip(w, points, strict=True))
     slope = (s * stz - st_ * sz) / (s * stt - st_ * st_)
