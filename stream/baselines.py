@@ -14,8 +14,6 @@ from stream.panes import Pane
 from stream.samples import Sample, add, settle
 
 _HOUR_MS = 3_600_000
-_MONDAY_H = 72
-"""From the first hour of a Monday to that of the epoch, a Thursday."""
 _LONGEST_STEP_MS = _HOUR_MS
 """What a pane counts for at most of the time that a frozen baseline learns, after a gap."""
 
@@ -47,7 +45,7 @@ class Seasonal(msgspec.Struct, frozen=True):
 
 
 class Weekly(msgspec.Struct, frozen=True, tag="weekly"):
-    """The same by the hour of the week, UTC: 168 of them, the first that of a Monday."""
+    """The same by the hour of the week, UTC: 168 of them, from a Thursday's midnight on."""
 
     hourly: Decayed
 
@@ -161,7 +159,7 @@ def _middle(spec: Frozen, sample: Sample | None) -> Usual | None:
 
 def _hour(spec: Seasonal | Weekly, at: int) -> int:
     hour = at // _HOUR_MS
-    return hour % 24 if isinstance(spec, Seasonal) else (hour + _MONDAY_H) % 168
+    return hour % 24 if isinstance(spec, Seasonal) else hour % 168
 
 
 def learn(

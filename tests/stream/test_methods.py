@@ -106,6 +106,7 @@ def test_a_rate_is_the_change_since_that_time_ago():
 def test_a_rate_across_a_gap_is_none():
     loaded = rule(RATE, "{level: WARNING, enter: 8}")
     assert play(loaded, [*flat([1.0, 1.0]), *flat([50.0, 50.0], first=40)]) == []
+    assert play(loaded, [*flat([1.0, 1.0]), *flat([1.0, 50.0], first=40)]) == []
     assert play(loaded, [*flat([1.0]), *flat([50.0], first=2)])
 
 

@@ -166,3 +166,16 @@ def test_a_value_at_its_limit_is_there(fit, values):
 def test_values_that_overflow_are_no_trend(fit):
     points = hourly([(-1) ** i * 1e300 for i in range(11)] + [0.0])
     assert time_to(trend(fit=fit, floor=-1e308), points) == inf
+
+
+def test_of_values_too_large_to_add_up_there_is_no_line():
+    points = hourly([1e308 + 1e306 * i for i in range(12)])
+    assert time_to(trend(limit=1.7e308), points) == inf
+
+
+def test_a_line_that_is_flat_for_most_pairs_never_meets_its_limit():
+    points = hourly([1.0] * 15 + [1.1, 1.2, 1.3, 1.4, 1.5])
+    line = theil_sen(points)
+    assert line is not None
+    assert (line.slope, line.t > 2) == (0, True)
+    assert time_to(trend(fit="theil_sen"), points) == inf
