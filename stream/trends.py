@@ -6,7 +6,7 @@ now, backwards: below 0.
 
 from collections.abc import Sequence
 from itertools import combinations
-from math import inf, isfinite, log, sqrt
+from math import inf, log, sqrt
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -70,8 +70,7 @@ def time_to(spec: Trend, points: Points) -> float:
         line = theil_sen(seen) if spec.fit == "theil_sen" else linear(seen)
     if line is None or line.slope <= 0 or line.t <= spec.least_t:
         return inf
-    ahead = (limit - line.level) / line.slope
-    return max(0.0, ahead) if isfinite(ahead) else inf
+    return max(0.0, (limit - line.level) / line.slope)
 
 
 def linear(points: Points, weights: Sequence[float] | None = None) -> Line | None:
