@@ -59,6 +59,10 @@ def baseline_of(
                 "stat median, zscore for all others",
             )
         )
+    if to == "ratio" and isinstance(file, ConstantFile) and file.mean <= 0:
+        complaints.append(
+            Complaint((*where, "mean"), f"a ratio needs more than 0, got {file.mean:g}")
+        )
     return _made(file, to)
 
 

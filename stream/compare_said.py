@@ -98,7 +98,8 @@ def _op(compare: CompareFile, path: KeyPath) -> Iterator[Complaint]:
             yield Complaint(path, "floor is what an exponential fit needs, and no other has")
         elif compare.floor is not None and compare.limit is not None:
             falling = compare.direction == "falling"
-            if compare.floor >= compare.limit if not falling else compare.floor <= compare.limit:
+            beyond = compare.floor - compare.limit
+            if (-beyond if falling else beyond) >= 0:
                 yield Complaint(
                     (*path, "floor"),
                     f"{compare.floor:g} is on the wrong side of the limit, {compare.limit:g}: a "
