@@ -157,7 +157,7 @@ def test_every_shipped_pack_is_good():
 
 def test_neither_a_file_nor_a_pack_is_told_with_the_packs_there_are():
     with pytest.raises(
-        ConfigError, match="generik: no such rule file, and no pack; packs: demo, gen"
+        ConfigError, match="generik: no such rule file, and no pack; packs: bearing_wear, demo, gen"
     ):
         rules_text("generik")
 
