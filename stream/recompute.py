@@ -11,7 +11,8 @@ from math import inf
 from typing import NamedTuple
 
 from schemas.records import Alert, Reading, WindowFeatures
-from stream.baselines import Constant, Decayed, Seasonal
+from stream.baselines import Constant, Decayed, Seasonal, Weekly
+from stream.charts import Cusum, Ewma
 from stream.correction import Scope
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
@@ -20,6 +21,7 @@ from stream.pane_sizes import PANES_MS
 from stream.panes import Pane, panes_of
 from stream.rule import Rule, Rules
 from stream.standing import DEVICE_METRIC
+from stream.trends import Rate, Trend
 
 DAY_MS = 86_400_000
 """Readings are taken a UTC day at a time: no pane reaches over midnight."""
@@ -82,7 +84,7 @@ class Recomputed(NamedTuple):
         panes: how many were folded.
         ahead: windows within the scope that the job has still to give out.
         counted: by metric, the readings between the bounds of the job's windows.
-        learning: metrics and rules that compare with a baseline that learns.
+        learning: metrics and rules that learn from all that came before.
         unknown: metrics with rules of which the job has given nothing out.
     """
 
@@ -119,6 +121,7 @@ def settling_ms(rules: Rules) -> int:
     """
     needs = {
         rule.name: _longest(rule)
+        + (rule.method.over_ms if isinstance(rule.method, Rate) else 0)
         + max(_lasts(severity.delay, rule.window.slide_ms) for severity in rule.severities)
         for rule in rules.rules
     }
@@ -134,23 +137,44 @@ def asked_metrics(rules: Rules) -> tuple[str, ...]:
 
 
 def memory_ms(rule: Rule) -> float:
-    """Return how long a rule's baseline takes to forget all but a third: 0 without one.
+    """Return how long a rule takes to forget what it learns, adds up or looks back at; 0 if none.
 
-    Infinity for one that learns once, or only while its machine is in a certain state.
+    A baseline or an EWMA, all but a third of it. Infinity for what learns once, or only while its
+    machine is in a certain state, and for a CUSUM, which may never have come back to 0.
     """
+    if rule.when is not None and _learns(rule):
+        return inf
+    return max(_baseline_ms(rule), _method_ms(rule))
+
+
+def _baseline_ms(rule: Rule) -> float:
     match rule.baseline:
         case None | Constant():
             return 0
-        case Seasonal(hourly) if rule.when is None:
+        case Seasonal(hourly):
             return 24 * hourly.n0 * hourly.counted_every_ms  # of each hour, once a day
-        case Decayed() as steady if rule.when is None:
+        case Weekly(hourly):
+            return 168 * hourly.n0 * hourly.counted_every_ms
+        case Decayed() as steady:
             return steady.n0 * steady.counted_every_ms
         case _:
             return inf
 
 
+def _method_ms(rule: Rule) -> float:
+    match rule.method:
+        case Ewma(share):
+            return rule.window.size_ms / share
+        case Trend() as trend:
+            return trend.points * rule.window.size_ms
+        case Cusum():
+            return inf
+        case _:
+            return 0
+
+
 def learns(rules: Rules) -> bool:
-    """Say whether any rule compares with a baseline that learns."""
+    """Say whether any rule remembers more than its window, the time of a rate and its delays."""
     return any(_learns(rule) for rule in rules.rules)
 
 
@@ -278,7 +302,8 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
 
 
 def _learns(rule: Rule) -> bool:
-    return rule.baseline is not None and not isinstance(rule.baseline, Constant)
+    learned = rule.baseline is not None and not isinstance(rule.baseline, Constant)
+    return learned or isinstance(rule.method, (Ewma, Cusum, Trend))
 
 
 def _rolled(rules: Rules) -> tuple[int, ...]:

@@ -9,7 +9,9 @@ from stream.baselines import BaselineSpec
 from stream.compound import Compound
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
+from stream.iso import Iso
 from stream.lifecycle import Severity
+from stream.methods import Method
 from stream.suppress import Suppress
 from stream.windows import WindowSpec
 
@@ -35,6 +37,7 @@ class Match(msgspec.Struct, frozen=True):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule; ``severities`` go from the lowest to the highest.
 
+    ``method`` is there when more than one window is compared, ``iso`` when a standard's limits are.
     ``digest`` changes with whatever makes remembered state meaningless.
     """
 
@@ -53,6 +56,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str]
     when: When | None = None
     cooldown_ms: int = 0
+    method: Method | None = None
+    iso: Iso | None = None
     digest: str = ""
 
 

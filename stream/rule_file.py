@@ -15,6 +15,8 @@ from schemas.toml_lines import KeyPath
 from stream.compound_file import CompoundEntry, SuppressFile, is_above
 from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
+from stream.iso import Iso
+from stream.trends import Fit
 from stream.yaml_lines import read_yaml
 
 Globs = str | list[str]
@@ -39,18 +41,35 @@ class WindowFile(msgspec.Struct):
 
 
 class CompareFile(msgspec.Struct):
-    """What the aggregate is compared with, and in which direction."""
+    """What the aggregate is compared with, and in which direction.
+
+    Which of the other keys a comparison has is in :mod:`stream.compare_said`.
+    """
 
     op: Op
     to: Compare
     baseline: str | None = None
+    over: DurationMs | None = None
+    unit: Literal["s", "min", "h", "d"] | None = None
+    share: float | None = msgspec.field(name="lambda", default=None)
+    slack: float | None = msgspec.field(name="k", default=None)
+    limit: float | None = None
+    fit: Fit | None = None
+    points: int | None = None
+    direction: Literal["rising", "falling"] | None = None
+    floor: float | None = None
+    min_tstat: float | None = None
+    horizon: DurationMs | None = None
 
 
 class SeverityFile(msgspec.Struct):
-    """Limits and delays of one severity; a bare integer counts evaluations."""
+    """Limits and delays of one severity; a bare integer counts evaluations.
+
+    ``enter`` is missing where the rule's ``iso`` says the limits.
+    """
 
     level: SeverityName
-    enter: float
+    enter: float | None = None
     exit: float | None = None
     delay: HoldText = msgspec.field(name="for", default=0)
     keep_firing_for: HoldText = 0
@@ -83,6 +102,7 @@ class RuleEntry(msgspec.Struct):
     version: int = 1
     min_samples: int = 1
     when: WhenFile | None = None
+    iso: Iso | None = None
     cooldown: DurationMs = DurationMs(0)
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
@@ -117,15 +137,18 @@ class SessionFile(msgspec.Struct):
 
 
 class DecayedFile(msgspec.Struct):
-    """A baseline that forgets; see :class:`stream.baselines.Decayed`."""
+    """A baseline that forgets; see :class:`stream.baselines.Decayed`.
 
-    kind: Literal["decayed", "seasonal"]
+    What ``freeze_while`` is unless said, the comparison decides; see :mod:`stream.baselines_said`.
+    """
+
+    kind: Literal["decayed", "seasonal", "weekly"]
     n0: float = 6400.0
     counted_every: DurationMs = DurationMs(300_000)
     warmup: float = 50.0
     floor_rel: float = 1e-3
     floor: float = 0.0
-    freeze_while: tuple[Literal["PENDING", "FIRING", "RECOVERING"], ...] = ()
+    freeze_while: tuple[Literal["PENDING", "FIRING", "RECOVERING"], ...] | None = None
 
 
 class SeasonalFile(DecayedFile):
@@ -138,11 +161,19 @@ class SeasonalFile(DecayedFile):
     warmup: float = 36.0
 
 
+class WeeklyFile(DecayedFile):
+    """The same for each hour of the week: four weeks of them, and nothing said before two."""
+
+    n0: float = 48.0
+    warmup: float = 24.0
+
+
 class FrozenFile(msgspec.Struct):
-    """A baseline learned once; see :class:`stream.baselines.Frozen`."""
+    """A baseline learned once; see :class:`stream.baselines.Frozen` and, for ``stat``, Median."""
 
     kind: Literal["frozen"]
     learn_for: DurationMs
+    stat: Literal["mean", "median"] = "mean"
     skip_first: DurationMs = DurationMs(0)
     floor_rel: float = 1e-3
     floor: float = 0.0
@@ -160,6 +191,7 @@ BaselineFile = DecayedFile | FrozenFile | ConstantFile
 BASELINE_KINDS: dict[str, type[BaselineFile]] = {
     "decayed": DecayedFile,
     "seasonal": SeasonalFile,
+    "weekly": WeeklyFile,
     "frozen": FrozenFile,
     "constant": ConstantFile,
 }
