@@ -11,6 +11,7 @@ from compose.backfill_cli import backfill_
 from compose.bundle import package
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
 from compose.job_logs import logs_command
+from compose.job_rules import DEFAULT_RULES, rules_of
 from compose.kubernetes_cli import kubernetes_options, surroundings, to_kubernetes
 from compose.local.endpoints import Endpoints, read
 from compose.options import Duration, prefix_option, sinks_option, state_option
@@ -21,7 +22,6 @@ from compose.starting import (
     Choice,
     check_snapshot,
     choice_of,
-    kept_rules,
     pane_bounds,
     prepare,
     start,
@@ -69,7 +69,11 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
 
 @jobs.command()
 @click.argument("names", nargs=-1, required=True, type=click.Choice(JOBS))
-@click.option("--rules", default="generic", show_default=True, help="A rule file or a pack's name.")
+@click.option(
+    "--rules",
+    help="A rule file or a pack's name, in place of what was pushed so far; those that the job "
+    "had, or generic, unless said.",
+)
 @prefix_option
 @click.option(
     "--parallelism",
@@ -93,6 +97,7 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
     help="How long a pane stays open behind its device's own clock.",
 )
 @click.option("--panes", hidden=True, callback=_bounds, help="What an upgrade bounds panes by.")
+@click.option("--rules-after", type=click.IntRange(0), hidden=True, help="Pushed rules left out.")
 @click.option(
     "--from",
     "restore",
@@ -119,20 +124,29 @@ def submit(
     when they change.
     """
     options["sinks"] = options["sinks"] and str(options["sinks"].resolve())
+    asked, after = options.pop("rules"), options.pop("rules_after")
     elsewhere = surroundings(options, target, dry_run=dry_run)
     if elsewhere is not None:
         if "warehouse" in names:
             raise click.UsageError("warehouse: not with --target kubernetes yet, only to a session")
-        choices = [Choice(job=job, **options) for job in names]
+        choices = [
+            Choice(job=job, rules=asked or DEFAULT_RULES, rules_after=after or 0, **options)
+            for job in names
+        ]
         to_kubernetes(choices, elsewhere, dry_run=dry_run)
         return
-    _submit(names, restore, state, options)
+    _submit(names, restore, state, options, (asked, after))
 
 
-def _submit(names: tuple[str, ...], restore: str, state: Path, options: dict[str, Any]) -> None:
+def _submit(
+    names: tuple[str, ...],
+    restore: str,
+    state: Path,
+    options: dict[str, Any],
+    rules: tuple[str | None, int | None],
+) -> None:
     endpoints = read(state)
     asked = options.pop("parallelism")
-    options["rules"] = kept_rules(state, options["rules"])
     for job in names:
         who = named(job, options["prefix"])
         with alone(state):
@@ -141,7 +155,8 @@ def _submit(names: tuple[str, ...], restore: str, state: Path, options: dict[str
                 click.echo(f"{who.name}: runs already as {running.job_id}")
                 continue
             number = _parallelism(endpoints, options["prefix"], asked)
-            choice = Choice(job=job, parallelism=number, **options)
+            chosen_rules = rules_of(state, endpoints, who, job, options["prefix"], rules)
+            choice = Choice(job=job, parallelism=number, **options, **chosen_rules._asdict())
             snapshot_uri = snapshot(state, endpoints, who, restore)
             before = read_intent(state, who.name)
             if snapshot_uri is not None and before is not None and before.verb == "submit":

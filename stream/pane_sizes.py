@@ -70,6 +70,31 @@ def no_larger(sizes: str, former: str) -> str:
     return ",".join(f"{metric}={ms}" for metric, ms in smaller.items())
 
 
+def beyond(panes: str, rules: Rules) -> list[str]:
+    """Return why a job with panes of these sizes cannot take the rules; empty when it can.
+
+    Panes are cut before the rules see them: a window cannot begin or end inside one.
+
+    Args:
+        panes: the pane operator's argument.
+        rules: what the job is to apply.
+    """
+    sizes = _parsed(panes)
+    wrong = []
+    for metric in sorted({*_named(rules), *sizes} - {"*"}):
+        covering = _covering(rules, metric)
+        if covering and sizes.get(metric, sizes["*"]) > (need := _size(covering)):
+            wrong.append(_too_long(metric, sizes.get(metric, sizes["*"]), need))
+    globs = [rule for rule in rules.rules if any(map(is_glob, rule.match.metric))]
+    if globs and sizes["*"] > (need := _size(globs)):
+        wrong.append(_too_long("other metrics", sizes["*"], need))
+    return wrong
+
+
+def _too_long(metric: str, has_ms: int, need_ms: int) -> str:
+    return f"{metric}: panes of {has_ms // 1000} s, and the rules need {need_ms // 1000} s"
+
+
 def _parsed(sizes: str) -> dict[str, int]:
     pairs = (pair.rpartition("=") for pair in sizes.split(","))
     return {metric: int(ms) for metric, _, ms in pairs}

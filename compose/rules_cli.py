@@ -1,0 +1,303 @@
+"""`tidegate rules push` and `show`: rules for the running job, without a restart."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from compose.intents import named, read_intent
+from compose.local.endpoints import Endpoints, read
+from compose.options import Duration, Time, prefix_option, state_option
+from compose.rule_topic import Pushed, publish, pushed
+from compose.starting import Choice, choice_of, kept_rules, panes_of
+from compose.upgrade import Asked, Where, upgrade
+from schemas.failure import BadConfig, Failure
+from schemas.records import RuleSet
+from schemas.topics import DEFAULT_PREFIX
+from simulators.clock import stamp
+from stream.pane_sizes import beyond
+from stream.rule import Rules
+from stream.rule_sets import ALWAYS, Dated, in_turn, text_digest
+from stream.rules import load_rules, parse_rules, rules_text
+from stream.rules_cli import rules
+
+__all__ = ["rules"]
+
+
+class Begin(click.ParamType[int]):
+    """A time, or how long from now (``+10m``), as ms since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the milliseconds, or fail as click does."""
+        text = str(value).strip()
+        if text.startswith("+"):
+            return _now_ms() + Duration().convert(text[1:], param, ctx)
+        return Time().convert(value, param, ctx)
+
+
+class Changes(NamedTuple):
+    """What a set changes, rules by name; state of ``kept`` and ``retold`` ones survives.
+
+    ``changed`` mean something else now, ``retold`` differ in what does not touch their memory.
+    """
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+    retold: list[str]
+    kept: list[str]
+
+
+class Standing(NamedTuple):
+    """The job's own rules and what was pushed; ``choice`` is None where no job was submitted."""
+
+    choice: Choice | None
+    panes: str | None
+    first: Dated
+    sets: list[Pushed]
+
+    def turns(self) -> list[Dated]:
+        """Return the sets that hold at some time, in order."""
+        return in_turn([self.first, *self.admitted()])
+
+    def admitted(self) -> list[Dated]:
+        """Return the pushed sets that count."""
+        after = 0 if self.choice is None else self.choice.rules_after
+        return [one.dated for one in self.sets if one.dated and one.given.version > after]
+
+
+@rules.command()
+@click.argument("rules")
+@click.option(
+    "--effective-from",
+    "from_ms",
+    type=Begin(),
+    default="+1m",
+    show_default=True,
+    metavar="TIME|+10m",
+    help="Event time: windows that end then or later are decided by these rules.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would change, and push nothing.")
+@click.option(
+    "--upgrade",
+    "upgrades",
+    is_flag=True,
+    help="Where the running job cannot take them, exchange it through a savepoint.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@prefix_option
+@state_option
+def push(
+    rules: str,
+    from_ms: int,
+    prefix: str,
+    state: Path,
+    *,
+    dry_run: bool,
+    upgrades: bool,
+    as_json: bool,
+) -> None:
+    """Give RULES to the running alerts job, without a restart.
+
+    RULES replace all rules that are in force then. Every device has them from the same event time
+    on. Memory and open alerts of rules that mean the same are kept. To take back rules that are to
+    come, push those in force again.
+    """
+    text = rules_text(rules)
+    parsed = parse_rules(text, rules)
+    endpoints = read(state)
+    standing = standing_of(state, endpoints, prefix)
+    if standing.panes is not None and (wrong := beyond(standing.panes, parsed)):
+        if not upgrades:
+            raise BadConfig(
+                f"{rules}: the alerts job cannot take these rules as it runs: {'; '.join(wrong)}. "
+                "With --upgrade the job is exchanged through a savepoint, and they hold from there "
+                "on; nothing was pushed"
+            )
+        _exchange(state, prefix, rules, standing, dry_run=dry_run)
+        return
+    version = max((each.given.version for each in standing.sets), default=0) + 1
+    _check_time(from_ms)
+    before = in_force(standing.turns(), from_ms)
+    if standing.sets and standing.sets[-1].given.sha256 == text_digest(text):
+        last = standing.sets[-1].given
+        raise Failure(
+            f"{rules} was pushed already, as version {last.version} from "
+            f"{stamp(last.effective_from)} on; nothing was pushed"
+        )
+    changes = changes_of(before.rules, parsed)
+    if not dry_run:
+        publish(endpoints, prefix, text, version, from_ms)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "version": version,
+                    "effective_from": stamp(from_ms),
+                    "sha256": text_digest(text),
+                    "replaces": before.version,
+                    **changes._asdict(),
+                    "pushed": not dry_run,
+                }
+            )
+        )
+        return
+    said = "would be version" if dry_run else "version"
+    click.echo(f"{said} {version}, from {stamp(from_ms)} on, in place of {_called(before.version)}")
+    for line in _told(changes):
+        click.echo(line)
+
+
+@rules.command()
+@click.argument("version", type=click.IntRange(1), required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@prefix_option
+@state_option
+def show(version: int | None, prefix: str, state: Path, *, as_json: bool) -> None:
+    """Show what rules are in force and which are to come; with VERSION, that file."""
+    standing = standing_of(state, read(state), prefix)
+    if version is not None:
+        click.echo(_text_of(standing, version), nl=False)
+        return
+    rows = _rows(standing)
+    if as_json:
+        click.echo(json.dumps({"sets": rows}))
+        return
+    for row in rows:
+        since = "always" if row["from"] is None else row["from"]
+        click.echo(f"{_called(row['version']):12} from {since:24} {row['status']}")
+        for line in row["changes"]:
+            click.echo(f"  {line}")
+
+
+def standing_of(state: Path, endpoints: Endpoints, prefix: str = DEFAULT_PREFIX) -> Standing:
+    """Return what a job was submitted with and what was pushed since.
+
+    Raises:
+        BadConfig: the rules that it was submitted with are gone.
+        Unavailable, Failure, RegistryDown: as :func:`compose.rule_topic.pushed`.
+    """
+    intent = read_intent(state, named("alerts", prefix).name)
+    if intent is None:
+        return Standing(None, None, Dated(0, ALWAYS, Rules(())), pushed(endpoints, prefix))
+    choice = choice_of(intent.argv)
+    panes = panes_of(choice)
+    first = Dated(0, ALWAYS, load_rules(choice.rules))
+    return Standing(choice, panes, first, pushed(endpoints, prefix, panes))
+
+
+def in_force(turns: list[Dated], at: int) -> Dated:
+    """Return the set that holds at an event time, ms."""
+    return next(each for each in reversed(turns) if each.from_ms <= at)
+
+
+def changes_of(before: Rules, after: Rules) -> Changes:
+    """Return what differs, rule by rule."""
+    old = {rule.name: rule for rule in before.rules}
+    new = {rule.name: rule for rule in after.rules}
+    both = [name for name in new if name in old]
+    return Changes(
+        [name for name in new if name not in old],
+        [name for name in old if name not in new],
+        [name for name in both if new[name].digest != old[name].digest],
+        [n for n in both if new[n].digest == old[n].digest and new[n] != old[n]],
+        [name for name in both if new[name] == old[name]],
+    )
+
+
+def _exchange(state: Path, prefix: str, rules: str, standing: Standing, *, dry_run: bool) -> None:
+    if dry_run:
+        click.echo("the job would be exchanged through a savepoint; this is a dry run")
+        return
+    newest = max((each.given.version for each in standing.sets), default=0)
+    at = Where(
+        state=state,
+        endpoints=read(state),
+        who=named("alerts", prefix),
+        within_s=90.0,
+        say=lambda line: click.echo(line, err=True),
+    )
+    job_id = upgrade(at, Asked(rules=kept_rules(state, rules), rules_after=newest))
+    click.echo(f"{at.who.name}: runs as {job_id}, by {rules} from its savepoint on")
+
+
+def _check_time(from_ms: int) -> None:
+    now_ms = _now_ms()
+    if from_ms <= now_ms:
+        raise Failure(
+            f"--effective-from {stamp(from_ms)} is not in the future (it is {stamp(now_ms)}): "
+            "windows that end since then may have been decided. Give a later time, or +10m; `tidegate jobs "
+            "upgrade alerts --rules` lets rules hold for all that is still undecided"
+        )
+
+
+def _rows(standing: Standing) -> list[dict[str, Any]]:
+    now_ms = _now_ms()
+    turns = standing.turns()
+    current = in_force(turns, now_ms)
+    rows: list[dict[str, Any]] = []
+    before: Dated | None = None
+    for index, each in enumerate(turns):
+        until = None if index + 1 == len(turns) else turns[index + 1].from_ms
+        if each.version == current.version:
+            status = "in force"
+        elif each.from_ms > now_ms:
+            status = "to come"
+        else:
+            status = f"until {stamp(until or 0)}"
+        changes: list[str] = [] if before is None else _told(changes_of(before.rules, each.rules))
+        since = None if each.from_ms == ALWAYS else stamp(each.from_ms)
+        rows.append(_row(each.version, since, status, changes))
+        before = each
+    shown = {each.version for each in turns}
+    rows += [
+        _row(given.version, stamp(given.effective_from), _fate(standing, one), [])
+        for one in standing.sets
+        if (given := one.given).version not in shown
+    ]
+    if standing.choice is None:
+        return rows[1:]
+    rows[0]["status"] += f": {standing.choice.rules}"
+    return rows
+
+
+def _row(version: int, since: str | None, status: str, changes: list[str]) -> dict[str, Any]:
+    return {"version": version, "from": since, "status": status, "changes": changes}
+
+
+def _fate(standing: Standing, one: Pushed) -> str:
+    if one.refused:
+        return f"refused: {one.refused}"
+    if standing.choice is not None and one.given.version <= standing.choice.rules_after:
+        return "replaced by the rules that the job was submitted or upgraded with"
+    return "never: a later version holds from then on"
+
+
+def _text_of(standing: Standing, version: int) -> str:
+    found: list[RuleSet] = [one.given for one in standing.sets if one.given.version == version]
+    if not found:
+        raise Failure(f"there is no version {version}; `tidegate rules show` lists what there is")
+    return found[0].text
+
+
+def _called(version: int) -> str:
+    return f"version {version}" if version else "the job's own"
+
+
+def _told(changes: Changes) -> list[str]:
+    words = {
+        "added": "new",
+        "removed": "gone, its alerts end",
+        "changed": "changed, begins anew",
+        "retold": "changed, goes on",
+        "kept": "the same",
+    }
+    return [f"{name}: {words[kind]}" for kind, names in changes._asdict().items() for name in names]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
