@@ -87,6 +87,7 @@ def backfill_(
         wait_ms=wait_ms,
         dry_run=dry_run,
         panes=argument(submitted, "panes"),
+        after=None if rules else int(argument(submitted, "rules-after") or 0),
     )
     books = backfill(read(state), request)
     if as_json:

@@ -32,6 +32,7 @@ COMMANDS: dict[str, _Lazy] = {
     "rules": _Lazy("compose.rules_cli:rules", "Check, try and push rules.", "stream"),
     "lake": _Lazy("compose.lake_cli:lake", "Query and compact the Parquet lake.", "stream"),
     "sinks": _Lazy("compose.sinks_cli:sinks", "Set up the databases behind the topics.", "stream"),
+    "fleet": _Lazy("compose.fleet_cli:fleet", "Say what the devices are.", "stream"),
     "alerts": _Lazy("compose.alerts_cli:alerts", "Follow the alerts topic."),
     "local": _Lazy("compose.local.cli:local", "The whole stack on this machine.", "local"),
     "demo": _Lazy("compose.demo_cli:demo", "From a sensor to an alert, on real servers.", "local"),

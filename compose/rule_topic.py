@@ -7,14 +7,12 @@ every set, and whoever reads the topic later comes to the same view as who read 
 import time
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
 from compose.local.endpoints import Endpoints
+from compose.sending import send
 from gateway.follow import decoder, follow
-from gateway.kafka import settings
 from schemas.codec import encode
 from schemas.contracts import contract_text
-from schemas.failure import Failure, Unavailable
+from schemas.failure import Failure
 from schemas.records import RuleSet
 from schemas.registry import Registry
 from schemas.topics import subject
@@ -22,7 +20,6 @@ from simulators.clock import stamp
 from stream.rule_sets import Dated, Refused, admitted, in_turn, text_digest
 
 _PARTITION = 0
-_TIMEOUT_S = 30.0
 _KEPT_MS = 90 * 86_400_000
 """A set that holds no more is kept this long for devices that were offline meanwhile."""
 
@@ -95,7 +92,7 @@ def publish(endpoints: Endpoints, prefix: str, text: str, version: int, from_ms:
     schema_id = Registry(endpoints.registry_url).register(subject(topic), contract_text("rule_set"))
     given = RuleSet(version=version, effective_from=from_ms, sha256=digest, text=text)
     key = f"{version}|{from_ms}|{digest[:16]}".encode()
-    at = _send(endpoints, topic, key, encode(given, schema_id))
+    (at,) = send(endpoints.kafka_bootstrap, topic, [(key, encode(given, schema_id))], _PARTITION)
     if at >= from_ms:
         raise Failure(
             f"version {version} reached the topic at {stamp(at)}, not before {stamp(from_ms)}: no "
@@ -107,8 +104,8 @@ def publish(endpoints: Endpoints, prefix: str, text: str, version: int, from_ms:
             f"somebody else has pushed version {version} at the same time: no job takes this one. "
             "See what it is with `tidegate rules show`, and push again"
         )
-    for old in _superseded(sets):
-        _send(endpoints, topic, old, None)
+    gone = [(old, None) for old in _superseded(sets)]
+    send(endpoints.kafka_bootstrap, topic, gone, _PARTITION)
 
 
 def _superseded(sets: list[Pushed]) -> list[bytes]:
@@ -121,29 +118,3 @@ def _superseded(sets: list[Pushed]) -> list[bytes]:
         if index + 1 == len(turns) or turns[index + 1].from_ms > long_ago
     }
     return [each.key for each in sets if each.at < long_ago and each.given.version not in needed]
-
-
-def _send(endpoints: Endpoints, topic: str, key: bytes, value: bytes | None) -> int:
-    """Send a record and wait for it; return the time that the broker gave it, ms."""
-    bootstrap = endpoints.kafka_bootstrap
-    producer = Producer(
-        settings(bootstrap, {"message.timeout.ms": round(_TIMEOUT_S * 1000), "log_level": 0})
-    )
-    reports: list[tuple[KafkaError | None, Message]] = []
-    try:
-        producer.produce(
-            topic,
-            value,
-            key,
-            partition=_PARTITION,
-            on_delivery=lambda error, message: reports.append((error, message)),
-        )
-    except KafkaException as error:
-        raise Unavailable(f"Kafka at {bootstrap}: {error.args[0].str()}") from error
-    producer.flush(_TIMEOUT_S + 5)
-    if not reports:
-        raise Unavailable(f"Kafka at {bootstrap} does not answer: {topic} was not written")
-    refusal, message = reports[0]
-    if refusal is not None:
-        raise Unavailable(f"Kafka at {bootstrap} does not take it: {topic}: {refusal.str()}")
-    return int(message.timestamp()[1])

@@ -35,7 +35,8 @@ class Begin(click.ParamType[int]):
         """Return the milliseconds, or fail as click does."""
         text = str(value).strip()
         if text.startswith("+"):
-            return _now_ms() + Duration().convert(text[1:], param, ctx)
+            at = _now_ms() + Duration().convert(text[1:], param, ctx)
+            return -(-at // 1000) * 1000
         return Time().convert(value, param, ctx)
 
 
@@ -230,8 +231,8 @@ def _check_time(from_ms: int) -> None:
     if from_ms <= now_ms:
         raise Failure(
             f"--effective-from {stamp(from_ms)} is not in the future (it is {stamp(now_ms)}): "
-            "windows that end since then may have been decided. Give a later time, or +10m; `tidegate jobs "
-            "upgrade alerts --rules` lets rules hold for all that is still undecided"
+            "windows that end since then may have been decided. Give a later time, or +10m; "
+            "`tidegate jobs upgrade alerts --rules` lets rules hold for all that is still undecided"
         )
 
 

@@ -19,6 +19,7 @@ from stream.lifecycle import Hold, phase
 from stream.pane_sizes import PANES_MS
 from stream.panes import Pane, panes_of
 from stream.rule import Rule, Rules
+from stream.rule_sets import Engines
 
 DAY_MS = 86_400_000
 """Readings are taken a UTC day at a time: no pane reaches over midnight."""
@@ -152,7 +153,7 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
 
 
 def recompute(
-    engine: Engine,
+    engine: Engine | Engines,
     rules: Rules,
     size_of: Callable[[str], int],
     days: Iterable[Sequence[Reading]],
@@ -166,7 +167,7 @@ def recompute(
     readings end, panes that still wait for the machine's state lead to nothing yet.
 
     Args:
-        engine: of the rules.
+        engine: of the rules, or one for each set of them.
         rules: the same.
         size_of: how long the job's panes of a metric are, ms; others differ in the last digits.
         days: the device's readings by UTC day, in order; within a day in any order.
@@ -190,7 +191,7 @@ def recompute(
 
 
 def _take_day(
-    engine: Engine,
+    engine: Engine | Engines,
     size_of: Callable[[str], int],
     device: _Device,
     readings: Sequence[Reading],

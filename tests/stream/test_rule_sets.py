@@ -198,7 +198,7 @@ def test_the_same_rules_pushed_again_change_nothing() -> None:
 
 
 def test_a_set_is_taken_when_it_is_in_time_and_whole() -> None:
-    taken = admitted(published(4, HOUR), HOUR - 1, 3, None)
+    taken = admitted(published(4, HOUR), HOUR - 1, 3, "*=900000")
     assert (taken.version, taken.from_ms, len(taken.rules.rules)) == (4, HOUR, 1)
 
 
