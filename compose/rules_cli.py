@@ -9,7 +9,7 @@ import click
 
 from compose.intents import named, read_intent
 from compose.local.endpoints import Endpoints, read
-from compose.options import Duration, Time, prefix_option, state_option
+from compose.options import LAST_MS, Duration, Time, prefix_option, state_option
 from compose.rule_topic import Pushed, publish, pushed
 from compose.starting import Choice, choice_of, kept_rules, panes_of
 from compose.upgrade import Asked, Where, upgrade
@@ -228,6 +228,8 @@ def _exchange(state: Path, prefix: str, rules: str, standing: Standing, *, dry_r
 
 def _check_time(from_ms: int) -> None:
     now_ms = _now_ms()
+    if from_ms >= LAST_MS:
+        raise click.UsageError(f"--effective-from {from_ms} lies beyond the year 9999; expected ms")
     if from_ms <= now_ms:
         raise Failure(
             f"--effective-from {stamp(from_ms)} is not in the future (it is {stamp(now_ms)}): "
@@ -271,6 +273,8 @@ def _row(version: int, since: str | None, status: str, changes: list[str]) -> di
 
 
 def _fate(standing: Standing, one: Pushed) -> str:
+    if one.at >= one.given.effective_from:
+        return f"refused: it reached the topic at {stamp(one.at)}, no earlier than it was to hold"
     if one.refused:
         return f"refused: {one.refused}"
     if standing.choice is not None and one.given.version <= standing.choice.rules_after:

@@ -32,7 +32,7 @@ class Feed:
     """Topics from their beginning on; nothing is committed, no group is formed."""
 
     def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
-        """Connect by and by; topics that do not exist are empty."""
+        """Connect by and by; topics that do not exist are empty until they do."""
         self._topics = topics
         self._consumer = Consumer(
             {
@@ -75,7 +75,7 @@ class Feed:
         self._consumer.close()
 
     def _ends(self) -> dict[tuple[str, int], int]:
-        if not self._next:
+        if len({topic for topic, _ in self._next}) < len(self._topics):
             self._begin()
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(*place): latest for place in self._next}
@@ -84,14 +84,15 @@ class Feed:
 
     def _begin(self) -> None:
         known = self._consumer.list_topics(timeout=_TIMEOUT_S).topics
-        parts = [
-            TopicPartition(topic, part, 0)
+        places = [
+            (topic, part)
             for topic in self._topics
             if topic in known
             for part in known[topic].partitions
         ]
-        self._consumer.assign(parts)
-        self._next = {(each.topic, each.partition): 0 for each in parts}
+        if len(places) > len(self._next):
+            self._next = {place: self._next.get(place, 0) for place in places}
+            self._consumer.assign([TopicPartition(*at, offset) for at, offset in self._next.items()])
 
     def _note(self, message: Message, take: Callable[[News], None]) -> None:
         place = (str(message.topic()), message.partition() or 0)

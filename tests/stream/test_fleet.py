@@ -34,7 +34,9 @@ def test_a_record_replaces_one_of_the_same_time_and_can_be_taken_back() -> None:
     assert known.asset_id == "a"
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.integers(-(1 << 40), 1 << 40))
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.integers(-(1 << 40), 1 << 40)
+)
 def test_a_key_says_whose_record_it_is(device_id: str, valid_from: int) -> None:
     assert key_parts(record_key(device_id, valid_from)) == (device_id, valid_from)
 
