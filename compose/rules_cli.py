@@ -3,24 +3,23 @@
 import json
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from compose.intents import named, read_intent
-from compose.local.endpoints import Endpoints, read
+from compose.intents import named
+from compose.local.endpoints import read
 from compose.options import LAST_MS, Duration, Time, prefix_option, state_option
-from compose.rule_topic import Pushed, publish, pushed
-from compose.starting import Choice, choice_of, kept_rules, panes_of
+from compose.rule_topic import Pushed, publish
+from compose.standing import Changes, Standing, changes_of, in_force, standing_of
+from compose.starting import kept_rules
 from compose.upgrade import Asked, Where, upgrade
 from schemas.failure import BadConfig, Failure
 from schemas.records import RuleSet
-from schemas.topics import DEFAULT_PREFIX
 from simulators.clock import stamp
 from stream.pane_sizes import beyond
-from stream.rule import Rules
-from stream.rule_sets import ALWAYS, Dated, in_turn, text_digest
-from stream.rules import load_rules, parse_rules, rules_text
+from stream.rule_sets import ALWAYS, Dated, text_digest
+from stream.rules import parse_rules, rules_text
 from stream.rules_cli import rules
 
 __all__ = ["rules"]
@@ -38,37 +37,6 @@ class Begin(click.ParamType[int]):
             at = _now_ms() + Duration().convert(text[1:], param, ctx)
             return -(-at // 1000) * 1000
         return Time().convert(value, param, ctx)
-
-
-class Changes(NamedTuple):
-    """What a set changes, rules by name; state of ``kept`` and ``retold`` ones survives.
-
-    ``changed`` mean something else now, ``retold`` differ in what does not touch their memory.
-    """
-
-    added: list[str]
-    removed: list[str]
-    changed: list[str]
-    retold: list[str]
-    kept: list[str]
-
-
-class Standing(NamedTuple):
-    """The job's own rules and what was pushed; ``choice`` is None where no job was submitted."""
-
-    choice: Choice | None
-    panes: str | None
-    first: Dated
-    sets: list[Pushed]
-
-    def turns(self) -> list[Dated]:
-        """Return the sets that hold at some time, in order."""
-        return in_turn([self.first, *self.admitted()])
-
-    def admitted(self) -> list[Dated]:
-        """Return the pushed sets that count."""
-        after = 0 if self.choice is None else self.choice.rules_after
-        return [one.dated for one in self.sets if one.dated and one.given.version > after]
 
 
 @rules.command()
@@ -121,31 +89,23 @@ def push(
             )
         _exchange(state, prefix, rules, standing, dry_run=dry_run)
         return
-    version = max((each.given.version for each in standing.sets), default=0) + 1
     _check_time(from_ms)
+    _check_new(rules, text, standing)
+    version = standing.newest + 1
     before = in_force(standing.turns(), from_ms)
-    if standing.sets and standing.sets[-1].given.sha256 == text_digest(text):
-        last = standing.sets[-1].given
-        raise Failure(
-            f"{rules} was pushed already, as version {last.version} from "
-            f"{stamp(last.effective_from)} on; nothing was pushed"
-        )
     changes = changes_of(before.rules, parsed)
     if not dry_run:
         publish(endpoints, prefix, text, version, from_ms)
+    told = {
+        "version": version,
+        "effective_from": stamp(from_ms),
+        "sha256": text_digest(text),
+        "replaces": before.version,
+        **changes._asdict(),
+        "pushed": not dry_run,
+    }
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "version": version,
-                    "effective_from": stamp(from_ms),
-                    "sha256": text_digest(text),
-                    "replaces": before.version,
-                    **changes._asdict(),
-                    "pushed": not dry_run,
-                }
-            )
-        )
+        click.echo(json.dumps(told))
         return
     said = "would be version" if dry_run else "version"
     click.echo(f"{said} {version}, from {stamp(from_ms)} on, in place of {_called(before.version)}")
@@ -175,46 +135,10 @@ def show(version: int | None, prefix: str, state: Path, *, as_json: bool) -> Non
             click.echo(f"  {line}")
 
 
-def standing_of(state: Path, endpoints: Endpoints, prefix: str = DEFAULT_PREFIX) -> Standing:
-    """Return what a job was submitted with and what was pushed since.
-
-    Raises:
-        BadConfig: the rules that it was submitted with are gone.
-        Unavailable, Failure, RegistryDown: as :func:`compose.rule_topic.pushed`.
-    """
-    intent = read_intent(state, named("alerts", prefix).name)
-    if intent is None:
-        return Standing(None, None, Dated(0, ALWAYS, Rules(())), pushed(endpoints, prefix))
-    choice = choice_of(intent.argv)
-    panes = panes_of(choice)
-    first = Dated(0, ALWAYS, load_rules(choice.rules))
-    return Standing(choice, panes, first, pushed(endpoints, prefix, panes))
-
-
-def in_force(turns: list[Dated], at: int) -> Dated:
-    """Return the set that holds at an event time, ms."""
-    return next(each for each in reversed(turns) if each.from_ms <= at)
-
-
-def changes_of(before: Rules, after: Rules) -> Changes:
-    """Return what differs, rule by rule."""
-    old = {rule.name: rule for rule in before.rules}
-    new = {rule.name: rule for rule in after.rules}
-    both = [name for name in new if name in old]
-    return Changes(
-        [name for name in new if name not in old],
-        [name for name in old if name not in new],
-        [name for name in both if new[name].digest != old[name].digest],
-        [n for n in both if new[n].digest == old[n].digest and new[n] != old[n]],
-        [name for name in both if new[name] == old[name]],
-    )
-
-
 def _exchange(state: Path, prefix: str, rules: str, standing: Standing, *, dry_run: bool) -> None:
     if dry_run:
         click.echo("the job would be exchanged through a savepoint; this is a dry run")
         return
-    newest = max((each.given.version for each in standing.sets), default=0)
     at = Where(
         state=state,
         endpoints=read(state),
@@ -222,7 +146,7 @@ def _exchange(state: Path, prefix: str, rules: str, standing: Standing, *, dry_r
         within_s=90.0,
         say=lambda line: click.echo(line, err=True),
     )
-    job_id = upgrade(at, Asked(rules=kept_rules(state, rules), rules_after=newest))
+    job_id = upgrade(at, Asked(rules=kept_rules(state, rules), rules_after=standing.newest))
     click.echo(f"{at.who.name}: runs as {job_id}, by {rules} from its savepoint on")
 
 
@@ -235,6 +159,15 @@ def _check_time(from_ms: int) -> None:
             f"--effective-from {stamp(from_ms)} is not in the future (it is {stamp(now_ms)}): "
             "windows that end since then may have been decided. Give a later time, or +10m; "
             "`tidegate jobs upgrade alerts --rules` lets rules hold for all that is still undecided"
+        )
+
+
+def _check_new(rules: str, text: str, standing: Standing) -> None:
+    if standing.sets and standing.sets[-1].given.sha256 == text_digest(text):
+        last = standing.sets[-1].given
+        raise Failure(
+            f"{rules} was pushed already, as version {last.version} from "
+            f"{stamp(last.effective_from)} on; nothing was pushed"
         )
 
 

@@ -92,7 +92,9 @@ class Feed:
         ]
         if len(places) > len(self._next):
             self._next = {place: self._next.get(place, 0) for place in places}
-            self._consumer.assign([TopicPartition(*at, offset) for at, offset in self._next.items()])
+            self._consumer.assign(
+                [TopicPartition(*at, offset) for at, offset in self._next.items()]
+            )
 
     def _note(self, message: Message, take: Callable[[News], None]) -> None:
         place = (str(message.topic()), message.partition() or 0)

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from rule_builders import HOUR
 
 import compose.rules_cli
+import compose.standing
 from compose.intents import Intent, write_intent
 from compose.rule_topic import Pushed, _judged, _superseded
 from compose.rules_cli import push, show
@@ -56,7 +57,7 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
     monkeypatch.setattr(compose.rules_cli, "_now_ms", lambda: NOW)
     monkeypatch.setattr(compose.rules_cli, "read", lambda state: None)
     monkeypatch.setattr(
-        compose.rules_cli,
+        compose.standing,
         "pushed",
         lambda endpoints, prefix, panes="*=1000": _judged(made.found, panes),
     )
