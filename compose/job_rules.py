@@ -6,7 +6,7 @@ from typing import NamedTuple
 from compose.intents import Named, read_intent
 from compose.local.endpoints import Endpoints
 from compose.rule_topic import newest_version
-from compose.starting import choice_of, kept_rules
+from compose.starting import choice_of
 
 DEFAULT_RULES = "generic"
 
@@ -34,21 +34,20 @@ def rules_of(
         who: the job.
         job: which one.
         prefix: of its topics.
-        asked: the rules that were asked for, and the version, where a submission is repeated. Rules
-            that are asked for now replace all that was pushed before; if none are, the job has
-            those it had, and what was pushed counts.
+        asked: the kept rules that were asked for, and the version, where a submission is repeated.
+            Rules that are asked for now replace all that was pushed before; if none are, the job
+            has those it had, and what was pushed counts.
 
     Raises:
-        BadConfig: the rules are wrong.
         Unavailable: Kafka does not answer.
     """
     rules, after = asked
     if rules is not None:
         if after is None:
             after = newest_version(endpoints, prefix) if job == "alerts" else 0
-        return Begun(kept_rules(state, rules), after)
+        return Begun(rules, after)
     intent = read_intent(state, who.name)
     if intent is None or intent.verb != "submit":
-        return Begun(kept_rules(state, DEFAULT_RULES), 0)
+        return Begun(DEFAULT_RULES, 0)
     before = choice_of(intent.argv)
     return Begun(before.rules, before.rules_after)

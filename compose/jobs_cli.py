@@ -22,6 +22,7 @@ from compose.starting import (
     Choice,
     check_snapshot,
     choice_of,
+    kept_rules,
     pane_bounds,
     prepare,
     start,
@@ -147,6 +148,8 @@ def _submit(
 ) -> None:
     endpoints = read(state)
     asked = options.pop("parallelism")
+    if rules[0] is not None:
+        rules = kept_rules(state, rules[0]), rules[1]  # wrong ones must cost nothing
     for job in names:
         who = named(job, options["prefix"])
         with alone(state):
