@@ -21,7 +21,7 @@ from stream.correction import (
     compare_windows,
 )
 from stream.engine import Engine
-from stream.fleet import enriched
+from stream.fleet import enriched, placed
 from stream.lake import Lake
 from stream.lake_readings import Chosen, Whole, has_device, read_back, spans
 from stream.pane_sizes import pane_ms
@@ -121,7 +121,8 @@ class Run:
         _add(books.alerts, _counts(alerts))
         for window in windows.send:
             key = f"{device}|{window.metric}".encode()
-            value = encode(window, self._ids.windows)
+            known = request.fleet.at(device, window.window_end)
+            value = encode(placed(window, known), self._ids.windows)
             self._outbox.put(f"{request.prefix}windows", key, value)
         for alert in alerts.send:
             known = request.fleet.at(device, alert.window_end)

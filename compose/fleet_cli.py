@@ -37,8 +37,8 @@ def fleet() -> None:
 def add(file: Path, prefix: str, state: Path) -> None:
     """Register the devices of FILE: .csv, .toml or .json.
 
-    A record holds from its valid_from on, and replaces one of the same device and time. Alerts of
-    windows that end then or later carry asset, class, ISO group and labels.
+    A record holds from its valid_from on, and replaces one of the same device and time. Windows
+    that end then or later, and their alerts, carry what it says.
     """
     devices = read_fleet(file)
     endpoints, topic = read(state), f"{prefix}devices"

@@ -54,7 +54,10 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class WindowFeatures(msgspec.Struct, frozen=True, gc=False):
-    """What the window [window_start, window_end) of one metric held; slope is per second."""
+    """What the window [window_start, window_end) of one metric held; slope is per second.
+
+    The last three say what the device was at the window's end.
+    """
 
     device_id: str
     metric: str
@@ -70,6 +73,9 @@ class WindowFeatures(msgspec.Struct, frozen=True, gc=False):
     first: float
     last: float
     slope: float
+    asset_id: str = ""
+    device_class: str = ""
+    iso_group: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ from bisect import bisect_right
 
 from msgspec.structs import replace
 
-from schemas.records import Alert, Device
+from schemas.records import Alert, Device, WindowFeatures
 
 
 class Fleet:
@@ -61,3 +61,15 @@ def enriched(alert: Alert, device: Device | None) -> Alert:
     if device.iso_group is not None:
         known = {"iso_group": device.iso_group, **known}
     return replace(alert, asset_id=device.asset_id, labels={**known, **alert.labels})
+
+
+def placed(window: WindowFeatures, device: Device | None) -> WindowFeatures:
+    """Return a window with what is known of its device, which is its own asset if nothing is."""
+    if device is None:
+        return replace(window, asset_id=window.device_id)
+    return replace(
+        window,
+        asset_id=device.asset_id,
+        device_class=device.device_class,
+        iso_group=device.iso_group,
+    )

@@ -9,9 +9,9 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapState, MapStateDescriptor, StateTtlConfig
 
 from schemas.codec import ReadingEncoder, encode
-from schemas.records import Alert, DeadLetter, Reading
+from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
 from stream.device_state import DeviceState
-from stream.fleet import enriched
+from stream.fleet import enriched, placed
 from stream.jobs.feed import Feed
 from stream.jobs.known import Given, Known, Source
 from stream.panes import Pane
@@ -122,11 +122,13 @@ class Decide(KeyedProcessFunction):
             else:
                 self._state.put(piece, data)
         self._note(site, pane.pane_end)
-        windows = [
-            Row("windows", f"{device_id}|{each.metric}".encode(), encode(each, self._ids.windows))
-            for each in decision.windows
-        ]
+        windows = [self._window(each) for each in decision.windows]
         return windows + [self._alert(each) for each in decision.alerts] + self._refused()
+
+    def _window(self, window: WindowFeatures) -> Row:
+        known = self._known.fleet.at(window.device_id, window.window_end)
+        key = f"{window.device_id}|{window.metric}".encode()
+        return Row("windows", key, encode(placed(window, known), self._ids.windows))
 
     def _alert(self, alert: Alert) -> Row:
         known = self._known.fleet.at(alert.device_id, alert.window_end)

@@ -13,7 +13,7 @@ from stack_fixture import RunningStack, eventually
 
 from schemas.codec import ReadingEncoder
 from schemas.contracts import contract_text
-from schemas.records import Alert, DeadLetter, Reading
+from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
 from schemas.registry import Registry
 from schemas.topics import subject
 from simulators.clock import parse_time
@@ -78,6 +78,18 @@ def push(stack: RunningStack, rules: Path, enter: int, effective_from: str) -> d
     return dict(told)
 
 
+def register(stack: RunningStack, folder: Path) -> None:
+    """Say what one of the devices is part of."""
+    file = folder / "fleet.csv"
+    file.write_text(f"device_id,asset_id,class,label.line\n{DEVICES[0]},P-0,pump,3\n")
+    done = stack.tidegate("fleet", "add", str(file), f"--prefix={PREFIX}")
+    assert done.stdout == "1 records of 1 devices\n", done.stderr
+    shown = stack.tidegate("fleet", "show", DEVICES[0], "--json", f"--prefix={PREFIX}")
+    assert json.loads(shown.stdout)["labels"] == {"line": "3"}
+    unknown = stack.tidegate("fleet", "show", "push.pmp-0", f"--prefix={PREFIX}")
+    assert f'did you mean "{DEVICES[0]}"' in unknown.stderr
+
+
 def changes(found: list[Alert]) -> dict[str, list[tuple[str, int]]]:
     """What rule hot did to each device: event and time."""
     told: dict[str, list[tuple[str, int]]] = {device: [] for device in DEVICES}
@@ -106,6 +118,7 @@ def test_pushed_rules_hold_everywhere_from_one_event_time_on(
     )
     running = live_job(stack.endpoints.flink_url, "tidegate-push-alerts")
     live = DEVICES[:-1]
+    register(stack, tmp_path)
     feed = Feed(stack, time.time_ns() // 1_000_000 // 1000 * 1000 - 120_000)
     feed.to(time.time_ns() // 1_000_000, live)
     topic = f"{PREFIX}alerts"
@@ -141,5 +154,9 @@ def test_pushed_rules_hold_everywhere_from_one_event_time_on(
     worn = [(each.device_id, each.event) for each in found if each.rule == "worn"]
     assert sorted(worn) == [(device, "FIRED") for device in DEVICES]
     assert {each.resolve_reason for each in found} == {None, "RULE_CHANGED"}
+    assets = {device: device for device in DEVICES} | {DEVICES[0]: "P-0"}
+    assert {(each.device_id, each.asset_id) for each in found} == set(assets.items())
+    windows = records(stack.endpoints, f"{PREFIX}windows", WindowFeatures)
+    assert {(each.device_id, each.asset_id) for each in windows} == set(assets.items())
     assert records(stack.endpoints, f"{PREFIX}dead-letters", DeadLetter) == []
     cancel(stack, "alerts", PREFIX)
