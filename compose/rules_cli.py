@@ -18,6 +18,7 @@ from schemas.failure import BadConfig, Failure
 from schemas.records import RuleSet
 from simulators.clock import stamp
 from stream.pane_sizes import beyond
+from stream.rule import Rules
 from stream.rule_sets import ALWAYS, Dated, text_digest
 from stream.rules import parse_rules, rules_text
 from stream.rules_cli import rules
@@ -80,7 +81,7 @@ def push(
     parsed = parse_rules(text, rules)
     endpoints = read(state)
     standing = standing_of(state, endpoints, prefix)
-    if standing.panes is not None and (wrong := beyond(standing.panes, parsed)):
+    if wrong := _obstacles(standing, parsed):
         if not upgrades:
             raise BadConfig(
                 f"{rules}: the alerts job cannot take these rules as it runs: {'; '.join(wrong)}. "
@@ -133,6 +134,12 @@ def show(version: int | None, prefix: str, state: Path, *, as_json: bool) -> Non
         click.echo(f"{_called(row['version']):12} from {since:24} {row['status']}")
         for line in row["changes"]:
             click.echo(f"  {line}")
+
+
+def _obstacles(standing: Standing, parsed: Rules) -> list[str]:
+    if standing.deaf:
+        return ["it was submitted by a release that takes no pushed rules"]
+    return [] if standing.panes is None else beyond(standing.panes, parsed)
 
 
 def _exchange(state: Path, prefix: str, rules: str, standing: Standing, *, dry_run: bool) -> None:

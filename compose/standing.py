@@ -7,6 +7,7 @@ from compose.intents import named, read_intent
 from compose.local.endpoints import Endpoints
 from compose.rule_topic import Pushed, pushed
 from compose.starting import Choice, choice_of, panes_of
+from compose.submissions import argument
 from stream.rule import Rules
 from stream.rule_sets import ALWAYS, Dated, in_turn
 from stream.rules import load_rules
@@ -26,12 +27,16 @@ class Changes(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """The job's own rules and what was pushed; ``choice`` is None where no job was submitted."""
+    """The job's own rules and what was pushed; ``choice`` is None where no job was submitted.
+
+    ``deaf``: the job that is to run is of a release that takes no pushed rules.
+    """
 
     choice: Choice | None
     panes: str | None
     first: Dated
     sets: list[Pushed]
+    deaf: bool = False
 
     @property
     def newest(self) -> int:
@@ -61,7 +66,8 @@ def standing_of(state: Path, endpoints: Endpoints, prefix: str) -> Standing:
     choice = choice_of(intent.argv)
     panes = panes_of(choice)
     first = Dated(0, ALWAYS, load_rules(choice.rules))
-    return Standing(choice, panes, first, pushed(endpoints, prefix, panes))
+    deaf = intent.wanted and argument(intent.argv, "rules-after") is None
+    return Standing(choice, panes, first, pushed(endpoints, prefix, panes), deaf)
 
 
 def in_force(turns: list[Dated], at: int) -> Dated:

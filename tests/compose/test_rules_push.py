@@ -75,12 +75,13 @@ def submitted(tmp_path: Path, topic: Topic) -> Path:
     return job(tmp_path)
 
 
-def job(folder: Path, after: int = 0) -> Path:
+def job(folder: Path, after: int | None = 0) -> Path:
     rules = written(folder, HOT, "own.yaml")
     argv = [
         "alerts", f"--rules={rules}", "--prefix=tidegate.", "--parallelism=2",
-        "--checkpoint-interval=1s", "--lateness=5s", f"--rules-after={after}",
+        "--checkpoint-interval=1s", "--lateness=5s",
     ]  # fmt: skip
+    argv += [] if after is None else [f"--rules-after={after}"]
     write_intent(folder, Intent(name="alerts", argv=argv, wanted=True))
     return folder
 
@@ -166,6 +167,14 @@ def test_rules_for_finer_panes_need_an_upgrade(submitted: Path, topic: Topic) ->
     assert isinstance(result.exception, BadConfig)
     assert "temperature: panes of 900 s, and the rules need 300 s" in str(result.exception)
     assert "--upgrade" in str(result.exception)
+    assert topic.found == {}
+
+
+def test_a_job_of_a_release_that_takes_no_pushed_rules_needs_an_upgrade(
+    tmp_path: Path, topic: Topic
+) -> None:
+    result = pushes(job(tmp_path, after=None), WARM)
+    assert "submitted by a release that takes no pushed rules" in str(result.exception)
     assert topic.found == {}
 
 
