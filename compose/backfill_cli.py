@@ -92,8 +92,7 @@ def backfill_(
         period = {"from": stamp(from_ms), "to": stamp(to_ms), "dry_run": dry_run}
         click.echo(json.dumps(period | asdict(books)))
     else:
-        for line in _lines(request, books):
-            click.echo(line)
+        click.echo("\n".join(_lines(request, books)))
     if books.left:
         raise Failure(
             f"left as they are, {len(books.left)} of {books.devices} devices: {_some(books.left)}"

@@ -90,8 +90,7 @@ def push(
             )
         _exchange(state, prefix, rules, standing, dry_run=dry_run)
         return
-    _check_time(from_ms)
-    _check_new(rules, text, standing)
+    _check(rules, text, from_ms, standing)
     version = standing.newest + 1
     before = in_force(standing.turns(), from_ms)
     changes = changes_of(before.rules, parsed)
@@ -157,7 +156,7 @@ def _exchange(state: Path, prefix: str, rules: str, standing: Standing, *, dry_r
     click.echo(f"{at.who.name}: runs as {job_id}, by {rules} from its savepoint on")
 
 
-def _check_time(from_ms: int) -> None:
+def _check(rules: str, text: str, from_ms: int, standing: Standing) -> None:
     now_ms = _now_ms()
     if from_ms >= LAST_MS:
         raise click.UsageError(f"--effective-from {from_ms} lies beyond the year 9999; expected ms")
@@ -167,9 +166,6 @@ def _check_time(from_ms: int) -> None:
             "windows that end since then may have been decided. Give a later time, or +10m; "
             "`tidegate jobs upgrade alerts --rules` lets rules hold for all that is still undecided"
         )
-
-
-def _check_new(rules: str, text: str, standing: Standing) -> None:
     if standing.sets and standing.sets[-1].given.sha256 == text_digest(text):
         last = standing.sets[-1].given
         raise Failure(

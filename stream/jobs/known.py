@@ -83,7 +83,9 @@ class Known:
             return
         now_ms = time.time_ns() // 1_000_000
         self._feed.catch_up(self._take)
-        self._known_to = max(at, self._known_to, now_ms - _CLOCKS_APART_MS)
+        # Nothing that claims to be later than every clock may keep this from looking again.
+        sure = min(at, now_ms + _CLOCKS_APART_MS)
+        self._known_to = max(sure, self._known_to, now_ms - _CLOCKS_APART_MS)
 
     def newest_version(self) -> int:
         """Return the highest version on the topic, whether it holds already, or was refused."""
