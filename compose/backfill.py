@@ -89,8 +89,13 @@ def with_pushed(endpoints: Endpoints, request: Request) -> Request:
     engines = Engines(request.rules)
     for each in sets:
         engines.know(each)
-    every = (*request.rules.rules, *(rule for each in sets for rule in each.rules.rules))
-    return replace(request, rules=Rules(every), engines=engines, panes=panes)
+    all_of = [request.rules, *(each.rules for each in sets)]
+    every = Rules(
+        tuple(rule for each in all_of for rule in each.rules),
+        tuple(dict.fromkeys(rollup for each in all_of for rollup in each.rollups)),
+        tuple(dict.fromkeys(session for each in all_of for session in each.sessions)),
+    )
+    return replace(request, rules=every, engines=engines, panes=panes)
 
 
 def _hear(endpoints: Endpoints, request: Request, told: Told) -> list[str]:

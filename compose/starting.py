@@ -4,10 +4,11 @@ import hashlib
 import os
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
+from compose.backends import DEFAULT, Backend
 from compose.intents import Intent, Named, read_intent, write_intent
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
@@ -26,7 +27,7 @@ from stream.sinks.config import jdbc_url, password
 if TYPE_CHECKING:  # it starts PyFlink
     from stream.jobs.submit import Prepared
 
-JOBS = ("lake", "alerts", "warehouse")
+JOBS = ("lake", "alerts", "warehouse", "archive")
 
 
 class Choice(NamedTuple):
@@ -35,6 +36,7 @@ class Choice(NamedTuple):
     ``rules`` is a file or a pack's name; ``panes`` are pane sizes that its own may not exceed.
     ``sinks`` is the file that says where the warehouse is, the local stack's when left out.
     ``rules_after`` is the version up to which pushed rules do not count beside ``rules``.
+    ``backend`` is where state lives, see :mod:`compose.backends`.
     """
 
     job: str
@@ -46,6 +48,7 @@ class Choice(NamedTuple):
     panes: str | None = None
     sinks: str | None = None
     rules_after: int = 0
+    backend: Backend = DEFAULT
 
     def argv(self) -> list[str]:
         """Return the words of `tidegate jobs submit` that choose the same."""
@@ -61,6 +64,7 @@ class Choice(NamedTuple):
             words.append(f"--panes={self.panes}")
         if self.job == "alerts":
             words.append(f"--rules-after={self.rules_after}")
+        words.append(f"--backend={self.backend}")
         return words if self.sinks is None else [*words, f"--sinks={self.sinks}"]
 
 
@@ -82,6 +86,7 @@ def choice_of(argv: list[str]) -> Choice:
         argument(argv, "panes"),
         argument(argv, "sinks"),
         int(argument(argv, "rules-after") or 0),
+        cast(Backend, argument(argv, "backend") or DEFAULT),
     )
 
 
@@ -149,7 +154,10 @@ def prepare(state: Path, endpoints: Endpoints, who: Named, choice: Choice) -> "P
         parallelism=choice.parallelism,
         checkpoint_interval_ms=choice.checkpoint_interval_ms,
         lateness_ms=choice.lateness_ms,
+        state_backend=choice.backend,
     )
+    if choice.job == "archive":
+        return submit.prepare_archive(who.name, cluster, tuning)
     if choice.job == "lake":
         return submit.prepare_lake(who.name, cluster, tuning)
     if database is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from compose.backends import Backend
 from compose.intents import Intent, Named, alone, read_intent
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
@@ -44,6 +45,7 @@ class Asked(NamedTuple):
     checkpoint_interval_ms: int | None = None
     lateness_ms: int | None = None
     rules_after: int | None = None
+    backend: Backend | None = None
 
 
 class Where(NamedTuple):

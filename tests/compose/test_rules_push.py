@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 from rule_builders import HOUR
 
-import compose.rules_cli
+import compose.rules_push
 import compose.standing
 from compose.intents import Intent, write_intent
 from compose.rule_topic import Pushed, _judged, _superseded
-from compose.rules_cli import push, show
+from compose.rules_push import push, show
 from compose.upgrade import Asked, Where
 from schemas.failure import BadConfig, Failure
 from schemas.records import RuleSet
@@ -54,15 +54,15 @@ class Topic:
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
     made = Topic()
-    monkeypatch.setattr(compose.rules_cli, "_now_ms", lambda: NOW)
-    monkeypatch.setattr(compose.rules_cli, "read", lambda state: None)
+    monkeypatch.setattr(compose.rules_push, "_now_ms", lambda: NOW)
+    monkeypatch.setattr(compose.rules_push, "read", lambda state: None)
     monkeypatch.setattr(
         compose.standing,
         "pushed",
         lambda endpoints, prefix, panes="*=1000": _judged(made.found, panes),
     )
     monkeypatch.setattr(
-        compose.rules_cli,
+        compose.rules_push,
         "publish",
         lambda endpoints, prefix, text, version, from_ms: made.put(text, version, from_ms),
     )
@@ -187,7 +187,7 @@ def test_with_upgrade_the_job_is_exchanged_and_what_was_pushed_counts_no_more(
         asked.append(one)
         return "f00d"
 
-    monkeypatch.setattr(compose.rules_cli, "upgrade", answer)
+    monkeypatch.setattr(compose.rules_push, "upgrade", answer)
     pushes(submitted, WARM)
     finer = HOT.replace("15m", "5m")
     dry = pushes(submitted, finer, "--upgrade", "--dry-run")
