@@ -94,6 +94,8 @@ def with_pushed(endpoints: Endpoints, request: Request) -> Request:
         tuple(rule for each in all_of for rule in each.rules),
         tuple(dict.fromkeys(rollup for each in all_of for rollup in each.rollups)),
         tuple(dict.fromkeys(session for each in all_of for session in each.sessions)),
+        tuple(compound for each in all_of for compound in each.compounds),
+        request.rules.suppress,
     )
     return replace(request, rules=every, engines=engines, panes=panes)
 

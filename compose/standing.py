@@ -77,8 +77,8 @@ def in_force(turns: list[Dated], at: int) -> Dated:
 
 def changes_of(before: Rules, after: Rules) -> Changes:
     """Return what differs, rule by rule."""
-    old = {rule.name: rule for rule in before.rules}
-    new = {rule.name: rule for rule in after.rules}
+    old = {rule.name: rule for rule in before.every}
+    new = {rule.name: rule for rule in after.every}
     both = [name for name in new if name in old]
     return Changes(
         [name for name in new if name not in old],
