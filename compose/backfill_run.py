@@ -65,7 +65,8 @@ class Run:
         self._whole_from = run_in.from_ms + reach_ms(request.rules) if cut else 0
         # Where the lake has more than was taken, these baselines are not what the job has.
         past = request.from_ms - run_in.from_ms
-        self._short = {rule.name for rule in request.rules.rules if cut and memory_ms(rule) > past}
+        laws = request.rules
+        self._short = {r.name for r in laws.rules if cut and memory_ms(r, laws) > past}
 
     def over(self, lake: Lake, scratch: Path) -> None:
         """Take all chosen devices.

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from schemas.failure import Failure
 from schemas.records import Alert
-from stream.device_state import DeviceState
-from stream.engine import Engine
+from stream.device_state import DeviceState, HeldPane
+from stream.engine import Decision, Engine
 from stream.nab import PROFILES, Labelled, in_window, probation, score
 from stream.pane_sizes import pane_ms
-from stream.panes import Pane, fold_points
+from stream.panes import Pane, PaneRow, fold_points
 from stream.rule import Rules
 
 _LONG = ["timestamp", "device", "metric", "value"]
@@ -54,16 +54,40 @@ class Scores(NamedTuple):
 
 def run(rules: Rules, series: Iterable[Series]) -> list[Alert]:
     """Return every transition of every series, device after device, in the order of the job."""
-    engine, size = Engine(rules), pane_ms(rules)
+    return [alert for decision in decisions(rules, series) for alert in decision.alerts]
+
+
+def decisions(rules: Rules, series: Iterable[Series]) -> Iterator[Decision]:
+    """Yield what each pane leads to, in the same order."""
+    engine = Engine(rules)
+    for device_id, own in by_device(rules, series):
+        state = DeviceState()
+        for metric, pane in own:
+            yield engine.on_pane(state, device_id, metric, _SITE, None, pane)
+
+
+def derived(rules: Rules, series: Iterable[Series]) -> Iterator[PaneRow]:
+    """Yield the panes of derived metrics, by device and in order of time."""
+    names = {each.metric for each in rules.derived}
+    engine = Engine(rules)
+    for device_id, own in by_device(rules, series):
+        state = DeviceState()
+        for metric, pane in own:
+            for row in engine.rows(state, device_id, HeldPane(metric, _SITE, None, pane)):
+                if row.metric in names:
+                    yield PaneRow(device_id, row.metric, row.site, row.unit, row.pane)
+
+
+def by_device(
+    rules: Rules, series: Iterable[Series]
+) -> Iterator[tuple[str, Iterator[tuple[str, Pane]]]]:
+    """Yield each device with its panes, as the rules want them, in the order of the job."""
+    size = pane_ms(rules)
     devices: dict[str, list[Series]] = {}
     for each in series:
         devices.setdefault(each.device_id, []).append(each)
-    alerts: list[Alert] = []
     for device_id, own in devices.items():
-        state = DeviceState()
-        for metric, pane in _device_panes(own, size):
-            alerts += engine.on_pane(state, device_id, metric, _SITE, None, pane).alerts
-    return alerts
+        yield device_id, _device_panes(own, size)
 
 
 def _device_panes(

@@ -11,6 +11,7 @@ import msgspec
 
 from stream.baselines import Baseline
 from stream.conditions import Gate
+from stream.derive import DerivedState
 from stream.lifecycle import Life
 from stream.panes import Pane
 
@@ -43,13 +44,15 @@ class DeviceEntry(msgspec.Struct, array_like=True):
     """What is remembered of a device as a whole; its size does not depend on its metrics.
 
     ``held`` panes wait, none of which ends after ``held_to``, until the gates of ``waits`` are told
-    up to there.
+    up to there. ``derived`` is what is remembered of each derived metric. New fields go to the end,
+    with a default.
     """
 
     gates: dict[str, Gate] = {}
     held: int = 0
     held_to: int = 0
     waits: list[str] = []
+    derived: dict[str, DerivedState] = {}
 
 
 class HeldPane(msgspec.Struct, array_like=True, frozen=True):

@@ -1,6 +1,7 @@
 """The engine: one pane in, windows and alerts out. No Flink, no clock, no randomness.
 
-    pane ─▶ gates ─▶ (wait for the machine's state) ─▶ ring of panes ─▶ sliding windows
+    pane ─▶ those derived from it ─▶ gates ─▶ (wait for the machine's state) ─▶ ring of panes
+                 ─▶ sliding windows
                  ─▶ per rule: is it in force? baseline, comparison, life of an alert
 
 What comes out is a function of the sequence of a device's panes alone, however they arrive and
@@ -10,11 +11,14 @@ however often the state has been to disk and back.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.records import Alert, WindowFeatures
 from stream.conditions import Gate, When, told
+from stream.derive import DerivedState, Given, derive
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
 from stream.panes import Pane
-from stream.rule import Rule, Rules
+from stream.rule import Derived, Rule, Rules
 from stream.series_turn import Group, Out, Turn, take
 from stream.windows import Subject, WindowSpec
 
@@ -26,6 +30,7 @@ class _Plan(NamedTuple):
 
     ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
     ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
+    ``derived`` are the device's derived metrics.
     """
 
     groups: tuple[Group, ...]
@@ -33,6 +38,7 @@ class _Plan(NamedTuple):
     conditional: bool
     feeds: tuple[When, ...]
     awaits: tuple[str, ...]
+    derived: tuple[Derived, ...]
 
 
 class Decision(NamedTuple):
@@ -51,7 +57,7 @@ class Engine:
 
     def __init__(self, rules: Rules) -> None:
         """Take the rules; which of them a series has is found when it is first seen."""
-        self._rules = rules.rules
+        self._rules = rules
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
         self._plans: dict[tuple[str, str, str], _Plan] = {}
 
@@ -68,7 +74,8 @@ class Engine:
 
         A pane that does not follow the newest one of its metric is passed over: it has been seen.
         A pane whose rules ask for a state that is not told up to its end waits until it is, or
-        until the device has gone on; so do the panes behind it.
+        until the device has gone on; so do the panes behind it. A pane that completes a derived
+        metric's is followed by that.
 
         Args:
             state: the device's, changed in place.
@@ -78,16 +85,35 @@ class Engine:
             unit: copied to alerts.
             pane: in order of (end, metric) within the device.
         """
-        plan = self._plan(device_id, metric, site)
         out = Out([], [])
-        if plan.conditional:
-            self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
+        row = HeldPane(metric, site, unit, pane)
+        plan = self._plans.get((device_id, metric, site))
+        if plan is None:
+            plan = self._plan(device_id, metric, site)
+            _retire(state, device_id, plan, row, out)
+        if plan.derived:
+            for each in _with_derived(state, plan.derived, row):
+                self._decide(state, self._plan(device_id, each.metric, site), device_id, each, out)
         else:
-            of = Subject(device_id, metric, site, unit)
-            turn = Turn(state.series(metric), of, _NO_GATES, out)
-            take(turn, plan.groups, plan.digests, pane)
+            self._decide(state, plan, device_id, row, out)
         windows, alerts = out
         return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
+
+    def rows(self, state: DeviceState, device_id: str, row: HeldPane) -> list[HeldPane]:
+        """Return a pane with those derived from it, as :meth:`on_pane` decides on them in turn."""
+        plan = self._plan(device_id, row.metric, row.site)
+        return _with_derived(state, plan.derived, row) if plan.derived else [row]
+
+    def _decide(
+        self, state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out
+    ) -> None:
+        """Take one pane, of a sensor or derived."""
+        if plan.conditional:
+            self._in_turn(state, plan, device_id, row, out)
+        else:
+            of = Subject(device_id, row.metric, row.site, row.unit)
+            turn = Turn(state.series(row.metric), of, _NO_GATES, out)
+            take(turn, plan.groups, plan.digests, row.pane)
 
     def _in_turn(
         self, state: DeviceState, plan: _Plan, device_id: str, arrived: HeldPane, out: Out
@@ -139,9 +165,40 @@ def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane,
     take(turn, plan.groups, plan.digests, row.pane)
 
 
-def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) -> _Plan:
-    near = [rule for rule in rules if rule.match.covers_device(device_id, site)]
-    own = [rule for rule in near if rule.match.covers(device_id, metric, site)]
+def _with_derived(
+    state: DeviceState, derived: tuple[Derived, ...], row: HeldPane
+) -> list[HeldPane]:
+    """Return a pane with those derived from it; panes of another formula are forgotten."""
+    states = state.entry().derived
+    for each in derived:
+        known = states.get(each.metric)
+        if known is not None and known.digest != each.digest:
+            states[each.metric] = DerivedState(each.digest, known.done_to)
+            state.series(each.metric).ring = []
+    rows = derive(states, derived, Given(row.metric, row.unit, row.pane))
+    return [HeldPane(metric, row.site, unit, pane) for metric, unit, pane in rows]
+
+
+def _retire(state: DeviceState, device_id: str, plan: _Plan, row: HeldPane, out: Out) -> None:
+    """End what is left of derived metrics that the rules have no more: no pane ever would."""
+    states = state.entry().derived
+    for metric in sorted(states.keys() - {each.metric for each in plan.derived}):
+        series, of = state.series(metric), Subject(device_id, metric, row.site, None)
+        take(Turn(series, of, _NO_GATES, out), (), {}, row.pane)
+        series.ring = []
+        del states[metric]
+
+
+def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
+    near = [rule for rule in rules.rules if rule.match.covers_device(device_id, site)]
+    # Of several of one name, the first in the file that is for this device.
+    made = {d.metric: d for d in reversed(rules.derived) if d.match.covers_device(device_id, site)}
+    derived = tuple(d for d in rules.derived if made.get(d.metric) is d)
+    own = [
+        _of_formula(rule, made.get(metric))
+        for rule in near
+        if rule.match.covers(device_id, metric, site)
+    ]
     groups: dict[WindowSpec, list[Rule]] = {}
     for rule in own:
         groups.setdefault(rule.window, []).append(rule)
@@ -157,4 +214,10 @@ def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) ->
         bool(asked),
         tuple(feeds.values()),
         tuple(dict.fromkeys(awaits)),
+        derived,
     )
+
+
+def _of_formula(rule: Rule, derived: Derived | None) -> Rule:
+    """Return a rule as it is for a derived metric: what is remembered is of that formula only."""
+    return rule if derived is None else replace(rule, digest=f"{rule.digest}-{derived.digest}")

@@ -1,13 +1,16 @@
 """How long the panes of each metric are: as long as the slides of its rules allow.
 
 Long panes mean few rows for Python; a pane must divide every slide of the rules that may match
-its metric, and of those whose condition asks for it. The pane operator knows exact names and ``*``,
-so a rule on any other glob counts for all metrics that no rule names.
+its metric, of those whose condition asks for it, and the pane of every metric that is made of it.
+The pane operator knows exact names and ``*``, so a rule on any other glob counts for all metrics
+that no rule names.
 """
 
 from collections.abc import Callable, Iterable
 
-from stream.rule import Rule, Rules, is_glob, matches
+from msgspec.structs import replace
+
+from stream.rule import Derived, Rules, is_glob, matches
 
 PANES_MS = (1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000)
 _UNUSED_MS = 3_600_000
@@ -16,7 +19,7 @@ _UNUSED_MS = 3_600_000
 
 def pane_sizes(rules: Rules) -> str:
     """Return the pane operator's argument, such as ``temperature=900000,*=300000`` (ms)."""
-    sizes = {metric: _size(_covering(rules, metric)) for metric in _named(rules)}
+    sizes = {metric: _size_of(rules, metric) for metric in named(rules)}
     return ",".join(f"{metric}={ms}" for metric, ms in [*sizes.items(), ("*", _other(rules))])
 
 
@@ -31,28 +34,51 @@ def pane_ms(rules: Rules, bounds: str | None = None) -> Callable[[str], int]:
     return lambda metric: sizes.get(metric, sizes["*"])
 
 
-def _named(rules: Rules) -> list[str]:
+def with_panes(rules: Rules) -> Rules:
+    """Return the rules with the pane of each derived metric: as said, or like any other's."""
+    users: list[Derived] = []
+    for each in reversed(rules.derived):
+        ms = each.pane_ms or _largest([*_slides(rules, each.metric), *_feeding(users, each.metric)])
+        users.append(replace(each, pane_ms=ms))
+    return Rules(rules.rules, tuple(reversed(users)))
+
+
+def named(rules: Rules) -> list[str]:
+    """Return the metrics that rules, conditions or derived metrics name."""
     names = {name for rule in rules.rules for name in rule.match.metric if not is_glob(name)}
-    return sorted(names | {rule.when.metric for rule in rules.rules if rule.when})
+    names |= {rule.when.metric for rule in rules.rules if rule.when}
+    return sorted(names.union(*((each.metric, *each.inputs) for each in rules.derived)))
 
 
-def _covering(rules: Rules, metric: str) -> list[Rule]:
+def _size_of(rules: Rules, metric: str) -> int:
+    own = [each.pane_ms for each in rules.derived if each.metric == metric]
+    return (
+        min(own) if own else _largest([*_slides(rules, metric), *_feeding(rules.derived, metric)])
+    )
+
+
+def _slides(rules: Rules, metric: str) -> list[int]:
     return [
-        rule
+        rule.window.slide_ms
         for rule in rules.rules
         if matches(rule.match.metric, metric) or (rule.when and rule.when.metric == metric)
     ]
 
 
+def _feeding(derived: Iterable[Derived], metric: str) -> list[int]:
+    return [each.pane_ms for each in derived if metric in each.inputs]
+
+
 def _other(rules: Rules) -> int:
-    return _size(rule for rule in rules.rules if any(map(is_glob, rule.match.metric)))
+    return _largest(r.window.slide_ms for r in rules.rules if any(map(is_glob, r.match.metric)))
 
 
-def _size(rules: Iterable[Rule]) -> int:
-    slides = [rule.window.slide_ms for rule in rules]
-    if not slides:
+def _largest(parts_of: Iterable[int]) -> int:
+    """Return the largest pane that divides all of these."""
+    wholes = list(parts_of)
+    if not wholes:
         return _UNUSED_MS
-    return max(pane for pane in PANES_MS if all(slide % pane == 0 for slide in slides))
+    return max(pane for pane in PANES_MS if all(whole % pane == 0 for whole in wholes))
 
 
 def no_larger(sizes: str, former: str) -> str:

@@ -6,6 +6,7 @@ time it waits, and a baseline all that it has ever learned from. What a machine 
 state may be older than all of that: the metrics that conditions ask are taken from the beginning.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
@@ -16,9 +17,10 @@ from stream.correction import Scope
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
 from stream.lifecycle import Hold, phase
+from stream.models import Rul
 from stream.pane_sizes import PANES_MS
 from stream.panes import Pane, panes_of
-from stream.rule import Rule, Rules
+from stream.rule import Rule, Rules, matches
 
 DAY_MS = 86_400_000
 """Readings are taken a UTC day at a time: no pane reaches over midnight."""
@@ -72,8 +74,9 @@ class Recomputed(NamedTuple):
         panes: how many were folded.
         ahead: windows within the scope that the job has still to give out.
         counted: by metric, the readings between the bounds of the job's windows.
-        learning: metrics and rules that compare with a baseline that learns.
+        learning: metrics and rules that compare with what was learned.
         unknown: metrics with rules of which the job has given nothing out.
+        derived: metrics that have no readings of their own.
     """
 
     windows: list[WindowFeatures]
@@ -83,9 +86,16 @@ class Recomputed(NamedTuple):
     counted: dict[str, Counted]
     learning: set[tuple[str, str]]
     unknown: set[str]
+    derived: frozenset[str] = frozenset()
 
     def readings(self, metric: str, start: int, end: int) -> int:
-        """Return how many readings of a metric are in [start, end), bounds of the job's, ms."""
+        """Return how many readings of a metric are in [start, end), bounds of the job's, ms.
+
+        A derived metric counts as having all: what is missing is missing of its inputs, and with
+        all of them there it may still have no value.
+        """
+        if metric in self.derived:
+            return sys.maxsize
         counted = self.counted.get(metric)
         return 0 if counted is None else counted.between(start, end)
 
@@ -115,15 +125,33 @@ def settling_ms(rules: Rules) -> int:
 
 
 def asked_metrics(rules: Rules) -> tuple[str, ...]:
-    """Return the metrics that conditions ask: without them, the state of a machine is unknown."""
-    return tuple(sorted({rule.when.metric for rule in rules.rules if rule.when is not None}))
+    """Return the metrics that conditions ask, and what those of them are made of that are derived.
 
-
-def memory_ms(rule: Rule) -> float:
-    """Return how long a rule's baseline takes to forget all but a third: 0 without one.
-
-    Infinity for one that learns once, or only while its machine is in a certain state.
+    Without them, the state of a machine is unknown.
     """
+    asked = {rule.when.metric for rule in rules.rules if rule.when is not None}
+    for each in reversed(rules.derived):
+        if each.metric in asked:
+            asked.update(each.inputs)
+    return tuple(sorted(asked))
+
+
+def memory_ms(rule: Rule, rules: Rules) -> float:
+    """Return how long its baseline and the models of its metrics take to forget all but a third.
+
+    0 for a rule without; infinity for a baseline that learns once, or only while its machine is in
+    a certain state.
+    """
+    models: dict[str, float] = {}
+    for each in rules.derived:
+        inside = max((models.get(name, 0.0) for name in each.inputs), default=0.0)
+        own = each.pane_ms / each.formula.slow if isinstance(each.formula, Rul) else 0.0
+        models[each.metric] = max(inside, own, models.get(each.metric, 0.0))
+    covered = (ms for metric, ms in models.items() if matches(rule.match.metric, metric))
+    return max(_baseline_ms(rule), *covered, 0.0)
+
+
+def _baseline_ms(rule: Rule) -> float:
     match rule.baseline:
         case None | Constant():
             return 0
@@ -136,8 +164,8 @@ def memory_ms(rule: Rule) -> float:
 
 
 def learns(rules: Rules) -> bool:
-    """Say whether any rule compares with a baseline that learns."""
-    return any(_learns(rule) for rule in rules.rules)
+    """Say whether any rule compares with what was learned: a baseline, or a model's memory."""
+    return any(memory_ms(rule, rules) > 0 for rule in rules.rules)
 
 
 def makes(rules: Rules, window: WindowFeatures) -> bool:
@@ -175,14 +203,15 @@ def recompute(
     """
     device = _Device(DeviceState(), {})
     counted = {metric: Counted(bounds) for metric, bounds in before.bounds.items()}
-    found = Recomputed([], [], 0, 0, counted, set(), set())
+    derived = frozenset(each.metric for each in rules.derived)
+    found = Recomputed([], [], 0, 0, counted, set(), set(), derived)
     for readings in days:
         midnight = readings[0].ts // DAY_MS * DAY_MS
         done = midnight >= scope.upto and _has_told(device, rules, scope.upto)
         if done and _quiet(device, before.active, midnight):
             break
         found = _take_day(engine, size_of, device, readings, scope, before, found)
-    learning = {rule.name for rule in rules.rules if _learns(rule)}
+    learning = {rule.name for rule in rules.rules if memory_ms(rule, rules) > 0}
     for metric in device.metrics:
         own = device.state.series(metric).rules
         found.learning.update((metric, name) for name in own if name in learning)
@@ -208,6 +237,8 @@ def _take_day(
             device.state, row.device_id, row.metric, row.site, row.unit, row.pane
         )
         ahead += _keep(decision, scope, before.closed_to, found)
+    for metric, state in device.state.entry().derived.items():
+        device.metrics[metric] = state.done_to
     return found._replace(panes=found.panes + panes, ahead=found.ahead + ahead)
 
 
@@ -239,10 +270,11 @@ def _quiet(device: _Device, active: Sequence[tuple[int, float]], at: int) -> boo
 def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
     """Say whether no window that ends by ``upto`` is still to come.
 
-    Panes may wait for the machine's state; and the windows between a metric's last reading and a
-    gap's end come out with the pane behind the gap.
+    Panes may wait for the machine's state, or for the other inputs of a derived metric; and the
+    windows between a metric's last reading and a gap's end come out with the pane behind the gap.
     """
-    if device.state.entry().held:
+    entry = device.state.entry()
+    if entry.held or any(each.parts and each.end <= upto for each in entry.derived.values()):
         return False
     longest = reach_ms(rules)
     for metric, newest in device.metrics.items():
@@ -250,10 +282,6 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
         if ring and newest < min(upto, ring[-1].pane_start + longest):
             return False
     return True
-
-
-def _learns(rule: Rule) -> bool:
-    return rule.baseline is not None and not isinstance(rule.baseline, Constant)
 
 
 def _longest(rule: Rule) -> int:

@@ -8,7 +8,9 @@ from schemas.records import Category
 from stream.baselines import BaselineSpec
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
+from stream.expressions import Expression
 from stream.lifecycle import Severity
+from stream.models import T2Q, Rul
 from stream.windows import WindowSpec
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -54,10 +56,27 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
+class Derived(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of a device that is made of others.
+
+    ``inputs`` are in the order of the formula's own. ``pane_ms`` is the interval a value is for, 0
+    until all rules are known. ``digest`` changes with whatever makes other values of it.
+    """
+
+    metric: str
+    match: Match
+    inputs: tuple[str, ...]
+    formula: Expression | T2Q | Rul
+    unit: str | None = None
+    pane_ms: int = 0
+    digest: str = ""
+
+
 class Rules(msgspec.Struct, frozen=True):
-    """All rules of a file, in its order."""
+    """All rules of a file, in its order, and its derived metrics, each behind its inputs."""
 
     rules: tuple[Rule, ...]
+    derived: tuple[Derived, ...] = ()
 
 
 def is_glob(text: str) -> bool:

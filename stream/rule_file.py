@@ -14,6 +14,7 @@ from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath
 from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
+from stream.models import Model, read_model
 from stream.yaml_lines import read_yaml
 
 Globs = str | list[str]
@@ -87,6 +88,23 @@ class RuleEntry(msgspec.Struct):
     annotations: dict[str, str] = {}
 
 
+class DeriveFile(msgspec.Struct):
+    """A metric made of others, by an expression or by a model; see :mod:`stream.derive`.
+
+    With an expression, ``inputs`` gives metrics the names that it uses; with a model, it says which
+    metrics the model's own inputs are, in their order.
+    """
+
+    metric: str
+    expr: str | None = None
+    model: str | None = None
+    inputs: dict[str, str] | tuple[str, ...] | None = None
+    unit: str | None = None
+    every: DurationMs | None = None
+    device: Globs = "*"
+    site: Globs = "*"
+
+
 class DecayedFile(msgspec.Struct):
     """A baseline that forgets; see :class:`stream.baselines.Decayed`."""
 
@@ -137,11 +155,16 @@ _KINDS: dict[str, type[BaselineFile]] = {
 
 
 class RuleFile(msgspec.Struct):
-    """The whole file; ``version`` is that of its form. ``baselines`` are converted one by one."""
+    """The whole file; ``version`` is that of its form.
+
+    ``baselines`` and ``models`` are converted one by one.
+    """
 
     version: Literal[1]
     rules: tuple[RuleEntry, ...]
     baselines: dict[str, Any] = {}
+    derive: tuple[DeriveFile, ...] = ()
+    models: dict[str, Any] = {}
 
 
 class Parsed(NamedTuple):
@@ -149,6 +172,7 @@ class Parsed(NamedTuple):
 
     file: RuleFile
     baselines: dict[str, BaselineFile]
+    models: dict[str, Model]
     name: str
     lines: dict[KeyPath, int]
 
@@ -179,9 +203,17 @@ def read_rule_file(text: str, name: str) -> Parsed:
         raise ConfigError([f"{name}:1: expected the keys version and rules, got {root!r}"])
     file = read_table(RuleFile, root, (), complaints)
     baselines = {} if file is None else _baselines(file, complaints)
+    models = {} if file is None else _models(file, complaints)
     if complaints or file is None:
         raise ConfigError([told(c, name, lines, {}) for c in complaints])
-    return Parsed(file, baselines, name, lines)
+    return Parsed(file, baselines, models, name, lines)
+
+
+def _models(file: RuleFile, complaints: list[Complaint]) -> dict[str, Model]:
+    found = {
+        name: read_model(table, ("models", name), complaints) for name, table in file.models.items()
+    }
+    return {name: model for name, model in found.items() if model is not None}
 
 
 def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, BaselineFile]:

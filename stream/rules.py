@@ -16,9 +16,11 @@ from schemas.toml_lines import KeyPath
 from stream.alert_record import FIELDS, PLACEHOLDER
 from stream.baselines_said import baseline_of
 from stream.conditions_said import when_of
-from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
-from stream.rule import Match, Rule, Rules
-from stream.rule_file import Globs, Parsed, RuleEntry, read_rule_file
+from stream.derive_said import Placed, derived_of, in_order, misfits, settled
+from stream.model_files import embedded
+from stream.pane_sizes import PANES_MS, named, pane_ms, pane_sizes
+from stream.rule import Match, Rule, Rules, matches
+from stream.rule_file import Globs, MatchFile, Parsed, RuleEntry, read_rule_file
 from stream.severities import severities_of
 from stream.windows import WindowSpec
 
@@ -49,13 +51,17 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     if not rules:
         complaints.append(Complaint(("rules",), "expected at least one rule"))
     complaints += _twice(parsed.file.rules)
+    derived = in_order(list(_derived(parsed, complaints)), complaints)
     parsed.refuse(complaints)
-    parsed.refuse(list(_costly(Rules(rules))))
-    return Rules(rules)
+    made = settled(Rules(rules, tuple(each.derived for each in derived)))
+    parsed.refuse([*misfits(made, [each.at for each in derived]), *_costly(made)])
+    return made
 
 
 def rules_text(source: str) -> str:
     """Return the text of a rule file or shipped pack that has passed :func:`parse_rules`.
+
+    The models that it names are in the text: it needs no other file.
 
     Raises:
         ConfigError: neither file nor pack, or wrong inside.
@@ -78,18 +84,28 @@ def packs() -> list[str]:
 
 
 def _read(source: str) -> tuple[str, Rules]:
+    shipped = source in packs()
+    path = PACKS.joinpath(f"{source}.yaml") if shipped else Path(source)
+    folder = PACKS if shipped else Path(source).parent
     try:
-        if source in packs():
-            text = PACKS.joinpath(f"{source}.yaml").read_text("utf-8")
-        else:
-            text = Path(source).read_text("utf-8")
+        text = path.read_text("utf-8")
     except FileNotFoundError as error:
         known = ", ".join(packs())
         raise ConfigError([f"{source}: no such rule file, and no pack; packs: {known}"]) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError([f"{source}: cannot read the rules: {reason}"]) from error
+    text = embedded(text, source, folder)
     return text, parse_rules(text, source)
+
+
+def _derived(parsed: Parsed, complaints: list[Complaint]) -> Iterator[Placed]:
+    for index, entry in enumerate(parsed.file.derive):
+        path: KeyPath = ("derive", index)
+        match = _match(MatchFile(entry.metric, entry.device, entry.site), path, complaints)
+        found = derived_of(entry, match, parsed, path, complaints)
+        if found is not None:
+            yield Placed(index, found)
 
 
 def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]) -> Rule:
@@ -99,7 +115,7 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         name=entry.name,
         version=entry.version,
         category=entry.category,
-        match=_match(entry, (*path, "match"), complaints),
+        match=_match(entry.match, (*path, "match"), complaints),
         window=window,
         min_samples=entry.min_samples,
         aggregate=entry.aggregate,
@@ -165,7 +181,7 @@ def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Win
     return WindowSpec(size, slide, entry.min_samples, grow_to)
 
 
-def _match(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Match:
+def _match(match: MatchFile, path: KeyPath, complaints: list[Complaint]) -> Match:
     def globs(key: str, given: Globs) -> tuple[str, ...]:
         found = (given,) if isinstance(given, str) else tuple(given)
         complaints.extend(
@@ -175,7 +191,6 @@ def _match(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Matc
         )
         return found
 
-    match = entry.match
     return Match(
         globs("metric", match.metric), globs("device", match.device), globs("site", match.site)
     )
@@ -191,10 +206,11 @@ def _twice(entries: Sequence[RuleEntry]) -> Iterator[Complaint]:
 
 def _costly(rules: Rules) -> Iterator[Complaint]:
     """Refuse windows of so many panes that a series costs too much to remember and merge."""
-    pane_of = pane_ms(rules)
+    pane_of, names = pane_ms(rules), named(rules)
     for index, rule in enumerate(rules.rules):
         longest = max(rule.window.size_ms, rule.window.grow_to_ms)
-        pane = min(map(pane_of, rule.match.metric))
+        covered = [name for name in names if matches(rule.match.metric, name)]
+        pane = min(map(pane_of, [*rule.match.metric, *covered]))
         if longest > _MAX_PANES * pane:
             yield Complaint(
                 ("rules", index, "window"),

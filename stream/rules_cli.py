@@ -8,8 +8,12 @@ import click
 import msgspec
 
 from schemas.records import Alert
-from stream.backtest import Scores, rate, read_labels, read_series, run
+from stream.backtest import Scores, rate, read_labels, run
 from stream.conditions import When
+from stream.data_options import Data, data_options
+from stream.derive_cli import derive, made_of, suggest
+from stream.fit_cli import fit
+from stream.lives import Lead, leads
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
 from stream.rules import load_rules
@@ -33,6 +37,8 @@ def check(rules: str) -> None:
     loaded = load_rules(rules)
     for rule in loaded.rules:
         click.echo(_cost(rule, loaded))
+    for each in loaded.derived:
+        click.echo(made_of(each, loaded))
     click.echo(f"panes: {pane_sizes(loaded)}")
 
 
@@ -45,34 +51,47 @@ def packs() -> None:
 
 @rules.command()
 @_rules
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="A CSV file or a folder of them: timestamp, then a column for each metric; or "
-    "timestamp,device,metric,value.",
-)
+@data_options
 @click.option(
     "--labels",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='JSON: {"file.csv": [["first time", "last time"], …], …}.',
 )
+@click.option(
+    "--run-to-failure",
+    is_flag=True,
+    help="Each device's data end with its failure: say how long before it every rule fired.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with alerts and scores.")
-def test(rules: str, data: Path, labels: Path | None, *, as_json: bool) -> None:
+def test(
+    rules: str,
+    data: Path,
+    form: str,
+    device: tuple[str, ...],
+    labels: Path | None,
+    *,
+    run_to_failure: bool,
+    as_json: bool,
+) -> None:
     """Run RULES over recorded series with the job's own engine."""
     loaded = load_rules(rules)
     windows = None if labels is None else read_labels(labels)
-    series = read_series(data)
+    series = Data(data, form, device).read()
     alerts = run(loaded, series)
     scores = None if windows is None else rate(series, alerts, windows)
+    met = leads(series, alerts) if run_to_failure else {}
     if as_json:
         scored = {} if scores is None else scores._asdict()
-        click.echo(json.dumps({"alerts": msgspec.to_builtins(alerts), "scores": scored}))
+        told = {"alerts": msgspec.to_builtins(alerts), "scores": scored}
+        told |= {"leads": {rule: lead._asdict() for rule, lead in met.items()}} if met else {}
+        click.echo(json.dumps(told))
         return
     for alert in alerts:
         click.echo(_line(alert))
     if scores is not None:
         click.echo(_summary(scores))
+    for rule, lead in met.items():
+        click.echo(_lead(rule, lead))
 
 
 def _cost(rule: Rule, loaded: Rules) -> str:
@@ -110,6 +129,17 @@ def _line(alert: Alert) -> str:
     )
 
 
+def _lead(rule: str, lead: Lead) -> str:
+    def hours(ms: float | None) -> str:
+        return "-" if ms is None else f"{ms / 3_600_000:.4g}"
+
+    return (
+        f"{rule}: {lead.alerted} of {lead.devices} failures, {lead.onsets_per_device:.2f} alerts a "
+        f"device; the first one {hours(lead.lead_median_ms)} h before the last reading (median; "
+        f"{hours(lead.lead_p10_ms)} to {hours(lead.lead_p90_ms)} h for eight in ten)"
+    )
+
+
 def _summary(scores: Scores) -> str:
     def told(number: float | None) -> str:
         return "-" if number is None else f"{number:.2f}"
@@ -120,3 +150,7 @@ def _summary(scores: Scores) -> str:
         f"{told(scores.precision)}, {told(scores.false_alerts_per_sensor_week)} false alerts per "
         "sensor and week"
     )
+
+
+for _command in (fit, derive, suggest):
+    rules.add_command(_command)
