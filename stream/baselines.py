@@ -69,7 +69,20 @@ class Constant(msgspec.Struct, frozen=True):
     std: float
 
 
-BaselineSpec = Decayed | Seasonal | Frozen | Constant
+class Fitted(msgspec.Struct, frozen=True):
+    """What a model says each series is like, by device and metric.
+
+    The engine takes what it says of a series in its place; one it does not know is not compared.
+    """
+
+    devices: dict[str, dict[str, Constant]]
+
+    def of(self, device_id: str, metric: str) -> Constant | None:
+        """Return what it says of a series."""
+        return self.devices.get(device_id, {}).get(metric)
+
+
+BaselineSpec = Decayed | Seasonal | Frozen | Constant | Fitted
 
 
 class Learned(msgspec.Struct, array_like=True):
@@ -107,6 +120,8 @@ def usual(spec: BaselineSpec, baseline: Baseline, at: int) -> Usual | None:
     match spec:
         case Constant():
             return Usual(spec.mean, spec.std)
+        case Fitted():
+            return None
         case Frozen():
             return _floored(spec, baseline) if baseline.learned_ms >= spec.done_ms else None
         case Decayed():
@@ -151,7 +166,7 @@ def learn(
         frozen: pass the panes over for good.
         since: pass over panes that start before, ms.
     """
-    if isinstance(spec, Constant) or (
+    if isinstance(spec, Constant | Fitted) or (
         isinstance(spec, Frozen) and baseline.learned_ms >= spec.done_ms
     ):
         return

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
-from schemas.config import Complaint
+from schemas.config import Complaint, nearest
 from schemas.toml_lines import KeyPath
-from stream.baselines import BaselineSpec, Constant, Decayed, Frozen, Seasonal
+from stream.baselines import BaselineSpec, Constant, Decayed, Fitted, Frozen, Seasonal
+from stream.models import FittedBaseline
 from stream.rule_file import (
     BaselineFile,
     CompareFile,
     ConstantFile,
     DecayedFile,
+    FittedFile,
     FrozenFile,
     Parsed,
 )
@@ -32,10 +34,30 @@ def baseline_of(
         return None
     file, where = parsed.baselines[name], ("baselines", name)
     complaints += _mistakes(file, where)
+    if isinstance(file, FittedFile):
+        return _fitted(file, parsed, where, complaints)
     return _made(file)
 
 
-def _made(file: BaselineFile) -> BaselineSpec:
+def _fitted(
+    file: FittedFile, parsed: Parsed, path: KeyPath, complaints: list[Complaint]
+) -> Fitted | None:
+    model = parsed.models.get(file.model)
+    if isinstance(model, FittedBaseline):
+        return Fitted(
+            {
+                device: {metric: Constant(each.mean, each.std) for metric, each in own.items()}
+                for device, own in model.devices.items()
+            }
+        )
+    known = [name for name, each in parsed.models.items() if isinstance(each, FittedBaseline)]
+    near = nearest(file.model, known) or f"; there are: {', '.join(known) or 'none'}"
+    said = f"{file.model!r} is no baseline model under models{near}"
+    complaints.append(Complaint((*path, "model"), said))
+    return None
+
+
+def _made(file: DecayedFile | FrozenFile | ConstantFile) -> BaselineSpec:
     match file:
         case DecayedFile():
             decayed = Decayed(
@@ -53,6 +75,8 @@ def _mistakes(file: BaselineFile, path: KeyPath) -> Iterator[Complaint]:
     if isinstance(file, ConstantFile):
         if file.std <= 0:
             yield Complaint((*path, "std"), f"expected more than 0, got {file.std:g}")
+        return
+    if isinstance(file, FittedFile):
         return
     least = {"floor_rel": 0.0, "floor": 0.0}
     if isinstance(file, DecayedFile):

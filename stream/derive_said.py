@@ -78,7 +78,7 @@ def settled(rules: Rules) -> Rules:
             each.inputs,
             each.pane_ms,
             [before.digest for before in found if before.metric in each.inputs],
-        ])  # fmt: skip
+        ], enc_hook=int)  # fmt: skip
         found.append(replace(each, digest=hashlib.sha256(meaning).hexdigest()[:12]))
     return Rules(sized.rules, tuple(found))
 

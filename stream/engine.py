@@ -14,6 +14,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from schemas.records import Alert, WindowFeatures
+from stream.baselines import Fitted
 from stream.conditions import Gate, When, told
 from stream.derive import DerivedState, Given, derive
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
@@ -194,11 +195,9 @@ def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
     # Of several of one name, the first in the file that is for this device.
     made = {d.metric: d for d in reversed(rules.derived) if d.match.covers_device(device_id, site)}
     derived = tuple(d for d in rules.derived if made.get(d.metric) is d)
-    own = [
-        _of_formula(rule, made.get(metric))
-        for rule in near
-        if rule.match.covers(device_id, metric, site)
-    ]
+    covering = [rule for rule in near if rule.match.covers(device_id, metric, site)]
+    series = (_of_series(rule, device_id, metric, made.get(metric)) for rule in covering)
+    own = [rule for rule in series if rule is not None]
     groups: dict[WindowSpec, list[Rule]] = {}
     for rule in own:
         groups.setdefault(rule.window, []).append(rule)
@@ -218,6 +217,15 @@ def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
     )
 
 
-def _of_formula(rule: Rule, derived: Derived | None) -> Rule:
-    """Return a rule as it is for a derived metric: what is remembered is of that formula only."""
+def _of_series(rule: Rule, device_id: str, metric: str, derived: Derived | None) -> Rule | None:
+    """Return a rule as it is for one series; None where its model does not know that.
+
+    What is remembered is of what the model says, and of the formula of a derived metric.
+    """
+    if isinstance(rule.baseline, Fitted):
+        said = rule.baseline.of(device_id, metric)
+        if said is None:
+            return None
+        digest = f"{rule.digest}-{said.mean!r}-{said.std!r}"
+        rule = replace(rule, baseline=said, digest=digest)
     return rule if derived is None else replace(rule, digest=f"{rule.digest}-{derived.digest}")

@@ -11,9 +11,9 @@ import msgspec
 from schemas.amounts import duration
 from schemas.failure import Failure
 from stream.data_options import Data, DurationText, data_options
+from stream.model_rows import ModelRows, model_rows, without_constants
 from stream.models import FittedOn, Model
 from stream.pane_sizes import PANES_MS
-from stream.samples import Samples, samples, without_constants
 
 PACES = ((0.1, 0.03), (0.2, 0.05), (0.3, 0.1))
 DEGREES = (1, 2, 3, 4)
@@ -83,7 +83,7 @@ def t2q(
     What is derived by it is 1 where the data's quantile was; more is further from usual.
     """
     taken = Data(data, form, device)
-    step, found = _pane(every), _samples(taken, inputs, every)
+    step, found = _pane(every), _rows(taken, inputs, every)
     if (1 - quantile) * found.total() < 10:
         click.echo(
             f"the {quantile:g} quantile of {found.total()} rows is hardly more than their maximum; "
@@ -136,7 +136,7 @@ def rul(
     if pace is not None and not 0 < pace[1] <= pace[0] <= 1:
         raise click.BadParameter("expected 1 >= fast >= slow > 0", param_hint="--pace")
     taken = Data(data, form, device)
-    found = _samples(taken, inputs, every)
+    found = _rows(taken, inputs, every)
     fitting = _numpy_there()
     model = fitting.fit_rul(
         found,
@@ -167,11 +167,11 @@ def baseline(data: Path, form: str, device: tuple[str, ...], out: Path) -> None:
     _write(model, out, f"{count} series of {len(model.devices)} devices")
 
 
-def _samples(taken: Data, inputs: str, every: str) -> Samples:
+def _rows(taken: Data, inputs: str, every: str) -> ModelRows:
     names = [name.strip() for name in inputs.split(",") if name.strip()]
     if len(set(names)) < len(names):
         raise click.BadParameter("a metric is there twice", param_hint="--inputs")
-    found, constant = without_constants(samples(taken.read(), names, _pane(every)))
+    found, constant = without_constants(model_rows(taken.read(), names, _pane(every)))
     if constant:
         click.echo(f"left out, since they never change: {', '.join(constant)}", err=True)
     if not found.inputs:
@@ -199,7 +199,7 @@ def _numpy_there() -> Any:
     return fitting
 
 
-def _fitted_on(taken: Data, found: Samples) -> FittedOn:
+def _fitted_on(taken: Data, found: ModelRows) -> FittedOn:
     return FittedOn(*_files(taken.path), len(found.rows), found.total())
 
 
@@ -213,17 +213,11 @@ def _files(path: Path) -> tuple[tuple[str, ...], str]:
 
 
 def _write(model: Model, out: Path, said: str) -> None:
-    text = msgspec.json.format(msgspec.json.encode(_plain(model)), indent=1)
+    # A step is written as a person does: "3600s".
+    plain = msgspec.json.encode(model, enc_hook=lambda step: f"{step // 1000}s")
+    text = msgspec.json.format(plain, indent=1)
     try:
         out.write_bytes(text + b"\n")
     except OSError as error:
         raise Failure(f"{out}: cannot be written: {error.strerror}") from error
     click.echo(f"{out}: {said}", err=True)
-
-
-def _plain(model: Model) -> Any:
-    """Return the model as the file has it, with its step as a person writes it."""
-    plain = msgspec.to_builtins(model)
-    if "every" in plain:
-        plain["every"] = f"{plain['every'] // 1000}s"
-    return plain

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from schemas.amounts import DurationMs
 from schemas.failure import Failure
 from stream.backtest import Series
+from stream.model_rows import ModelRows
 from stream.models import T2Q, FittedBaseline, FittedOn, Rul, Usually
-from stream.samples import Samples
 
 Array = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class Life(NamedTuple):
 
 
 def fit_t2_q(
-    found: Samples, every_ms: int, fitted_on: FittedOn, *, quantile: float, explained: float
+    found: ModelRows, every_ms: int, fitted_on: FittedOn, *, quantile: float, explained: float
 ) -> T2Q:
     """Return the components that explain a share of the variance, with limits at a quantile.
 
@@ -70,7 +70,7 @@ def fit_t2_q(
 
 
 def fit_rul(
-    found: Samples,
+    found: ModelRows,
     every_ms: int,
     fitted_on: FittedOn,
     *,
@@ -140,7 +140,7 @@ def _life(own: Sequence[tuple[int, list[float]]], every_ms: int, cap: float) -> 
 
 
 def _left_out_error(
-    found: Samples, lives: Sequence[Life], cap: float, pace: tuple[float, float], degree: int
+    found: ModelRows, lives: Sequence[Life], cap: float, pace: tuple[float, float], degree: int
 ) -> float:
     """Return the root mean square error on devices that the model has not seen."""
     squares = []
@@ -153,7 +153,7 @@ def _left_out_error(
 
 
 def _rul(
-    found: Samples, lives: Sequence[Life], cap: float, pace: tuple[float, float], degree: int
+    found: ModelRows, lives: Sequence[Life], cap: float, pace: tuple[float, float], degree: int
 ) -> Rul:
     x = np.concatenate([life.rows for life in lives])
     left = np.concatenate([life.left for life in lives])

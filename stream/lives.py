@@ -23,14 +23,16 @@ class Lead(NamedTuple):
     lead_p90_ms: float | None
 
 
-def leads(series: Iterable[Series], alerts: Sequence[Alert]) -> dict[str, Lead]:
+def leads(
+    series: Iterable[Series], alerts: Sequence[Alert], rules: Iterable[str]
+) -> dict[str, Lead]:
     """Return how early and how often each rule fired, by its name."""
     times: dict[str, set[int]] = {}
     for each in series:
         times.setdefault(each.device_id, set()).update(at for at, _ in each.points)
     rows = {device: sorted(own) for device, own in times.items() if own}
     fired = [alert for alert in alerts if alert.event == "FIRED"]
-    return {rule: _lead(rows, fired, rule) for rule in sorted({alert.rule for alert in fired})}
+    return {rule: _lead(rows, fired, rule) for rule in rules}
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
@@ -52,4 +54,4 @@ def _lead(rows: dict[str, list[int]], fired: Sequence[Alert], rule: str) -> Lead
         found.append(float(at[-1] - at[max(bisect_left(at, end) - 1, 0)]))
     found.sort()
     shares = (quantile(found, share) if found else None for share in (0.1, 0.5, 0.9))
-    return Lead(len(rows), len(first), len(own) / len(rows), *shares)
+    return Lead(len(rows), len(first), len(own) / max(len(rows), 1), *shares)

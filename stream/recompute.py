@@ -12,7 +12,7 @@ from math import inf
 from typing import NamedTuple
 
 from schemas.records import Alert, Reading, WindowFeatures
-from stream.baselines import Constant, Decayed, Seasonal
+from stream.baselines import Constant, Decayed, Fitted, Seasonal
 from stream.correction import Scope
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
@@ -153,7 +153,7 @@ def memory_ms(rule: Rule, rules: Rules) -> float:
 
 def _baseline_ms(rule: Rule) -> float:
     match rule.baseline:
-        case None | Constant():
+        case None | Constant() | Fitted():
             return 0
         case Seasonal(hourly) if rule.when is None:
             return 24 * hourly.n0 * hourly.counted_every_ms  # of each hour, once a day

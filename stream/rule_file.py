@@ -145,12 +145,20 @@ class ConstantFile(msgspec.Struct):
     std: float
 
 
-BaselineFile = DecayedFile | FrozenFile | ConstantFile
+class FittedFile(msgspec.Struct):
+    """A baseline of each series, from a model under ``models``."""
+
+    kind: Literal["fitted"]
+    model: str
+
+
+BaselineFile = DecayedFile | FrozenFile | ConstantFile | FittedFile
 _KINDS: dict[str, type[BaselineFile]] = {
     "decayed": DecayedFile,
     "seasonal": SeasonalFile,
     "frozen": FrozenFile,
     "constant": ConstantFile,
+    "fitted": FittedFile,
 }
 
 

@@ -14,6 +14,7 @@ import msgspec
 from schemas.config import Complaint, ConfigError
 from schemas.toml_lines import KeyPath
 from stream.alert_record import FIELDS, PLACEHOLDER
+from stream.baselines import Fitted
 from stream.baselines_said import baseline_of
 from stream.conditions_said import when_of
 from stream.derive_said import Placed, derived_of, in_order, misfits, settled
@@ -130,8 +131,10 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         when=when_of(entry.when, (*path, "when"), complaints),
         cooldown_ms=int(entry.cooldown),
     )
+    # What a model says of a series counts for that series alone: the engine adds it.
+    told = "fitted" if isinstance(rule.baseline, Fitted) else rule.baseline
     meaning = msgspec.json.encode(
-        [rule.window, rule.aggregate, rule.op, rule.to, rule.baseline, rule.severities]
+        [rule.window, rule.aggregate, rule.op, rule.to, told, rule.severities]
         + ([rule.when] if rule.when else [])
     )
     return msgspec.structs.replace(rule, digest=hashlib.sha256(meaning).hexdigest()[:12])

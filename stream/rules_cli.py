@@ -79,11 +79,12 @@ def test(
     series = Data(data, form, device).read()
     alerts = run(loaded, series)
     scores = None if windows is None else rate(series, alerts, windows)
-    met = leads(series, alerts) if run_to_failure else {}
+    met = leads(series, alerts, [rule.name for rule in loaded.rules]) if run_to_failure else {}
     if as_json:
         scored = {} if scores is None else scores._asdict()
         told = {"alerts": msgspec.to_builtins(alerts), "scores": scored}
-        told |= {"leads": {rule: lead._asdict() for rule, lead in met.items()}} if met else {}
+        if run_to_failure:
+            told["leads"] = {rule: lead._asdict() for rule, lead in met.items()}
         click.echo(json.dumps(told))
         return
     for alert in alerts:

@@ -8,7 +8,7 @@ from schemas.failure import Failure
 from stream.backtest import Series, panes
 
 
-class Samples(NamedTuple):
+class ModelRows(NamedTuple):
     """Rows by device, in order of time: (pane end in ms, the means of the inputs)."""
 
     inputs: tuple[str, ...]
@@ -19,7 +19,7 @@ class Samples(NamedTuple):
         return sum(map(len, self.rows.values()))
 
 
-def samples(series: Iterable[Series], inputs: Sequence[str], every_ms: int) -> Samples:
+def model_rows(series: Iterable[Series], inputs: Sequence[str], every_ms: int) -> ModelRows:
     """Return the rows for which every input has a reading, as the engine would derive from them.
 
     Args:
@@ -52,7 +52,7 @@ def samples(series: Iterable[Series], inputs: Sequence[str], every_ms: int) -> S
         ]
         for device, own in sorted(means.items())
     }
-    found = Samples(names, {device: own for device, own in rows.items() if own})
+    found = ModelRows(names, {device: own for device, own in rows.items() if own})
     if not found.rows:
         raise Failure(
             f"{', '.join(names)} have no pane of {every_ms // 1000}s in common on any device; "
@@ -61,7 +61,7 @@ def samples(series: Iterable[Series], inputs: Sequence[str], every_ms: int) -> S
     return found
 
 
-def without_constants(found: Samples) -> tuple[Samples, tuple[str, ...]]:
+def without_constants(found: ModelRows) -> tuple[ModelRows, tuple[str, ...]]:
     """Return the rows without inputs that never change, and the names of those."""
     columns = list(zip(*(row for own in found.rows.values() for _, row in own), strict=True))
     kept = [i for i, column in enumerate(columns) if min(column) < max(column)]
@@ -70,4 +70,4 @@ def without_constants(found: Samples) -> tuple[Samples, tuple[str, ...]]:
         for device, own in found.rows.items()
     }
     names = tuple(found.inputs[i] for i in kept)
-    return Samples(names, rows), tuple(name for name in found.inputs if name not in names)
+    return ModelRows(names, rows), tuple(name for name in found.inputs if name not in names)
