@@ -4,7 +4,7 @@ The same data give the same model: no randomness, and numbers of 12 digits, whic
 linear algebra of two machines differs by.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -190,14 +190,12 @@ def _predicted(model: Rul, rows: Array) -> Array:
 
 def _smoothed(values: Array, share: float) -> Array:
     """Return the exponentially weighted mean, from the first value on."""
-
-    def steps() -> Iterator[float]:
-        mean = values[0]
-        for value in values:
-            mean += share * (value - mean)
-            yield mean
-
-    return np.fromiter(steps(), float, len(values))
+    found = values.tolist()
+    mean = found[0]
+    for i, value in enumerate(found):
+        mean += share * (value - mean)
+        found[i] = mean
+    return np.array(found)
 
 
 def _told(values: Iterable[float]) -> tuple[float, ...]:
