@@ -99,7 +99,7 @@ class Run:
         request, books, told = self._request, self._books, self._told
         before = told.before(device)
         found = recompute(self._engine, request.rules, self._size_of, days, request.scope, before)
-        windows = compare_windows(told.windows(device), found.windows, found.readings)
+        windows = compare_windows(told.windows(device), found.windows, found.counts.readings)
         books.devices += 1
         books.panes += found.panes
         books.unknown += [f"{device} {metric}" for metric in sorted(found.unknown)]
@@ -143,7 +143,7 @@ def _lost(
     for record in old:
         if record.alert_id not in sent or record.event == "CORRECTED":
             continue
-        has = found.readings(record.metric, record.window_start, record.window_end)
+        has = found.counts.readings(record.metric, record.window_start, record.window_end)
         if has < record.sample_count:
             return f"when it raised an alert of {record.metric} at {iso(record.window_end)}"
     return ""

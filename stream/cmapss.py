@@ -31,10 +31,11 @@ def read_cmapss(path: Path, cycle_ms: int = 3_600_000) -> list[Series]:
         if not cells:
             continue
         try:
-            unit, cycle, *values = (float(cell) for cell in cells)
+            numbers = [float(cell) for cell in cells]
         except ValueError as error:
             raise Failure(f"{path}:{number}: {error}") from error
-        if len(cells) != _COLUMNS or unit % 1 or cycle % 1 or cycle < 1:
+        unit, cycle, *values = numbers if len(numbers) == _COLUMNS else (0.0, 0.0)
+        if unit % 1 or cycle % 1 or cycle < 1:
             raise Failure(
                 f"{path}:{number}: expected {_COLUMNS} numbers, first an engine and its cycle from "
                 f"1 on, got {len(cells)}"

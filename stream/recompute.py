@@ -6,7 +6,6 @@ time it waits, and a baseline all that it has ever learned from. What a machine 
 state may be older than all of that: the metrics that conditions ask are taken from the beginning.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
@@ -14,12 +13,13 @@ from typing import NamedTuple
 from schemas.records import Alert, Reading, WindowFeatures
 from stream.baselines import Constant, Decayed, Fitted, Seasonal
 from stream.correction import Scope
+from stream.counted import Counts
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
 from stream.lifecycle import Hold, phase
 from stream.models import Rul
 from stream.pane_sizes import PANES_MS
-from stream.panes import Pane, panes_of
+from stream.panes import panes_of
 from stream.rule import Rule, Rules, matches
 
 DAY_MS = 86_400_000
@@ -44,27 +44,6 @@ class Before(NamedTuple):
     bounds: Mapping[str, Iterable[int]] = {}
 
 
-class Counted:
-    """How many readings a metric has between times that are known beforehand."""
-
-    def __init__(self, bounds: Iterable[int]) -> None:
-        """Take the times, ms."""
-        self._ahead = sorted(set(bounds), reverse=True)
-        self._total = 0
-        self._before: dict[int, int] = {}
-
-    def take(self, pane: Pane) -> None:
-        """Count a pane; they come in order."""
-        while self._ahead and self._ahead[-1] <= pane.pane_start:
-            self._before[self._ahead.pop()] = self._total
-        self._total += pane.n
-
-    def between(self, start: int, end: int) -> int:
-        """Return the number in [start, end), two of the times, ms."""
-        before = self._before
-        return before.get(end, self._total) - before.get(start, self._total)
-
-
 class Recomputed(NamedTuple):
     """What a device's readings lead to.
 
@@ -73,31 +52,18 @@ class Recomputed(NamedTuple):
         alerts: every transition from the start of the run-in on, as far as the job has been.
         panes: how many were folded.
         ahead: windows within the scope that the job has still to give out.
-        counted: by metric, the readings between the bounds of the job's windows.
+        counts: of the readings between the bounds of the job's windows.
         learning: metrics and rules that compare with what was learned.
         unknown: metrics with rules of which the job has given nothing out.
-        derived: metrics that have no readings of their own.
     """
 
     windows: list[WindowFeatures]
     alerts: list[Alert]
     panes: int
     ahead: int
-    counted: dict[str, Counted]
+    counts: Counts
     learning: set[tuple[str, str]]
     unknown: set[str]
-    derived: frozenset[str] = frozenset()
-
-    def readings(self, metric: str, start: int, end: int) -> int:
-        """Return how many readings of a metric are in [start, end), bounds of the job's, ms.
-
-        A derived metric counts as having all: what is missing is missing of its inputs, and with
-        all of them there it may still have no value.
-        """
-        if metric in self.derived:
-            return sys.maxsize
-        counted = self.counted.get(metric)
-        return 0 if counted is None else counted.between(start, end)
 
 
 class _Device(NamedTuple):
@@ -202,9 +168,7 @@ def recompute(
         before: what the job did.
     """
     device = _Device(DeviceState(), {})
-    counted = {metric: Counted(bounds) for metric, bounds in before.bounds.items()}
-    derived = frozenset(each.metric for each in rules.derived)
-    found = Recomputed([], [], 0, 0, counted, set(), set(), derived)
+    found = Recomputed([], [], 0, 0, Counts(rules, before.bounds), set(), set())
     for readings in days:
         midnight = readings[0].ts // DAY_MS * DAY_MS
         done = midnight >= scope.upto and _has_told(device, rules, scope.upto)
@@ -231,8 +195,7 @@ def _take_day(
     for row in panes_of(readings, size_of):
         panes += 1
         device.metrics[row.metric] = row.pane.pane_end
-        if row.metric in found.counted:
-            found.counted[row.metric].take(row.pane)
+        found.counts.take(row.metric, row.pane)
         decision = engine.on_pane(
             device.state, row.device_id, row.metric, row.site, row.unit, row.pane
         )

@@ -114,12 +114,8 @@ def test_derive_prints_what_test_reads(pump: Path):
     assert list(rows[0]) == ["timestamp", "device", "metric", "value"]
     assert {row["metric"] for row in rows} == {"rul"}
     assert int(rows[0]["timestamp"]) == START + HOUR
-    last = told(
-        "derive", pump / "rules.yaml", "--data", pump / "runs.csv", "--last", "--device", "m-0?"
-    )
-    assert [row["device"] for row in csv.DictReader(last.splitlines())] == [
-        f"m-0{i}" for i in range(10)
-    ]
+    last = csv.DictReader(told(*words, "--last").splitlines())
+    assert [row["device"] for row in last] == [f"m-0{i}" for i in range(5)]
 
 
 def write_loop(path: Path, seed: int, minutes: int, fault: float = 0.0) -> None:
