@@ -24,6 +24,10 @@ from stream.suggest import Wanted, proposed
 _CAP = 125.0
 """Where the published figures of C-MAPSS cut off the truth, if they do."""
 
+# Of what waits as the job stores it, measured with times of today.
+_INPUT_BYTES = 50
+_METRIC_BYTES = 70
+
 
 class Errors(NamedTuple):
     """How the last value of each device meets its true remaining life, in steps.
@@ -117,7 +121,8 @@ def made_of(each: Derived, rules: Rules) -> str:
     used += [user.metric for user in rules.derived if each.metric in user.inputs]
     return (
         f"{each.metric} = {formula}{unit}, of {', '.join(each.inputs)}; every "
-        f"{each.pane_ms // 1000} s; for {', '.join(used) or 'no rule'}"
+        f"{each.pane_ms // 1000} s; for {', '.join(used) or 'no rule'}; at most "
+        f"{len(each.inputs) * _INPUT_BYTES + _METRIC_BYTES} bytes a device"
     )
 
 

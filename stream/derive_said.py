@@ -90,6 +90,7 @@ def misfits(rules: Rules, indexes: Sequence[int]) -> Iterator[Complaint]:
             (rule.window.slide_ms, f"the slide of rule {rule.name}")
             for rule in rules.rules
             if matches(rule.match.metric, each.metric)
+            or (rule.when is not None and rule.when.metric == each.metric)
         ]
         wholes += [
             (user.pane_ms, f"that of {user.metric}")

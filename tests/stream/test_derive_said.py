@@ -134,6 +134,17 @@ def test_panes_are_those_of_what_is_made_of_them():
     assert pane_ms(wide)("torque") == pane_ms(wide)("power") == 900_000
 
 
+def test_a_state_is_told_at_least_as_often_as_its_rule_asks():
+    with pytest.raises(
+        ConfigError, match="load comes every 3600s, which does not divide the slide"
+    ):
+        parse_rules(
+            written('metric: load, expr: "a > 1", every: 1h', metric="b").replace(
+                "    window", "    when: {metric: load, op: '>=', value: 1}\n    window"
+            )
+        )
+
+
 def test_many_short_panes_of_a_derived_metric_are_too_dear_for_a_long_window():
     said = complaint('metric: power, expr: "a", every: 1s', metric="*")
     assert "rules[0].window: makes 3600 panes of 1s, at most 1440 are allowed" in said

@@ -104,7 +104,7 @@ def test_check_says_what_a_derived_metric_is(pump: Path):
     said = told("check", pump / "rules.yaml")
     assert (
         "rul = remaining life of 5 metrics, at most 80 cycles, of draw, flow, heat, noise, shake; "
-        "every 3600 s; for little_life_left"
+        "every 3600 s; for little_life_left; at most 320 bytes a device"
     ) in said
 
 
