@@ -31,7 +31,6 @@ class Limits(NamedTuple):
     low: float
     middle: float
     high: float
-    windows: int
 
 
 class _Rule(NamedTuple):
@@ -57,7 +56,10 @@ def proposed(series: Sequence[Series], wanted: Wanted, source: str) -> str:
         if why:
             left_out.append(f"{metric}: {why}")
         else:
-            rules += _rules_of(metric, _limits(own, wanted.share), {rule.name for rule in rules})
+            both = list(_rules_of(metric, _limits(own, wanted.share), {r.name for r in rules}))
+            fit = [rule for rule in both if not _is_usual(rule, own, wanted.share)]
+            rules += fit
+            left_out += [f"{r.name}: {r.enter:g} is usual for it" for r in both if r not in fit]
     if not rules:
         raise Failure(f"{source}: no limits to propose; {'; '.join(left_out) or 'no readings'}")
     text = "\n".join(["version: 1", "rules:", *(_entry(rule, wanted) for rule in rules)])
@@ -96,7 +98,13 @@ def _unfit(metric: str, means: Sequence[float]) -> str:
 def _limits(means: Sequence[float], share: float) -> Limits:
     middle = quantile(means, 0.5)
     low, high = quantile(means, 1 - share), quantile(means, share)
-    return Limits(_outward(low, middle), middle, _outward(high, middle), len(means))
+    return Limits(_outward(low, middle), middle, _outward(high, middle))
+
+
+def _is_usual(rule: _Rule, means: Sequence[float], share: float) -> bool:
+    """Say whether many windows lie at the limit itself: a state has two values, a tank is full."""
+    at = sum(mean >= rule.enter if rule.op == ">=" else mean <= rule.enter for mean in means)
+    return at > max(3, 3 * (1 - share) * len(means))
 
 
 def _outward(limit: float, middle: float) -> float:

@@ -285,6 +285,19 @@ def test_rules_that_derive_nothing_and_truths_of_another_length_are_told(pump, t
         )
 
 
+def test_a_value_that_is_usual_is_no_limit(tmp_path):
+    with (tmp_path / "state.csv").open("w") as file:
+        file.write("timestamp,level,running\n")
+        rng = random.Random(1)
+        for minute in range(0, 20_000, 5):
+            file.write(f"{START + minute * 60_000},{rng.gauss(5, 1):.4f},{minute % 500 < 250:d}\n")
+    text = told("suggest", "--data", tmp_path / "state.csv")
+    assert [line for line in text.splitlines() if line.startswith("# Left out")] == [
+        "# Left out: running_high: 1 is usual for it.", "# Left out: running_low: 0 is usual for it.",
+    ]  # fmt: skip
+    assert text.count("- name: level_") == 2
+
+
 def test_too_little_data_is_no_limit(tmp_path):
     write_loop(tmp_path / "short.csv", 1, 60)
     with pytest.raises(Failure, match="no limits to propose; current: 4 windows are too few"):
