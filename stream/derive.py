@@ -94,7 +94,7 @@ def _fold(state: DerivedState, derived: Derived, row: Given) -> None:
     """Take an input's pane into the interval; it may be a fraction of that, but no more."""
     pane = row.pane
     end = -(-pane.pane_end // derived.pane_ms) * derived.pane_ms
-    if pane.pane_start < max(state.done_to, end - derived.pane_ms) or end < state.end:
+    if pane.pane_start < max(state.done_to, end - derived.pane_ms):
         return  # it has been seen
     if end > state.end:
         state.end, state.parts = end, {}

@@ -99,12 +99,6 @@ def test_a_sensor_of_a_derived_metric_s_name_is_left_out():
     assert values(device) == [(1, 2)]
 
 
-def test_panes_that_come_again_change_nothing():
-    rows = [*at(0, speed=1, torque=2), *at(1, speed=3, torque=4)]
-    device = Device(power()).feed(*rows, *rows, *at(2, speed=5, torque=6))
-    assert values(device) == [(1, 2), (2, 12), (3, 30)]
-
-
 def test_the_state_of_a_machine_can_be_a_derived_one():
     gated = rules(
         LIMIT.replace(
@@ -248,6 +242,19 @@ def test_storing_the_state_at_every_pane_changes_no_byte(seed):
     for one, other in ((live.windows, stored.windows), (live.alerts, stored.alerts)):
         assert [encode(each, 1) for each in one] == [encode(each, 1) for each in other]
     assert stored.store.pieces == {k: v for k, v in live.state.changed() if v is not None}
+
+
+@given(st.integers(0, 1 << 30))
+def test_panes_that_come_again_change_nothing(seed):
+    rows = life(seed)
+    again = [
+        each
+        for index, row in enumerate(rows)
+        for each in (row, *rows[max(0, index - 4) : index + 1])
+    ]
+    once, twice = (Device(derived_life()).feed(*fed) for fed in (rows, again))
+    assert twice.windows == once.windows
+    assert twice.state.entry().derived == once.state.entry().derived
 
 
 @given(st.integers(0, 1 << 30))
