@@ -7,7 +7,7 @@ Damage Propagation Modeling for Aircraft Engine Run-to-Failure Simulation (PHM 2
 from pathlib import Path
 
 from schemas.failure import Failure
-from stream.backtest import Series
+from stream.recorded import Series
 
 METRICS = (
     "setting_1", "setting_2", "setting_3", "T2", "T24", "T30", "T50", "P2", "P15", "P30", "Nf",

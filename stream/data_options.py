@@ -10,8 +10,8 @@ import click
 from schemas.amounts import duration
 from schemas.config import nearest
 from schemas.failure import Failure
-from stream.backtest import Series, read_series
 from stream.cmapss import read_cmapss
+from stream.recorded import Series, read_series
 
 _Command = Callable[..., Any]
 _READERS: dict[str, Callable[[Path], list[Series]]] = {"csv": read_series, "cmapss": read_cmapss}
@@ -30,15 +30,23 @@ class Data(NamedTuple):
         Raises:
             Failure: they cannot be read, or none is of the devices asked for.
         """
-        found = _READERS[self.form](self.path)
-        if not self.devices:
-            return found
-        chosen = [s for s in found if any(fnmatchcase(s.device_id, glob) for glob in self.devices)]
-        if not chosen:
-            known = sorted({each.device_id for each in found})
-            near = nearest(self.devices[0], known) or f"; there are: {', '.join(known[:10])}"
-            raise Failure(f"{self.path}: holds no device {', '.join(self.devices)}{near}")
-        return chosen
+        return of_devices(_READERS[self.form](self.path), self.devices, str(self.path))
+
+
+def of_devices(series: list[Series], globs: tuple[str, ...], source: str) -> list[Series]:
+    """Return the series of devices that match one of the globs; all when there is none.
+
+    Raises:
+        Failure: there is no such series.
+    """
+    if not globs:
+        return series
+    chosen = [each for each in series if any(fnmatchcase(each.device_id, glob) for glob in globs)]
+    if not chosen:
+        known = sorted({each.device_id for each in series})
+        near = nearest(globs[0], known) or f"; there are: {', '.join(known[:10])}"
+        raise Failure(f"{source}: holds no device {', '.join(globs)}{near}")
+    return chosen
 
 
 def data_options(command: _Command) -> _Command:
@@ -46,32 +54,27 @@ def data_options(command: _Command) -> _Command:
 
     The command makes a :class:`Data` of them.
     """
-    options = (
-        click.option(
-            "--data",
-            required=True,
-            type=click.Path(exists=True, path_type=Path),
-            help="A CSV file or a folder of them: timestamp, then a column for each metric; or "
-            "timestamp,device,metric,value.",
-        ),
-        click.option(
-            "--format",
-            "form",
-            type=click.Choice(list(_READERS)),
-            default="csv",
-            show_default=True,
-            help="cmapss: NASA's run-to-failure text files; engine-001 and so on, an hour a cycle.",
-        ),
-        click.option(
-            "--device",
-            multiple=True,
-            metavar="GLOB",
-            help="Only these; may be given several times.",
-        ),
+    data = click.option(
+        "--data",
+        required=True,
+        type=click.Path(exists=True, path_type=Path),
+        help="A file or a folder of them. CSV: timestamp, then a column for each metric; or "
+        "timestamp,device,metric,value. Or the lake's Parquet.",
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return data(format_option(devices_option(command)))
+
+
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(_READERS)),
+    default="csv",
+    show_default=True,
+    help="cmapss: NASA's run-to-failure text files; engine-001 and so on, an hour a cycle.",
+)
+devices_option = click.option(
+    "--device", multiple=True, metavar="GLOB", help="Only these; may be given several times."
+)
 
 
 class DurationText(click.ParamType[str]):

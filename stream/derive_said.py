@@ -80,7 +80,7 @@ def settled(rules: Rules) -> Rules:
             [before.digest for before in found if before.metric in each.inputs],
         ], enc_hook=int)  # fmt: skip
         found.append(replace(each, digest=hashlib.sha256(meaning).hexdigest()[:12]))
-    return Rules(sized.rules, tuple(found))
+    return replace(sized, derived=tuple(found))
 
 
 def misfits(rules: Rules, indexes: Sequence[int]) -> Iterator[Complaint]:

@@ -1,7 +1,9 @@
 """The engine: one pane in, windows and alerts out. No Flink, no clock, no randomness.
 
-    pane ─▶ those derived from it ─▶ gates ─▶ (wait for the machine's state) ─▶ ring of panes
-                 ─▶ sliding windows
+    pane ─▶ those derived from it, and for each:
+            runs of the machine ─▶ a row for each run and metric
+         ─▶ gates ─▶ (wait for the machine's state) ─▶ roll-ups
+                 ─▶ ring of panes ─▶ sliding windows
                  ─▶ per rule: is it in force? baseline, comparison, life of an alert
 
 What comes out is a function of the sequence of a device's panes alone, however they arrive and
@@ -18,9 +20,12 @@ from stream.baselines import Fitted
 from stream.conditions import Gate, When, told
 from stream.derive import DerivedState, Given, derive
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
+from stream.look import Watch
 from stream.panes import Pane
-from stream.rule import Derived, Rule, Rules
+from stream.rollups import Rolled, roll_up
+from stream.rule import Derived, Rule, Rules, Session
 from stream.series_turn import Group, Out, Turn, take
+from stream.session_turn import take_part
 from stream.windows import Subject, WindowSpec
 
 _MAX_PLANS = 100_000
@@ -31,7 +36,8 @@ class _Plan(NamedTuple):
 
     ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
     ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
-    ``derived`` are the device's derived metrics.
+    ``rollups`` are the lengths of the series' roll-ups, ms, ``sessions`` those of the device, and
+    so are the ``derived`` metrics.
     """
 
     groups: tuple[Group, ...]
@@ -39,6 +45,8 @@ class _Plan(NamedTuple):
     conditional: bool
     feeds: tuple[When, ...]
     awaits: tuple[str, ...]
+    rollups: tuple[int, ...]
+    sessions: tuple[Session, ...]
     derived: tuple[Derived, ...]
 
 
@@ -56,8 +64,12 @@ _NO_GATES: Mapping[str, Gate] = {}
 class Engine:
     """Applies a set of rules; holds no state of any device."""
 
-    def __init__(self, rules: Rules) -> None:
-        """Take the rules; which of them a series has is found when it is first seen."""
+    def __init__(self, rules: Rules, watch: Watch | None = None) -> None:
+        """Take the rules; which of them a series has is found when it is first seen.
+
+        ``watch`` is told what each rule made of each window.
+        """
+        self._watch = watch
         self._rules = rules
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
         self._plans: dict[tuple[str, str, str], _Plan] = {}
@@ -86,7 +98,7 @@ class Engine:
             unit: copied to alerts.
             pane: in order of (end, metric) within the device.
         """
-        out = Out([], [])
+        out = Out([], [], self._watch)
         row = HeldPane(metric, site, unit, pane)
         plan = self._plans.get((device_id, metric, site))
         if plan is None:
@@ -97,7 +109,7 @@ class Engine:
                 self._decide(state, self._plan(device_id, each.metric, site), device_id, each, out)
         else:
             self._decide(state, plan, device_id, row, out)
-        windows, alerts = out
+        windows, alerts, _ = out
         return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
 
     def rows(self, state: DeviceState, device_id: str, row: HeldPane) -> list[HeldPane]:
@@ -109,12 +121,13 @@ class Engine:
         self, state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out
     ) -> None:
         """Take one pane, of a sensor or derived."""
+        if plan.sessions:
+            out.windows.extend(take_part(state, plan.sessions, device_id, row))
         if plan.conditional:
             self._in_turn(state, plan, device_id, row, out)
         else:
             of = Subject(device_id, row.metric, row.site, row.unit)
-            turn = Turn(state.series(row.metric), of, _NO_GATES, out)
-            take(turn, plan.groups, plan.digests, row.pane)
+            _turn(Turn(state.series(row.metric), of, _NO_GATES, out), plan, row.pane)
 
     def _in_turn(
         self, state: DeviceState, plan: _Plan, device_id: str, arrived: HeldPane, out: Out
@@ -162,8 +175,7 @@ def _drop(entry: DeviceEntry, names: set[str]) -> None:
 
 def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out) -> None:
     of = Subject(device_id, row.metric, row.site, row.unit)
-    turn = Turn(state.series(row.metric), of, state.entry().gates, out)
-    take(turn, plan.groups, plan.digests, row.pane)
+    _turn(Turn(state.series(row.metric), of, state.entry().gates, out), plan, row.pane)
 
 
 def _with_derived(
@@ -190,6 +202,15 @@ def _retire(state: DeviceState, device_id: str, plan: _Plan, row: HeldPane, out:
         del states[metric]
 
 
+def _turn(turn: Turn, plan: _Plan, pane: Pane) -> None:
+    if plan.rollups:
+        rolled = turn.state.rolled = turn.state.rolled or Rolled()
+        turn.out.windows.extend(roll_up(rolled, plan.rollups, turn.of, pane))
+    elif turn.state.rolled is not None:
+        turn.state.rolled = None
+    take(turn, plan.groups, plan.digests, pane)
+
+
 def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
     near = [rule for rule in rules.rules if rule.match.covers_device(device_id, site)]
     # Of several of one name, the first in the file that is for this device.
@@ -213,6 +234,10 @@ def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
         bool(asked),
         tuple(feeds.values()),
         tuple(dict.fromkeys(awaits)),
+        tuple(
+            sorted({r.size_ms for r in rules.rollups if r.match.covers(device_id, metric, site)})
+        ),
+        tuple(s for s in rules.sessions if s.match.covers_device(device_id, site)),
         derived,
     )
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from schemas.amounts import DurationMs
 from schemas.failure import Failure
-from stream.backtest import Series
 from stream.model_rows import ModelRows
 from stream.models import T2Q, FittedBaseline, FittedOn, Rul, Usually
+from stream.recorded import Series
 
 Array = NDArray[np.float64]
 
@@ -123,11 +123,11 @@ def fit_baseline(series: Iterable[Series], fitted_on: FittedOn) -> FittedBaselin
         Failure: no series changes.
     """
     devices: dict[str, dict[str, Usually]] = {}
-    for device, metric, points in series:
-        values = np.array([value for _, value in points if np.isfinite(value)])
+    for each in series:
+        values = np.array([value for _, value in each.points if np.isfinite(value)])
         if len(values) > 1 and values.std() > 0:
             usual = Usually(_digits(values.mean()), _digits(values.std()), len(values))
-            devices.setdefault(device, {})[metric] = usual
+            devices.setdefault(each.device_id, {})[each.metric] = usual
     if not devices:
         raise Failure("no series of the data ever changes: there is nothing to learn")
     return FittedBaseline(kind="baseline", version=1, devices=devices, fitted_on=fitted_on)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from schemas.records import Alert
-from stream.backtest import Series
+from stream.recorded import Series
 
 
 class Lead(NamedTuple):

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from schemas.config import nearest
 from schemas.failure import Failure
-from stream.backtest import Series, panes
+from stream.backtest import panes
+from stream.recorded import Series
 
 
 class ModelRows(NamedTuple):

@@ -1,12 +1,14 @@
 """How long the panes of each metric are: as long as the slides of its rules allow.
 
 Long panes mean few rows for Python; a pane must divide every slide of the rules that may match
-its metric, of those whose condition asks for it, and the pane of every metric that is made of it.
+its metric, of those whose condition asks for it, the pane of every metric that is made of it, every
+roll-up's size and every session's gap.
 The pane operator knows exact names and ``*``, so a rule on any other glob counts for all metrics
 that no rule names.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -14,13 +16,25 @@ from stream.rule import Derived, Rules, is_glob, matches
 
 PANES_MS = (1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000)
 _UNUSED_MS = 3_600_000
-"""Panes of metrics without a rule: few rows, for they go nowhere; few open readings each."""
+"""Panes of metrics nobody asks for: few rows, for they go nowhere; few open readings each."""
+
+_ROLLED_UP_MS = 300_000
+"""The longest panes of metrics that are only rolled up: the operator keeps a pane's readings."""
 
 
 def pane_sizes(rules: Rules) -> str:
     """Return the pane operator's argument, such as ``temperature=900000,*=300000`` (ms)."""
-    sizes = {metric: _size_of(rules, metric) for metric in named(rules)}
-    return ",".join(f"{metric}={ms}" for metric, ms in [*sizes.items(), ("*", _other(rules))])
+    asked = list(_asked(rules))
+    names = sorted({name for each in asked for name in each.metric if not is_glob(name)})
+    sizes = {name: _size(e for e in asked if matches(e.metric, name)) for name in names}
+    sizes["*"] = _size(e for e in asked if any(map(is_glob, e.metric)))
+    _no_longer_than_measured(sizes, rules)
+    return ",".join(f"{metric}={ms}" for metric, ms in sizes.items())
+
+
+def named(rules: Rules) -> list[str]:
+    """Return the metrics that have panes of their own: those that anything names."""
+    return [name for name in _parsed(pane_sizes(rules)) if name != "*"]
 
 
 def pane_ms(rules: Rules, bounds: str | None = None) -> Callable[[str], int]:
@@ -36,49 +50,67 @@ def pane_ms(rules: Rules, bounds: str | None = None) -> Callable[[str], int]:
 
 def with_panes(rules: Rules) -> Rules:
     """Return the rules with the pane of each derived metric: as said, or like any other's."""
+    asked = list(_asked(replace(rules, derived=())))
     users: list[Derived] = []
     for each in reversed(rules.derived):
-        ms = each.pane_ms or _largest([*_slides(rules, each.metric), *_feeding(users, each.metric)])
-        users.append(replace(each, pane_ms=ms))
-    return Rules(rules.rules, tuple(reversed(users)))
-
-
-def named(rules: Rules) -> list[str]:
-    """Return the metrics that rules, conditions or derived metrics name."""
-    names = {name for rule in rules.rules for name in rule.match.metric if not is_glob(name)}
-    names |= {rule.when.metric for rule in rules.rules if rule.when}
-    return sorted(names.union(*((each.metric, *each.inputs) for each in rules.derived)))
-
-
-def _size_of(rules: Rules, metric: str) -> int:
-    own = [each.pane_ms for each in rules.derived if each.metric == metric]
-    return (
-        min(own) if own else _largest([*_slides(rules, metric), *_feeding(rules.derived, metric)])
+        feeding = [_Asked(user.inputs, user.pane_ms) for user in users]
+        own = [one for one in (*asked, *feeding) if matches(one.metric, each.metric)]
+        users.append(replace(each, pane_ms=each.pane_ms or _size(own)))
+    made = replace(rules, derived=tuple(reversed(users)))
+    # The state of a machine may have to be told more often than that.
+    sizes = _parsed(pane_sizes(made))
+    said = [each.pane_ms for each in rules.derived]
+    return replace(
+        made,
+        derived=tuple(
+            each if ms else replace(each, pane_ms=sizes[each.metric])
+            for each, ms in zip(made.derived, said, strict=True)
+        ),
     )
 
 
-def _slides(rules: Rules, metric: str) -> list[int]:
-    return [
-        rule.window.slide_ms
-        for rule in rules.rules
-        if matches(rule.match.metric, metric) or (rule.when and rule.when.metric == metric)
-    ]
+class _Asked(NamedTuple):
+    """Of which metrics panes have to divide a length, ms."""
+
+    metric: tuple[str, ...]
+    slide_ms: int
+    rolled_up: bool = False
 
 
-def _feeding(derived: Iterable[Derived], metric: str) -> list[int]:
-    return [each.pane_ms for each in derived if metric in each.inputs]
+def _asked(rules: Rules) -> Iterator[_Asked]:
+    for rule in rules.rules:
+        state = () if rule.when is None else (rule.when.metric,)
+        yield _Asked((*rule.match.metric, *state), rule.window.slide_ms)
+    for rollup in rules.rollups:
+        yield _Asked(rollup.match.metric, rollup.size_ms, rolled_up=True)
+    for session in rules.sessions:
+        yield _Asked((*session.match.metric, session.state.metric), session.gap_ms)
+    for each in rules.derived:
+        yield _Asked((each.metric, *each.inputs), each.pane_ms)
 
 
-def _other(rules: Rules) -> int:
-    return _largest(r.window.slide_ms for r in rules.rules if any(map(is_glob, r.match.metric)))
-
-
-def _largest(parts_of: Iterable[int]) -> int:
-    """Return the largest pane that divides all of these."""
-    wholes = list(parts_of)
-    if not wholes:
+def _size(asked: Iterable[_Asked]) -> int:
+    found = list(asked)
+    if not found:
         return _UNUSED_MS
-    return max(pane for pane in PANES_MS if all(whole % pane == 0 for whole in wholes))
+    longest = _ROLLED_UP_MS if all(each.rolled_up for each in found) else PANES_MS[-1]
+    return max(
+        pane
+        for pane in PANES_MS
+        if pane <= longest and all(each.slide_ms % pane == 0 for each in found)
+    )
+
+
+def _no_longer_than_measured(sizes: dict[str, int], rules: Rules) -> None:
+    """Make the panes of a machine's state no longer than those that wait to be told by it."""
+    for _ in rules.sessions:  # the state of one may be measured in another
+        for session in rules.sessions:
+            globs = session.match.metric
+            near = [ms for name, ms in sizes.items() if name != "*" and matches(globs, name)]
+            if any(map(is_glob, globs)):
+                near.append(sizes["*"])
+            state = session.state.metric
+            sizes[state] = min(sizes[state], *near)
 
 
 def no_larger(sizes: str, former: str) -> str:

@@ -10,6 +10,7 @@ from stream.conditions import Gate, enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
 from stream.lifecycle import Life, advance, phase
+from stream.look import Look, Watch
 from stream.panes import Pane
 from stream.rule import Rule
 from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
@@ -27,10 +28,11 @@ class Group(NamedTuple):
 
 
 class Out(NamedTuple):
-    """What a pane has led to so far."""
+    """What a pane has led to so far; ``watch``, if any, is told of every look."""
 
     windows: list[WindowFeatures]
     alerts: list[Alert]
+    watch: Watch | None = None
 
 
 class Turn(NamedTuple):
@@ -116,12 +118,18 @@ def _window(turn: Turn, group: Group, end: int) -> int:
         if rule.baseline is not None:
             frozen = since is None or freezes(rule.baseline, phase(own.life))
             learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
+        verdict = alert = None
         if since is None:
             alert = _suspend(rule, own.life, end)
         else:
-            alert = _apply(rule, own, turn.of, window, made)
+            verdict = _verdict(rule, own, window, made)
+            if verdict is not None:
+                alert = _apply(rule, own, turn.of, made, verdict)
         if alert is not None:
             turn.out.alerts.append(alert)
+        if turn.out.watch is not None:
+            gate = turn.gates.get(rule.when.gate) if rule.when else None
+            turn.out.watch(Look(rule, made, window.enough, since, gate, verdict, own, alert))
     return kept
 
 
@@ -132,15 +140,17 @@ def _state_of(state: SeriesState, rule: Rule) -> RuleState:
     return found
 
 
+def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -> Verdict | None:
+    """Compare, where there is enough to compare and the rule does not rest."""
+    if not window.enough or made.count < rule.min_samples or made.window_end < own.life.rests_until:
+        return None
+    return _judge(rule, own, made)
+
+
 def _apply(
-    rule: Rule, own: RuleState, of: Subject, window: Window, made: WindowFeatures
+    rule: Rule, own: RuleState, of: Subject, made: WindowFeatures, verdict: Verdict
 ) -> Alert | None:
     life = own.life
-    if not window.enough or made.count < rule.min_samples or made.window_end < life.rests_until:
-        return None
-    verdict = _judge(rule, own, made)
-    if verdict is None:
-        return None
     change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
     if change is None:
         return None

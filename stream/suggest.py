@@ -7,8 +7,9 @@ from math import floor, isfinite, log10
 from typing import NamedTuple
 
 from schemas.failure import Failure
-from stream.backtest import Series, decisions, run
+from stream.backtest import decisions, run
 from stream.lives import quantile
+from stream.recorded import Series
 from stream.rules import parse_rules
 
 _WEEK_MS = 7 * 24 * 3_600_000

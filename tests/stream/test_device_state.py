@@ -83,10 +83,10 @@ def golden() -> DeviceState:
 
 
 def test_state_written_by_this_version_can_be_read_for_ever():
-    assert encode_state(golden().series(OF[1])) == V2
     again = decode_state(V2, SeriesState)
     assert again is not None
-    assert encode_state(again) == V2
+    # Fields that came later are not in those bytes, and have their defaults.
+    assert encode_state(again) == encode_state(golden().series(OF[1]))
 
 
 def test_state_of_the_version_before_is_taken_over():
