@@ -284,3 +284,32 @@ def test_what_a_pane_holds():
     rows = [("speed", pane(4, 1.0, 3.0)), ("torque", pane(4, 10.0, 20.0, 30.0))]
     (made,) = device.feed(*rows).windows
     assert (made.count, made.mean, made.min, made.max, made.stddev) == (2, 40, 40, 40, 0)
+
+
+def test_runs_and_roll_ups_of_derived_metrics():
+    """Its state comes as often as what waits for it, though the file asks for less."""
+    made = rules(
+        LIMIT.replace("metric: power}", "metric: other}").replace("15m", "1h"),
+        header=header('metric: power, expr: "a * b", every: 5m', 'metric: runs, expr: "power > 5"')
+        + """
+sessions:
+  - {name: run, while: {metric: runs, op: ">=", value: 0.5}, gap: 15m, of: power}
+rollups:
+  - {metric: power, size: 1h}
+""",
+    )
+    assert {each.metric: each.pane_ms for each in made.derived} == {
+        "power": 300_000,
+        "runs": 300_000,
+    }
+    device = Device(made)
+    for index in range(72):  # six hours of five minutes: it runs for one of them
+        b = 10.0 if 24 <= index < 36 else 1.0
+        device.feed(
+            *[(metric, pane(index, x, size=300_000)) for metric, x in (("a", 1.0), ("b", b))]
+        )
+    power_rows = [w for w in device.windows if w.metric == "power"]
+    (run,) = [w for w in power_rows if w.session]
+    assert (run.mean, run.count) == (10, 12)
+    hours = [w.mean for w in power_rows if not w.session]
+    assert hours == [1, 1, 10, 1, 1, 1]
