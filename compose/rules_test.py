@@ -69,7 +69,7 @@ def test(
         index = write_plots(plot, loaded, series, marks, alerts, windows or {})
         click.echo(f"drawn: {index}", err=True)
     scores = None if windows is None else _rated(series, alerts, windows)
-    met = leads(series, alerts, [rule.name for rule in loaded.rules]) if run_to_failure else {}
+    met = leads(series, alerts, [rule.name for rule in loaded.every]) if run_to_failure else {}
     if as_json:
         scored = {} if scores is None else scores._asdict()
         told = {"alerts": msgspec.to_builtins(alerts), "scores": scored}

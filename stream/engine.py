@@ -5,6 +5,7 @@
          ─▶ gates ─▶ (wait for the machine's state) ─▶ roll-ups
                  ─▶ ring of panes ─▶ sliding windows
                  ─▶ per rule: is it in force? baseline, comparison, life of an alert
+                 ─▶ per device: which alerts stand, and what rules over rules make of them
 
 What comes out is a function of the sequence of a device's panes alone, however they arrive and
 however often the state has been to disk and back.
@@ -20,11 +21,12 @@ from stream.baselines import Fitted
 from stream.conditions import Gate, When, told
 from stream.derive import DerivedState, Given, derive
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
+from stream.device_turn import Above, Device, above, begin, follow
 from stream.look import Watch
 from stream.panes import Pane
 from stream.rollups import Rolled, roll_up
 from stream.rule import Derived, Rule, Rules, Session
-from stream.series_turn import Group, Out, Turn, take
+from stream.series_turn import Group, Holds, Out, Turn, take
 from stream.session_turn import take_part
 from stream.windows import Subject, WindowSpec
 
@@ -37,7 +39,7 @@ class _Plan(NamedTuple):
     ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
     ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
     ``rollups`` are the lengths of the series' roll-ups, ms, ``sessions`` those of the device, and
-    so are the ``derived`` metrics.
+    so are the ``derived`` metrics. ``above`` is what the device's alerts together are held against.
     """
 
     groups: tuple[Group, ...]
@@ -47,6 +49,7 @@ class _Plan(NamedTuple):
     awaits: tuple[str, ...]
     rollups: tuple[int, ...]
     sessions: tuple[Session, ...]
+    above: Above
     derived: tuple[Derived, ...]
 
 
@@ -126,8 +129,7 @@ class Engine:
         if plan.conditional:
             self._in_turn(state, plan, device_id, row, out)
         else:
-            of = Subject(device_id, row.metric, row.site, row.unit)
-            _turn(Turn(state.series(row.metric), of, _NO_GATES, out), plan, row.pane)
+            _take(state, plan, device_id, row, _NO_GATES, out)
 
     def _in_turn(
         self, state: DeviceState, plan: _Plan, device_id: str, arrived: HeldPane, out: Out
@@ -148,12 +150,12 @@ class Engine:
         if entry.waits:
             state.hold(arrived)
         else:
-            _conditional(state, plan, device_id, arrived, out)
+            _take(state, plan, device_id, arrived, entry.gates, out)
 
     def _release(self, state: DeviceState, device_id: str, out: Out) -> None:
         for held in state.release():
             plan = self._plan(device_id, held.metric, held.site)
-            _conditional(state, plan, device_id, held, out)
+            _take(state, plan, device_id, held, state.entry().gates, out)
 
     def _plan(self, device_id: str, metric: str, site: str) -> _Plan:
         key = (device_id, metric, site)
@@ -173,9 +175,25 @@ def _drop(entry: DeviceEntry, names: set[str]) -> None:
         entry.waits = [gate for gate in entry.waits if gate not in names]
 
 
-def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out) -> None:
+def _take(
+    state: DeviceState,
+    plan: _Plan,
+    device_id: str,
+    row: HeldPane,
+    gates: Mapping[str, Gate],
+    out: Out,
+) -> None:
+    """Take the turns of a series and of its device."""
+    series, over = state.series(row.metric), plan.above
+    device = Device(device_id, row.site, state, over)
+    asks = over.asks or series.above
+    now = begin(device, row.pane.pane_end, out.alerts) if asks else set()
+    first = len(out.alerts)
     of = Subject(device_id, row.metric, row.site, row.unit)
-    _turn(Turn(state.series(row.metric), of, state.entry().gates, out), plan, row.pane)
+    turn = Turn(series, of, gates, Holds(over.spans, over.inhibits, now), out)
+    _turn(turn, plan, row.pane)
+    if asks or len(out.alerts) > first:
+        follow(device, series, row.pane.pane_end, out.alerts, first)
 
 
 def _with_derived(
@@ -196,9 +214,9 @@ def _retire(state: DeviceState, device_id: str, plan: _Plan, row: HeldPane, out:
     """End what is left of derived metrics that the rules have no more: no pane ever would."""
     states = state.entry().derived
     for metric in sorted(states.keys() - {each.metric for each in plan.derived}):
-        series, of = state.series(metric), Subject(device_id, metric, row.site, None)
-        take(Turn(series, of, _NO_GATES, out), (), {}, row.pane)
-        series.ring = []
+        gone = plan._replace(groups=(), digests={}, rollups=())
+        _take(state, gone, device_id, HeldPane(metric, row.site, None, row.pane), _NO_GATES, out)
+        state.series(metric).ring = []
         del states[metric]
 
 
@@ -219,8 +237,9 @@ def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
     covering = [rule for rule in near if rule.match.covers(device_id, metric, site)]
     series = (_of_series(rule, device_id, metric, made.get(metric)) for rule in covering)
     own = [rule for rule in series if rule is not None]
+    over = above(rules, near, device_id, site)
     groups: dict[WindowSpec, list[Rule]] = {}
-    for rule in own:
+    for rule in sorted(own, key=lambda rule: any(rule.name in i.rules for i in over.inhibits)):
         groups.setdefault(rule.window, []).append(rule)
     asked = [rule.when for rule in near if rule.when is not None]
     feeds = {when.gate: when for when in asked if when.metric == metric}
@@ -238,6 +257,7 @@ def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
             sorted({r.size_ms for r in rules.rollups if r.match.covers(device_id, metric, site)})
         ),
         tuple(s for s in rules.sessions if s.match.covers_device(device_id, site)),
+        over,
         derived,
     )
 

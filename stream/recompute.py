@@ -21,6 +21,7 @@ from stream.models import Rul
 from stream.pane_sizes import PANES_MS
 from stream.panes import panes_of
 from stream.rule import Rule, Rules, matches
+from stream.standing import DEVICE_METRIC
 
 DAY_MS = 86_400_000
 """Readings are taken a UTC day at a time: no pane reaches over midnight."""
@@ -42,6 +43,15 @@ class Before(NamedTuple):
     closed_to: Mapping[str, int]
     active: Sequence[tuple[int, float]]
     bounds: Mapping[str, Iterable[int]] = {}
+
+    def has_told(self, metric: str, at: int) -> bool:
+        """Say whether what the job says of alerts of a metric, or the device, at a time is told.
+
+        That alerts of the device as a whole last no longer comes out with the next pane of any.
+        """
+        if metric == DEVICE_METRIC:
+            return at < max(self.closed_to.values(), default=-inf)
+        return at <= self.closed_to.get(metric, -inf)
 
 
 class Recomputed(NamedTuple):
@@ -83,12 +93,15 @@ def settling_ms(rules: Rules) -> int:
 
     What conditions need does not count: the metrics that they ask are taken from the beginning.
     """
-    delayed = (
-        _longest(rule)
+    needs = {
+        rule.name: _longest(rule)
         + max(_lasts(severity.delay, rule.window.slide_ms) for severity in rule.severities)
         for rule in rules.rules
-    )
-    return max(*delayed, *_rolled(rules))
+    }
+    for each in rules.compounds:
+        own = each.within_ms + max(severity.delay.ms for severity in each.severities)
+        needs[each.name] = own + max(needs[name] for name in each.rules)
+    return max(*needs.values(), *_rolled(rules))
 
 
 def asked_metrics(rules: Rules) -> tuple[str, ...]:
@@ -205,19 +218,19 @@ def _take_day(
         decision = engine.on_pane(
             device.state, row.device_id, row.metric, row.site, row.unit, row.pane
         )
-        ahead += _keep(decision, scope, before.closed_to, found)
+        ahead += _keep(decision, scope, before, found)
     for metric, state in device.state.entry().derived.items():
         device.metrics[metric] = state.done_to
     return found._replace(panes=found.panes + panes, ahead=found.ahead + ahead)
 
 
-def _keep(decision: Decision, scope: Scope, closed_to: Mapping[str, int], found: Recomputed) -> int:
+def _keep(decision: Decision, scope: Scope, before: Before, found: Recomputed) -> int:
     """Keep what the job has given out, too; return how many windows of the scope it has not."""
     ahead = 0
     for window in decision.windows:
         if window.session:
             continue  # runs are not repaired
-        upto = closed_to.get(window.metric)
+        upto = before.closed_to.get(window.metric)
         if upto is None:
             found.unknown.add(window.metric)
         elif scope.after < window.window_end <= scope.upto:
@@ -225,16 +238,17 @@ def _keep(decision: Decision, scope: Scope, closed_to: Mapping[str, int], found:
                 found.windows.append(window)
             else:
                 ahead += 1
-    found.alerts.extend(a for a in decision.alerts if a.emitted_at <= closed_to.get(a.metric, -inf))
+    found.alerts.extend(a for a in decision.alerts if before.has_told(a.metric, a.emitted_at))
     return ahead
 
 
 def _quiet(device: _Device, active: Sequence[tuple[int, float]], at: int) -> bool:
-    """Say whether no alert of any metric is active or about to be at a time."""
+    """Say whether no alert of any metric, or of the device, is active or about to be at a time."""
+    lives = [each.life for each in device.state.entry().followed.values()]
+    for metric in device.metrics:
+        lives += [own.life for own in device.state.series(metric).rules.values()]
     return not any(since < at < end for since, end in active) and all(
-        phase(own.life) == "INACTIVE"
-        for metric in device.metrics
-        for own in device.state.series(metric).rules.values()
+        phase(life) == "INACTIVE" for life in lives
     )
 
 

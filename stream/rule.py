@@ -6,11 +6,13 @@ import msgspec
 
 from schemas.records import Category
 from stream.baselines import BaselineSpec
+from stream.compound import Compound
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
 from stream.expressions import Expression
 from stream.lifecycle import Severity
 from stream.models import T2Q, Rul
+from stream.suppress import Suppress
 from stream.windows import WindowSpec
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -98,16 +100,27 @@ class Session(msgspec.Struct, frozen=True):
         return f"{self.state.gate}|{self.gap_ms}"
 
 
+AnyRule = Rule | Compound
+
+
 class Rules(msgspec.Struct, frozen=True):
     """All rules of a file, in its order, and what else it asks of the windows.
 
-    Each of the ``derived`` metrics is behind those that it is made of.
+    Of rules over rules, each stands behind those it names, and of derived metrics behind those it
+    is made of.
     """
 
     rules: tuple[Rule, ...]
     rollups: tuple[Rollup, ...] = ()
     sessions: tuple[Session, ...] = ()
+    compounds: tuple[Compound, ...] = ()
+    suppress: Suppress = Suppress()
     derived: tuple[Derived, ...] = ()
+
+    @property
+    def every(self) -> tuple[AnyRule, ...]:
+        """Return those on readings and those over rules."""
+        return (*self.rules, *self.compounds)
 
 
 def is_glob(text: str) -> bool:

@@ -3,9 +3,7 @@
 Reading a file touches nothing but the file: no network, no data.
 """
 
-import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,24 +12,27 @@ import msgspec
 from schemas.amounts import told_ms
 from schemas.config import Complaint, ConfigError
 from schemas.toml_lines import KeyPath
-from stream.alert_record import FIELDS, PLACEHOLDER
+from stream.alert_record import FIELDS
 from stream.baselines import Fitted
 from stream.baselines_said import baseline_of
+from stream.compound_file import CompoundEntry
+from stream.compounds_said import compounds_of
 from stream.conditions_said import when_of
 from stream.derive_said import Placed, derived_of, in_order, misfits, settled
 from stream.match_said import match_of
 from stream.model_files import embedded
+from stream.names_said import digest_of, mistakes
 from stream.pane_sizes import PANES_MS, named, pane_ms, pane_sizes
 from stream.rollups_said import rollups_of, sessions_of
 from stream.rule import Match, Rule, Rules, matches
 from stream.rule_file import Parsed, RuleEntry, read_rule_file
 from stream.severities import severities_of
+from stream.suppress_said import suppress_of
 from stream.windows import WindowSpec
 
 __all__ = ["Match", "Rule", "Rules", "load_rules", "pane_sizes", "parse_rules", "rules_text"]
 
 PACKS = files("stream").joinpath("packs")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MAX_PANES = 1440
 
 
@@ -48,18 +49,26 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     parsed = read_rule_file(text, name)
     complaints: list[Complaint] = []
     rules = tuple(
-        _rule(entry, parsed, ("rules", index), complaints)
-        for index, entry in enumerate(parsed.file.rules)
+        _rule(entry, parsed, ("rules", index), complaints) for index, entry in parsed.rules.items()
     )
     if not rules:
-        complaints.append(Complaint(("rules",), "expected at least one rule"))
-    complaints += _twice(parsed.file.rules)
-    rollups = rollups_of(parsed.file.rollups, complaints)
-    sessions = sessions_of(parsed.file.sessions, complaints)
+        complaints.append(Complaint(("rules",), "expected at least one rule on readings"))
+    complaints += _twice({**parsed.rules, **parsed.compounds})
+    compounds = compounds_of(parsed, rules, complaints)
+    names = [*(rule.name for rule in rules), *(rule.name for rule in compounds)]
     derived = in_order(list(_derived(parsed, complaints)), complaints)
+    loaded = Rules(
+        rules,
+        rollups_of(parsed.file.rollups, complaints),
+        sessions_of(parsed.file.sessions, complaints),
+        compounds,
+        suppress_of(parsed.file.suppress, names, complaints),
+        tuple(each.derived for each in derived),
+    )
     parsed.refuse(complaints)
-    made = settled(Rules(rules, rollups, sessions, tuple(each.derived for each in derived)))
-    parsed.refuse([*misfits(made, [each.at for each in derived]), *_costly(made)])
+    made = settled(loaded)
+    wrong = [*misfits(made, [each.at for each in derived]), *_costly(made, list(parsed.rules))]
+    parsed.refuse(wrong)
     return made
 
 
@@ -139,29 +148,16 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
     )
     # What a model says of a series counts for that series alone: the engine adds it.
     told = "fitted" if isinstance(rule.baseline, Fitted) else rule.baseline
-    meaning = msgspec.json.encode(
-        [rule.window, rule.aggregate, rule.op, rule.to, told, rule.severities]
-        + ([rule.when] if rule.when else [])
+    meaning = [rule.window, rule.aggregate, rule.op, rule.to, told, rule.severities]
+    return msgspec.structs.replace(
+        rule, digest=digest_of(meaning + ([rule.when] if rule.when else []))
     )
-    return msgspec.structs.replace(rule, digest=hashlib.sha256(meaning).hexdigest()[:12])
 
 
 def _plain_mistakes(entry: RuleEntry, path: KeyPath) -> Iterator[Complaint]:
-    if not _NAME.fullmatch(entry.name):
-        yield Complaint(
-            (*path, "name"), f"expected lower-case letters, digits and _, got {entry.name!r}"
-        )
+    yield from mistakes(entry, path, FIELDS)
     if not 1 <= entry.min_samples <= 1_000_000:
         yield Complaint((*path, "min_samples"), f"expected 1 or more, got {entry.min_samples}")
-    if not 0 <= entry.version < 1 << 31:
-        yield Complaint((*path, "version"), f"expected 0 or more, got {entry.version}")
-    for key, text in entry.annotations.items():
-        for name in PLACEHOLDER.findall(text):
-            if name not in FIELDS:
-                yield Complaint(
-                    (*path, "annotations", key),
-                    f"knows no {{{{{name}}}}}; there are: {', '.join(FIELDS)}",
-                )
 
 
 def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> WindowSpec:
@@ -190,18 +186,18 @@ def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Win
     return WindowSpec(size, slide, entry.min_samples, grow_to)
 
 
-def _twice(entries: Sequence[RuleEntry]) -> Iterator[Complaint]:
+def _twice(entries: Mapping[int, RuleEntry | CompoundEntry]) -> Iterator[Complaint]:
     seen: set[str] = set()
-    for index, entry in enumerate(entries):
+    for index, entry in sorted(entries.items()):
         if entry.name in seen:
             yield Complaint(("rules", index, "name"), f"{entry.name!r} is there twice")
         seen.add(entry.name)
 
 
-def _costly(rules: Rules) -> Iterator[Complaint]:
+def _costly(rules: Rules, places: Sequence[int]) -> Iterator[Complaint]:
     """Refuse windows of so many panes that a series costs too much to remember and merge."""
     pane_of, names = pane_ms(rules), named(rules)
-    for index, rule in enumerate(rules.rules):
+    for index, rule in zip(places, rules.rules, strict=True):
         longest = max(rule.window.size_ms, rule.window.grow_to_ms)
         covered = [name for name in names if matches(rule.match.metric, name)]
         pane = min(map(pane_of, [*rule.match.metric, *covered]))

@@ -9,10 +9,11 @@ from stream.baselines import freezes, learn
 from stream.conditions import Gate, enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
-from stream.lifecycle import Life, advance, phase
+from stream.lifecycle import Life, advance, finish, phase
 from stream.look import Look, Watch
 from stream.panes import Pane
 from stream.rule import Rule
+from stream.suppress import Inhibit, Spans, inhibited, resumed
 from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
 
 _NOT_YET = 0
@@ -35,12 +36,24 @@ class Out(NamedTuple):
     watch: Watch | None = None
 
 
+class Holds(NamedTuple):
+    """What holds rules back: planned work, and stronger alerts.
+
+    ``now`` are the rules that may not begin; those are added that an alert of this turn inhibits.
+    """
+
+    spans: Spans
+    inhibits: tuple[Inhibit, ...]
+    now: set[str]
+
+
 class Turn(NamedTuple):
     """What a series' turn changes, reads and adds to."""
 
     state: SeriesState
     of: Subject
     gates: Mapping[str, Gate]
+    holds: Holds
     out: Out
 
 
@@ -112,25 +125,34 @@ def _window(turn: Turn, group: Group, end: int) -> int:
     kept = kept_from(group.spec, window, end)
     for rule in group.rules:
         own = _state_of(turn.state, rule)
-        since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
-        if since is not None and since > window.start:
-            since = None  # a part of the window is of another state
+        asked = _asked_since(rule, turn, window.start, end)
+        since = asked
+        if asked is not None and turn.holds.spans:
+            since = resumed(turn.holds.spans.get(rule.name, ()), window.start, end, asked)
         if rule.baseline is not None:
             frozen = since is None or freezes(rule.baseline, phase(own.life))
             learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
         verdict = alert = None
         if since is None:
-            alert = _suspend(rule, own.life, end)
+            alert = _suspend(rule, own.life, end, closes=asked is None)
         else:
             verdict = _verdict(rule, own, window, made)
             if verdict is not None:
-                alert = _apply(rule, own, turn.of, made, verdict)
+                alert = _apply(rule, own, turn, made, verdict)
         if alert is not None:
             turn.out.alerts.append(alert)
+            turn.holds.now.update(inhibited(turn.holds.inhibits, {rule.name}))
         if turn.out.watch is not None:
             gate = turn.gates.get(rule.when.gate) if rule.when else None
             turn.out.watch(Look(rule, made, window.enough, since, gate, verdict, own, alert))
     return kept
+
+
+def _asked_since(rule: Rule, turn: Turn, start: int, end: int) -> int | None:
+    """Return since when the machine's state has been what a rule asks, ms; None if too short."""
+    since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
+    # Otherwise a part of the window is of another state.
+    return since if since is not None and since <= start else None
 
 
 def _state_of(state: SeriesState, rule: Rule) -> RuleState:
@@ -148,16 +170,19 @@ def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -
 
 
 def _apply(
-    rule: Rule, own: RuleState, of: Subject, made: WindowFeatures, verdict: Verdict
+    rule: Rule, own: RuleState, turn: Turn, made: WindowFeatures, verdict: Verdict
 ) -> Alert | None:
     life = own.life
-    change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
+    change = advance(
+        life, rule.severities, verdict.score, verdict.value, made.window_end,
+        may_begin=rule.name not in turn.holds.now,
+    )  # fmt: skip
     if change is None:
         return None
-    alert = record(rule, of, made, verdict, life, change)
+    alert = record(rule, turn.of, made, verdict, life, change)
     life.open = alert
     if change.event == "RESOLVED":
-        _end(rule, life, made.window_end)
+        finish(life, rule.cooldown_ms, made.window_end)
     return alert
 
 
@@ -169,27 +194,21 @@ def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:
     return against_baseline(rule.op, value, rule.baseline, own.baseline, middle)
 
 
-def _suspend(rule: Rule, life: Life, at: int) -> Alert | None:
-    """Let a rule rest whose condition is not met.
+def _suspend(rule: Rule, life: Life, at: int, *, closes: bool) -> Alert | None:
+    """Let a rule rest whose condition is not met (``closes``), or in planned work.
 
-    What only might have become an alert is forgotten; an alert stays as it is, or ends.
+    What only might have become an alert is forgotten; an alert stays as it is, or ends with the
+    condition.
     """
     if life.open is None:
         life.levels = []
         return None
-    if rule.when is None or rule.when.open == "hold":
+    if not closes or rule.when is None or rule.when.open == "hold":
         return None
     alert = ended(life.open, phase(life), at, "RESET")
     life.levels = []
-    _end(rule, life, at)
+    finish(life, rule.cooldown_ms, at)
     return alert
-
-
-def _end(rule: Rule, life: Life, at: int) -> None:
-    """Note that an alert is over; with a cooldown, nothing is pending either."""
-    life.open = None
-    if rule.cooldown_ms:
-        life.levels, life.rests_until = [], at + rule.cooldown_ms
 
 
 def _reconcile(state: SeriesState, digests: Mapping[str, str], at: int) -> list[Alert]:

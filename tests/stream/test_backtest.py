@@ -283,4 +283,5 @@ def test_check_refuses_wrong_rules_as_a_bad_configuration(tmp_path):
 
 
 def test_packs_are_listed():
-    assert CliRunner().invoke(command, ["packs"]).stdout.split() == ["demo", "generic", "rotating"]
+    listed = CliRunner().invoke(command, ["packs"]).stdout.split()
+    assert listed == ["demo", "generic", "pump_sequence", "rotating"]
