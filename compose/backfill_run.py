@@ -66,7 +66,8 @@ class Run:
         self._whole_from = run_in.from_ms + reach_ms(request.rules) if cut else 0
         # Where the lake has more than was taken, these baselines are not what the job has.
         past = request.from_ms - run_in.from_ms
-        self._short = {rule.name for rule in request.rules.rules if cut and memory_ms(rule) > past}
+        laws = request.rules
+        self._short = {r.name for r in laws.rules if cut and memory_ms(r, laws) > past}
 
     def over(self, lake: Lake, scratch: Path) -> None:
         """Take all chosen devices.
@@ -99,7 +100,7 @@ class Run:
         request, books, told = self._request, self._books, self._told
         before = told.before(device)
         found = recompute(self._engine, request.rules, self._size_of, days, request.scope, before)
-        windows = compare_windows(told.windows(device), found.windows, found.readings)
+        windows = compare_windows(told.windows(device), found.windows, found.counts.readings)
         books.devices += 1
         books.panes += found.panes
         books.unknown += [f"{device} {metric}" for metric in sorted(found.unknown)]
@@ -145,7 +146,7 @@ def _lost(
     for record in old:
         if record.alert_id not in sent or record.event == "CORRECTED":
             continue
-        has = found.readings(record.metric, record.window_start, record.window_end)
+        has = found.counts.readings(record.metric, record.window_start, record.window_end)
         if has < record.sample_count:
             return f"when it raised an alert of {record.metric} at {iso(record.window_end)}"
     return ""

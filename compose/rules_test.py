@@ -20,8 +20,11 @@ from compose.recorded import (
 from compose.rules_plots import write_plots
 from schemas.records import Alert
 from stream.backtest import Scores, rate, run
+from stream.data_options import Data, devices_option, format_option, of_devices
+from stream.lives import Lead, leads
 from stream.plots import Marks, marker
-from stream.recorded import Series, Spans, Wanted, read_labels
+from stream.recorded import ALL, Series, Spans, Wanted, read_labels
+from stream.rule import is_glob
 from stream.rules import load_rules
 
 
@@ -30,7 +33,8 @@ from stream.rules import load_rules
 @data_option
 @lake_option
 @site_option
-@click.option("--device", help="Only this device.")
+@devices_option
+@format_option
 @from_option
 @to_option
 @click.option(
@@ -43,31 +47,68 @@ from stream.rules import load_rules
     type=click.Path(file_okay=False, path_type=Path),
     help="Draw each series with windows, limits, alerts and labels: pages of HTML in this folder.",
 )
+@click.option(
+    "--run-to-failure",
+    is_flag=True,
+    help="Each device's data end with its failure: say how long before it every rule fired.",
+)
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with alerts and scores.")
 def test(
-    rules: str, data: Path | None, site: str | None, device: str | None, from_ms: int | None,
-    to_ms: int | None, labels: Path | None, plot: Path | None, state: Path, *, lake: bool,
-    as_json: bool,
+    rules: str, data: Path | None, site: str | None, device: tuple[str, ...], form: str,
+    from_ms: int | None, to_ms: int | None, labels: Path | None, plot: Path | None, state: Path, *,
+    lake: bool, run_to_failure: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run RULES over recorded series with the job's own engine."""
     loaded = load_rules(rules)
     windows = None if labels is None else read_labels(labels)
-    series = recorded(data, Wanted(from_ms, to_ms, site, device), state, lake=lake)
+    series = _series(data, Wanted(from_ms, to_ms, site), device, form, state, lake=lake)
     marks: Marks = {}
     alerts = run(loaded, series, None if plot is None else marker(marks))
     if plot is not None:
         index = write_plots(plot, loaded, series, marks, alerts, windows or {})
         click.echo(f"drawn: {index}", err=True)
     scores = None if windows is None else _rated(series, alerts, windows)
+    met = leads(series, alerts, [rule.name for rule in loaded.every]) if run_to_failure else {}
     if as_json:
         scored = {} if scores is None else scores._asdict()
-        click.echo(json.dumps({"alerts": msgspec.to_builtins(alerts), "scores": scored}))
+        told = {"alerts": msgspec.to_builtins(alerts), "scores": scored}
+        if run_to_failure:
+            told["leads"] = {rule: lead._asdict() for rule, lead in met.items()}
+        click.echo(json.dumps(told))
         return
     for alert in alerts:
         click.echo(_line(alert))
     if scores is not None:
         click.echo(_summary(scores))
+    for rule, lead in met.items():
+        click.echo(_lead(rule, lead))
+
+
+def _series(
+    data: Path | None, wanted: Wanted, devices: tuple[str, ...], form: str, state: Path, *,
+    lake: bool,
+) -> list[Series]:  # fmt: skip
+    """Read what is asked for; one device by its name is chosen as the data are read."""
+    if form != "csv":
+        if data is None or lake or wanted != ALL:
+            raise click.UsageError(f"--format {form} goes with --data and --device alone")
+        return Data(data, form, devices).read()
+    if len(devices) == 1 and not is_glob(devices[0]):
+        return recorded(data, wanted._replace(device=devices[0]), state, lake=lake)
+    found = recorded(data, wanted, state, lake=lake)
+    return of_devices(found, devices, "the lake" if data is None else str(data))
+
+
+def _lead(rule: str, lead: Lead) -> str:
+    def hours(ms: float | None) -> str:
+        return "-" if ms is None else f"{ms / 3_600_000:.4g}"
+
+    return (
+        f"{rule}: {lead.alerted} of {lead.devices} failures, {lead.onsets_per_device:.2f} alerts a "
+        f"device; the first one {hours(lead.lead_median_ms)} h before the last reading (median; "
+        f"{hours(lead.lead_p10_ms)} to {hours(lead.lead_p90_ms)} h for eight in ten)"
+    )
 
 
 def _rated(

@@ -11,12 +11,12 @@ from statistics import median
 from typing import NamedTuple
 
 from schemas.records import Alert
-from stream.device_state import DeviceState
-from stream.engine import Engine
+from stream.device_state import DeviceState, HeldPane
+from stream.engine import Decision, Engine
 from stream.look import Watch
 from stream.nab import PROFILES, Labelled, in_window, probation, score
 from stream.pane_sizes import pane_ms
-from stream.panes import Pane, fold_points
+from stream.panes import Pane, PaneRow, fold_points
 from stream.recorded import Points, Series, Spans, read_labels, read_series
 from stream.rule import Rules
 
@@ -49,17 +49,41 @@ def run(rules: Rules, series: Iterable[Series], watch: Watch | None = None) -> l
 
     ``watch`` is told of every window and rule what was compared; see :class:`Look`.
     """
-    engine, size = Engine(rules, watch), pane_ms(rules)
+    return [alert for decision in decisions(rules, series, watch) for alert in decision.alerts]
+
+
+def decisions(
+    rules: Rules, series: Iterable[Series], watch: Watch | None = None
+) -> Iterator[Decision]:
+    """Yield what each pane leads to, in the same order."""
+    engine = Engine(rules, watch)
+    for own in _by_device(rules, series):
+        state = DeviceState()
+        for one, pane in own:
+            yield engine.on_pane(state, one.device_id, one.metric, one.site, one.unit, pane)
+
+
+def derived(rules: Rules, series: Iterable[Series]) -> Iterator[PaneRow]:
+    """Yield the panes of derived metrics, by device and in order of time."""
+    names = {each.metric for each in rules.derived}
+    engine = Engine(rules)
+    for own in _by_device(rules, series):
+        state = DeviceState()
+        for one, pane in own:
+            held = HeldPane(one.metric, one.site, one.unit, pane)
+            for row in engine.rows(state, one.device_id, held):
+                if row.metric in names:
+                    yield PaneRow(one.device_id, row.metric, row.site, row.unit, row.pane)
+
+
+def _by_device(rules: Rules, series: Iterable[Series]) -> Iterator[Iterator[tuple[Series, Pane]]]:
+    """Yield the panes of each device, as the rules want them, in the order of the job."""
+    size = pane_ms(rules)
     devices: dict[str, list[Series]] = {}
     for each in series:
         devices.setdefault(each.device_id, []).append(each)
-    alerts: list[Alert] = []
-    for device_id, own in devices.items():
-        state = DeviceState()
-        for one, pane in _device_panes(own, size):
-            decided = engine.on_pane(state, device_id, one.metric, one.site, one.unit, pane)
-            alerts += decided.alerts
-    return alerts
+    for own in devices.values():
+        yield _device_panes(own, size)
 
 
 def _device_panes(

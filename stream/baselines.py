@@ -86,7 +86,20 @@ class Constant(msgspec.Struct, frozen=True):
     std: float
 
 
-BaselineSpec = Decayed | Seasonal | Weekly | Frozen | Median | Constant
+class Fitted(msgspec.Struct, frozen=True):
+    """What a model says each series is like, by device and metric.
+
+    The engine takes what it says of a series in its place; one it does not know is not compared.
+    """
+
+    devices: dict[str, dict[str, Constant]]
+
+    def of(self, device_id: str, metric: str) -> Constant | None:
+        """Return what it says of a series."""
+        return self.devices.get(device_id, {}).get(metric)
+
+
+BaselineSpec = Decayed | Seasonal | Weekly | Frozen | Median | Constant | Fitted
 _BY_HOUR = (Seasonal, Weekly)
 
 
@@ -127,6 +140,8 @@ def usual(spec: BaselineSpec, baseline: Baseline, at: int) -> Usual | None:
     match spec:
         case Constant():
             return Usual(spec.mean, spec.std)
+        case Fitted():
+            return None
         case Frozen():
             return _floored(spec, baseline) if baseline.learned_ms >= spec.done_ms else None
         case Decayed():
@@ -182,7 +197,7 @@ def learn(
         since: pass over panes that start before, ms.
     """
     once = spec.frozen if isinstance(spec, Median) else spec
-    if isinstance(once, Constant) or (
+    if isinstance(once, Constant | Fitted) or (
         isinstance(once, Frozen) and baseline.learned_ms >= once.done_ms
     ):
         return

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from schemas.config import Complaint
+from schemas.config import Complaint, nearest
 from schemas.toml_lines import KeyPath
 from stream.baselines import (
     BaselineSpec,
     Constant,
     Decayed,
+    Fitted,
     Frozen,
     Median,
     Seasonal,
@@ -15,11 +16,13 @@ from stream.baselines import (
 )
 from stream.detectors import Compare
 from stream.lifecycle import Phase
+from stream.models import FittedBaseline
 from stream.rule_file import (
     BaselineFile,
     CompareFile,
     ConstantFile,
     DecayedFile,
+    FittedFile,
     FrozenFile,
     Parsed,
 )
@@ -63,10 +66,30 @@ def baseline_of(
         complaints.append(
             Complaint((*where, "mean"), f"a ratio needs more than 0, got {file.mean:g}")
         )
+    if isinstance(file, FittedFile):
+        return _fitted(file, parsed, where, complaints)
     return _made(file, to)
 
 
-def _made(file: BaselineFile, to: Compare) -> BaselineSpec:
+def _fitted(
+    file: FittedFile, parsed: Parsed, path: KeyPath, complaints: list[Complaint]
+) -> Fitted | None:
+    model = parsed.models.get(file.model)
+    if isinstance(model, FittedBaseline):
+        return Fitted(
+            {
+                device: {metric: Constant(each.mean, each.std) for metric, each in own.items()}
+                for device, own in model.devices.items()
+            }
+        )
+    known = [name for name, each in parsed.models.items() if isinstance(each, FittedBaseline)]
+    near = nearest(file.model, known) or f"; there are: {', '.join(known) or 'none'}"
+    said = f"{file.model!r} is no baseline model under models{near}"
+    complaints.append(Complaint((*path, "model"), said))
+    return None
+
+
+def _made(file: DecayedFile | FrozenFile | ConstantFile, to: Compare) -> BaselineSpec:
     match file:
         case DecayedFile():
             usual = () if to == "zscore" else _FREEZE
@@ -88,6 +111,8 @@ def _mistakes(file: BaselineFile, path: KeyPath) -> Iterator[Complaint]:
     if isinstance(file, ConstantFile):
         if file.std <= 0:
             yield Complaint((*path, "std"), f"expected more than 0, got {file.std:g}")
+        return
+    if isinstance(file, FittedFile):
         return
     least = {"floor_rel": 0.0, "floor": 0.0}
     if isinstance(file, DecayedFile):

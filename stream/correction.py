@@ -84,7 +84,8 @@ def compare_windows(
             unchanged += 1
         else:
             changed.append(each)
-            fewer = fewer or (old if each.count < old.count else None)
+            lost = each.count < old.count and readings(*_key(old)) < old.count
+            fewer = fewer or (old if lost else None)
     for old in held.values():
         if readings(*_key(old)) < old.count:
             fewer = fewer or old

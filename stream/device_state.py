@@ -12,6 +12,7 @@ import msgspec
 from stream.baselines import Baseline
 from stream.compound import Followed
 from stream.conditions import Gate
+from stream.derive import DerivedState
 from stream.lifecycle import Life
 from stream.methods import Memory
 from stream.panes import Pane
@@ -56,6 +57,7 @@ class DeviceEntry(msgspec.Struct, array_like=True):
     ``held`` panes wait, none of which ends after ``held_to``, until the gates of ``waits`` are told
     up to there. ``runs`` are by session. ``board`` are the alerts that stand, ``followed`` is what
     each rule over rules remembers, and ``clock`` the newest time for either, ms; 0 without them.
+    ``derived`` is by derived metric.
     """
 
     gates: dict[str, Gate] = {}
@@ -66,6 +68,7 @@ class DeviceEntry(msgspec.Struct, array_like=True):
     board: dict[str, Standing] = {}
     followed: dict[str, Followed] = {}
     clock: int = 0
+    derived: dict[str, DerivedState] = {}
 
 
 class HeldPane(msgspec.Struct, array_like=True, frozen=True):

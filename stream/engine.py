@@ -1,6 +1,7 @@
 """The engine: one pane in, windows and alerts out. No Flink, no clock, no randomness.
 
-    pane ─▶ runs of the machine ─▶ a row for each run and metric
+    pane ─▶ those derived from it, and for each:
+            runs of the machine ─▶ a row for each run and metric
          ─▶ gates ─▶ (wait for the machine's state) ─▶ roll-ups
                  ─▶ ring of panes ─▶ sliding windows
                  ─▶ per rule: is it in force? baseline, comparison, life of an alert
@@ -13,14 +14,18 @@ however often the state has been to disk and back.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.records import Alert, WindowFeatures
+from stream.baselines import Fitted
 from stream.conditions import Gate, When, told
+from stream.derive import DerivedState, Given, derive
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
 from stream.device_turn import Above, Device, above, begin, follow
 from stream.look import Watch
 from stream.panes import Pane
 from stream.rollups import Rolled, roll_up
-from stream.rule import Rule, Rules, Session
+from stream.rule import Derived, Rule, Rules, Session
 from stream.series_turn import Group, Holds, Out, Turn, take
 from stream.session_turn import take_part
 from stream.windows import Subject, WindowSpec
@@ -33,8 +38,8 @@ class _Plan(NamedTuple):
 
     ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
     ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
-    ``rollups`` are the lengths of the series' roll-ups, ms, ``sessions`` those of the device.
-    ``above`` is what the device's alerts together are held against.
+    ``rollups`` are the lengths of the series' roll-ups, ms, ``sessions`` those of the device, and
+    so are the ``derived`` metrics. ``above`` is what the device's alerts together are held against.
     """
 
     groups: tuple[Group, ...]
@@ -45,6 +50,7 @@ class _Plan(NamedTuple):
     rollups: tuple[int, ...]
     sessions: tuple[Session, ...]
     above: Above
+    derived: tuple[Derived, ...]
 
 
 class Decision(NamedTuple):
@@ -89,7 +95,8 @@ class Engine:
 
         A pane that does not follow the newest one of its metric is passed over: it has been seen.
         A pane whose rules ask for a state that is not told up to its end waits until it is, or
-        until the device has gone on; so do the panes behind it.
+        until the device has gone on; so do the panes behind it. A pane that completes a derived
+        metric's is followed by that.
 
         Args:
             state: the device's, changed in place.
@@ -99,16 +106,34 @@ class Engine:
             unit: copied to alerts.
             pane: in order of (end, metric) within the device.
         """
-        plan = self._plan(device_id, metric, site)
         out = Out([], [], self._watch)
         row = HeldPane(metric, site, unit, pane)
+        plan = self._plans.get((device_id, metric, site))
+        if plan is None:
+            plan = self._plan(device_id, metric, site)
+            _retire(state, device_id, plan, row, out)
+        if plan.derived:
+            for each in _with_derived(state, plan.derived, row):
+                self._decide(state, self._plan(device_id, each.metric, site), device_id, each, out)
+        else:
+            self._decide(state, plan, device_id, row, out)
+        return _decision(out)
+
+    def rows(self, state: DeviceState, device_id: str, row: HeldPane) -> list[HeldPane]:
+        """Return a pane with those derived from it, as :meth:`on_pane` decides on them in turn."""
+        plan = self._plan(device_id, row.metric, row.site)
+        return _with_derived(state, plan.derived, row) if plan.derived else [row]
+
+    def _decide(
+        self, state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out
+    ) -> None:
+        """Take one pane, of a sensor or derived."""
         if plan.sessions:
             out.windows.extend(take_part(state, plan.sessions, device_id, row))
         if plan.conditional:
             self._in_turn(state, plan, device_id, row, out)
         else:
             _take(state, plan, device_id, row, _NO_GATES, out)
-        return _decision(out)
 
     def settle(self, state: DeviceState, device_id: str) -> Decision:
         """Take the panes that wait, with what is known of the machine's state by now."""
@@ -186,6 +211,30 @@ def _take(
         follow(device, series, row.pane.pane_end, out.alerts, first)
 
 
+def _with_derived(
+    state: DeviceState, derived: tuple[Derived, ...], row: HeldPane
+) -> list[HeldPane]:
+    """Return a pane with those derived from it; panes of another formula are forgotten."""
+    states = state.entry().derived
+    for each in derived:
+        known = states.get(each.metric)
+        if known is not None and known.digest != each.digest:
+            states[each.metric] = DerivedState(each.digest, known.done_to)
+            state.series(each.metric).ring = []
+    rows = derive(states, derived, Given(row.metric, row.unit, row.pane))
+    return [HeldPane(metric, row.site, unit, pane) for metric, unit, pane in rows]
+
+
+def _retire(state: DeviceState, device_id: str, plan: _Plan, row: HeldPane, out: Out) -> None:
+    """End what is left of derived metrics that the rules have no more: no pane ever would."""
+    states = state.entry().derived
+    for metric in sorted(states.keys() - {each.metric for each in plan.derived}):
+        gone = plan._replace(groups=(), digests={}, rollups=())
+        _take(state, gone, device_id, HeldPane(metric, row.site, None, row.pane), _NO_GATES, out)
+        state.series(metric).ring = []
+        del states[metric]
+
+
 def _turn(turn: Turn, plan: _Plan, pane: Pane) -> None:
     if plan.rollups:
         rolled = turn.state.rolled = turn.state.rolled or Rolled()
@@ -197,7 +246,12 @@ def _turn(turn: Turn, plan: _Plan, pane: Pane) -> None:
 
 def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
     near = [rule for rule in rules.rules if rule.match.covers_device(device_id, site)]
-    own = [rule for rule in near if rule.match.covers(device_id, metric, site)]
+    # Of several of one name, the first in the file that is for this device.
+    made = {d.metric: d for d in reversed(rules.derived) if d.match.covers_device(device_id, site)}
+    derived = tuple(d for d in rules.derived if made.get(d.metric) is d)
+    covering = [rule for rule in near if rule.match.covers(device_id, metric, site)]
+    series = (_of_series(rule, device_id, metric, made.get(metric)) for rule in covering)
+    own = [rule for rule in series if rule is not None]
     over = above(rules, near, device_id, site)
     groups: dict[WindowSpec, list[Rule]] = {}
     for rule in sorted(own, key=lambda rule: any(rule.name in i.rules for i in over.inhibits)):
@@ -219,4 +273,19 @@ def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
         ),
         tuple(s for s in rules.sessions if s.match.covers_device(device_id, site)),
         over,
+        derived,
     )
+
+
+def _of_series(rule: Rule, device_id: str, metric: str, derived: Derived | None) -> Rule | None:
+    """Return a rule as it is for one series; None where its model does not know that.
+
+    What is remembered is of what the model says, and of the formula of a derived metric.
+    """
+    if isinstance(rule.baseline, Fitted):
+        said = rule.baseline.of(device_id, metric)
+        if said is None:
+            return None
+        digest = f"{rule.digest}-{said.mean!r}-{said.std!r}"
+        rule = replace(rule, baseline=said, digest=digest)
+    return rule if derived is None else replace(rule, digest=f"{rule.digest}-{derived.digest}")

@@ -1,7 +1,8 @@
 """How long the panes of each metric are: as long as the slides of its rules allow.
 
 Long panes mean few rows for Python; a pane must divide every slide of the rules that may match
-its metric, and of those whose condition asks for it, every roll-up's size and every session's gap.
+its metric, of those whose condition asks for it, the pane of every metric that is made of it, every
+roll-up's size and every session's gap.
 The pane operator knows exact names and ``*``, so a rule on any other glob counts for all metrics
 that no rule names.
 """
@@ -9,7 +10,9 @@ that no rule names.
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from stream.rule import Rules, is_glob, matches
+from msgspec.structs import replace
+
+from stream.rule import Derived, Rules, is_glob, matches
 
 PANES_MS = (1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000)
 _UNUSED_MS = 3_600_000
@@ -29,6 +32,11 @@ def pane_sizes(rules: Rules) -> str:
     return ",".join(f"{metric}={ms}" for metric, ms in sizes.items())
 
 
+def named(rules: Rules) -> list[str]:
+    """Return the metrics that have panes of their own: those that anything names."""
+    return [name for name in _parsed(pane_sizes(rules)) if name != "*"]
+
+
 def pane_ms(rules: Rules, bounds: str | None = None) -> Callable[[str], int]:
     """Return the same as a function from metric to ms, nowhere above ``bounds`` if there are any.
 
@@ -38,6 +46,27 @@ def pane_ms(rules: Rules, bounds: str | None = None) -> Callable[[str], int]:
     own = pane_sizes(rules)
     sizes = _parsed(own if bounds is None else no_larger(own, bounds))
     return lambda metric: sizes.get(metric, sizes["*"])
+
+
+def with_panes(rules: Rules) -> Rules:
+    """Return the rules with the pane of each derived metric: as said, or like any other's."""
+    asked = list(_asked(replace(rules, derived=())))
+    users: list[Derived] = []
+    for each in reversed(rules.derived):
+        feeding = [_Asked(user.inputs, user.pane_ms) for user in users]
+        own = [one for one in (*asked, *feeding) if matches(one.metric, each.metric)]
+        users.append(replace(each, pane_ms=each.pane_ms or _size(own)))
+    made = replace(rules, derived=tuple(reversed(users)))
+    # The state of a machine may have to be told more often than that.
+    sizes = _parsed(pane_sizes(made))
+    said = [each.pane_ms for each in rules.derived]
+    return replace(
+        made,
+        derived=tuple(
+            each if ms else replace(each, pane_ms=sizes[each.metric])
+            for each, ms in zip(made.derived, said, strict=True)
+        ),
+    )
 
 
 class _Asked(NamedTuple):
@@ -56,6 +85,8 @@ def _asked(rules: Rules) -> Iterator[_Asked]:
         yield _Asked(rollup.match.metric, rollup.size_ms, rolled_up=True)
     for session in rules.sessions:
         yield _Asked((*session.match.metric, session.state.metric), session.gap_ms)
+    for each in rules.derived:
+        yield _Asked((each.metric, *each.inputs), each.pane_ms)
 
 
 def _size(asked: Iterable[_Asked]) -> int:

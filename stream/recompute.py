@@ -11,15 +11,17 @@ from math import inf
 from typing import NamedTuple
 
 from schemas.records import Alert, Reading, WindowFeatures
-from stream.baselines import Constant, Decayed, Seasonal, Weekly
+from stream.baselines import Constant, Decayed, Fitted, Seasonal, Weekly
 from stream.charts import Cusum, Ewma
 from stream.correction import Scope
+from stream.counted import Counts
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
 from stream.lifecycle import Hold, phase
+from stream.models import Rul
 from stream.pane_sizes import PANES_MS
-from stream.panes import Pane, panes_of
-from stream.rule import Rule, Rules
+from stream.panes import panes_of
+from stream.rule import Rule, Rules, matches
 from stream.rule_sets import Engines
 from stream.standing import DEVICE_METRIC
 from stream.trends import Rate, Trend
@@ -55,27 +57,6 @@ class Before(NamedTuple):
         return at <= self.closed_to.get(metric, -inf)
 
 
-class Counted:
-    """How many readings a metric has between times that are known beforehand."""
-
-    def __init__(self, bounds: Iterable[int]) -> None:
-        """Take the times, ms."""
-        self._ahead = sorted(set(bounds), reverse=True)
-        self._total = 0
-        self._before: dict[int, int] = {}
-
-    def take(self, pane: Pane) -> None:
-        """Count a pane; they come in order."""
-        while self._ahead and self._ahead[-1] <= pane.pane_start:
-            self._before[self._ahead.pop()] = self._total
-        self._total += pane.n
-
-    def between(self, start: int, end: int) -> int:
-        """Return the number in [start, end), two of the times, ms."""
-        before = self._before
-        return before.get(end, self._total) - before.get(start, self._total)
-
-
 class Recomputed(NamedTuple):
     """What a device's readings lead to.
 
@@ -84,7 +65,7 @@ class Recomputed(NamedTuple):
         alerts: every transition from the start of the run-in on, as far as the job has been.
         panes: how many were folded.
         ahead: windows within the scope that the job has still to give out.
-        counted: by metric, the readings between the bounds of the job's windows.
+        counts: of the readings between the bounds of the job's windows.
         learning: metrics and rules that learn from all that came before.
         unknown: metrics with rules of which the job has given nothing out.
     """
@@ -93,14 +74,9 @@ class Recomputed(NamedTuple):
     alerts: list[Alert]
     panes: int
     ahead: int
-    counted: dict[str, Counted]
+    counts: Counts
     learning: set[tuple[str, str]]
     unknown: set[str]
-
-    def readings(self, metric: str, start: int, end: int) -> int:
-        """Return how many readings of a metric are in [start, end), bounds of the job's, ms."""
-        counted = self.counted.get(metric)
-        return 0 if counted is None else counted.between(start, end)
 
 
 class _Device(NamedTuple):
@@ -133,24 +109,39 @@ def settling_ms(rules: Rules) -> int:
 
 
 def asked_metrics(rules: Rules) -> tuple[str, ...]:
-    """Return the metrics that conditions ask: without them, the state of a machine is unknown."""
-    return tuple(sorted({rule.when.metric for rule in rules.rules if rule.when is not None}))
+    """Return the metrics that conditions ask, and what those of them are made of that are derived.
 
-
-def memory_ms(rule: Rule) -> float:
-    """Return how long a rule takes to forget what it learns, adds up or looks back at; 0 if none.
-
-    A baseline or an EWMA, all but a third of it. Infinity for what learns once, or only while its
-    machine is in a certain state, and for a CUSUM, which may never have come back to 0.
+    Without them, the state of a machine is unknown.
     """
-    if rule.when is not None and _learns(rule):
-        return inf
-    return max(_baseline_ms(rule), _method_ms(rule))
+    asked = {rule.when.metric for rule in rules.rules if rule.when is not None}
+    for each in reversed(rules.derived):
+        if each.metric in asked:
+            asked.update(each.inputs)
+    return tuple(sorted(asked))
+
+
+def memory_ms(rule: Rule, rules: Rules) -> float:
+    """Return how long a rule and the models of its metrics take to forget; 0 for one without.
+
+    A baseline, a model or an EWMA, all but a third of it. Infinity for what learns once, or only
+    while its machine is in a certain state, and for a CUSUM, which may never have come back to 0.
+    """
+    own = inf if rule.when is not None and _learns(rule) else _baseline_ms(rule)
+    return max(own, _method_ms(rule), *_model_ms(rule, rules))
+
+
+def _model_ms(rule: Rule, rules: Rules) -> list[float]:
+    models: dict[str, float] = {}
+    for each in rules.derived:
+        inside = max((models.get(name, 0.0) for name in each.inputs), default=0.0)
+        own = each.pane_ms / each.formula.slow if isinstance(each.formula, Rul) else 0.0
+        models[each.metric] = max(inside, own, models.get(each.metric, 0.0))
+    return [0.0, *(ms for metric, ms in models.items() if matches(rule.match.metric, metric))]
 
 
 def _baseline_ms(rule: Rule) -> float:
     match rule.baseline:
-        case None | Constant():
+        case None | Constant() | Fitted():
             return 0
         case Seasonal(hourly):
             return 24 * hourly.n0 * hourly.counted_every_ms  # of each hour, once a day
@@ -176,7 +167,7 @@ def _method_ms(rule: Rule) -> float:
 
 def learns(rules: Rules) -> bool:
     """Say whether any rule remembers more than its window, the time of a rate and its delays."""
-    return any(_learns(rule) for rule in rules.rules)
+    return any(memory_ms(rule, rules) > 0 for rule in rules.rules)
 
 
 def makes(rules: Rules, window: WindowFeatures) -> bool:
@@ -218,15 +209,14 @@ def recompute(
         before: what the job did.
     """
     device = _Device(DeviceState(), {})
-    counted = {metric: Counted(bounds) for metric, bounds in before.bounds.items()}
-    found = Recomputed([], [], 0, 0, counted, set(), set())
+    found = Recomputed([], [], 0, 0, Counts(rules, before.bounds), set(), set())
     for readings in days:
         midnight = readings[0].ts // DAY_MS * DAY_MS
         done = midnight >= scope.upto and _has_told(device, rules, scope.upto)
         if done and _quiet(device, before.active, midnight):
             break
         found = _take_day(engine, size_of, device, readings, scope, before, found)
-    learning = {rule.name for rule in rules.rules if _learns(rule)}
+    learning = {rule.name for rule in rules.rules if memory_ms(rule, rules) > 0}
     for metric in device.metrics:
         own = device.state.series(metric).rules
         found.learning.update((metric, name) for name in own if name in learning)
@@ -246,12 +236,13 @@ def _take_day(
     for row in panes_of(readings, size_of):
         panes += 1
         device.metrics[row.metric] = row.pane.pane_end
-        if row.metric in found.counted:
-            found.counted[row.metric].take(row.pane)
+        found.counts.take(row.metric, row.pane)
         decision = engine.on_pane(
             device.state, row.device_id, row.metric, row.site, row.unit, row.pane
         )
         ahead += _keep(decision, scope, before, found)
+    for metric, state in device.state.entry().derived.items():
+        device.metrics[metric] = state.done_to
     return found._replace(panes=found.panes + panes, ahead=found.ahead + ahead)
 
 
@@ -286,10 +277,11 @@ def _quiet(device: _Device, active: Sequence[tuple[int, float]], at: int) -> boo
 def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
     """Say whether no window that ends by ``upto`` is still to come.
 
-    Panes may wait for the machine's state; and the windows between a metric's last reading and a
-    gap's end come out with the pane behind the gap.
+    Panes may wait for the machine's state, or for the other inputs of a derived metric; and the
+    windows between a metric's last reading and a gap's end come out with the pane behind the gap.
     """
-    if device.state.entry().held:
+    entry = device.state.entry()
+    if entry.held or any(each.parts and each.end <= upto for each in entry.derived.values()):
         return False
     longest = max(map(_longest, rules.rules))
     for metric, newest in device.metrics.items():
@@ -303,7 +295,7 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
 
 
 def _learns(rule: Rule) -> bool:
-    learned = rule.baseline is not None and not isinstance(rule.baseline, Constant)
+    learned = rule.baseline is not None and not isinstance(rule.baseline, Constant | Fitted)
     return learned or isinstance(rule.method, (Ewma, Cusum, Trend))
 
 

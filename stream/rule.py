@@ -9,9 +9,11 @@ from stream.baselines import BaselineSpec
 from stream.compound import Compound
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
+from stream.expressions import Expression
 from stream.iso import Iso
 from stream.lifecycle import Severity
 from stream.methods import Method
+from stream.models import T2Q, Rul
 from stream.suppress import Suppress
 from stream.windows import WindowSpec
 
@@ -61,6 +63,22 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
+class Derived(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of a device that is made of others.
+
+    ``inputs`` are in the order of the formula's own. ``pane_ms`` is the interval a value is for, 0
+    until all rules are known. ``digest`` changes with whatever makes other values of it.
+    """
+
+    metric: str
+    match: Match
+    inputs: tuple[str, ...]
+    formula: Expression | T2Q | Rul
+    unit: str | None = None
+    pane_ms: int = 0
+    digest: str = ""
+
+
 class Rollup(msgspec.Struct, frozen=True):
     """Tumbling windows of some series, ``size_ms`` long; see :mod:`stream.rollups`."""
 
@@ -93,7 +111,8 @@ AnyRule = Rule | Compound
 class Rules(msgspec.Struct, frozen=True):
     """All rules of a file, in its order, and what else it asks of the windows.
 
-    Of rules over rules, each stands behind those it names.
+    Of rules over rules, each stands behind those it names, and of derived metrics behind those it
+    is made of.
     """
 
     rules: tuple[Rule, ...]
@@ -101,6 +120,7 @@ class Rules(msgspec.Struct, frozen=True):
     sessions: tuple[Session, ...] = ()
     compounds: tuple[Compound, ...] = ()
     suppress: Suppress = Suppress()
+    derived: tuple[Derived, ...] = ()
 
     @property
     def every(self) -> tuple[AnyRule, ...]:

@@ -16,6 +16,7 @@ from stream.compound_file import CompoundEntry, SuppressFile, is_above
 from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
 from stream.iso import Iso
+from stream.models import Model, read_model
 from stream.trends import Fit
 from stream.yaml_lines import read_yaml
 
@@ -108,6 +109,23 @@ class RuleEntry(msgspec.Struct):
     annotations: dict[str, str] = {}
 
 
+class DeriveFile(msgspec.Struct):
+    """A metric made of others, by an expression or by a model; see :mod:`stream.derive`.
+
+    With an expression, ``inputs`` gives metrics the names that it uses; with a model, it says which
+    metrics the model's own inputs are, in their order.
+    """
+
+    metric: str
+    expr: str | None = None
+    model: str | None = None
+    inputs: dict[str, str] | tuple[str, ...] | None = None
+    unit: str | None = None
+    every: DurationMs | None = None
+    device: Globs = "*"
+    site: Globs = "*"
+
+
 class RollupFile(msgspec.Struct):
     """Tumbling windows of all series that match; see :mod:`stream.rollups`."""
 
@@ -187,20 +205,28 @@ class ConstantFile(msgspec.Struct):
     std: float
 
 
-BaselineFile = DecayedFile | FrozenFile | ConstantFile
+class FittedFile(msgspec.Struct):
+    """A baseline of each series, from a model under ``models``."""
+
+    kind: Literal["fitted"]
+    model: str
+
+
+BaselineFile = DecayedFile | FrozenFile | ConstantFile | FittedFile
 BASELINE_KINDS: dict[str, type[BaselineFile]] = {
     "decayed": DecayedFile,
     "seasonal": SeasonalFile,
     "weekly": WeeklyFile,
     "frozen": FrozenFile,
     "constant": ConstantFile,
+    "fitted": FittedFile,
 }
 
 
 class RuleFile(msgspec.Struct):
     """The whole file; ``version`` is that of its form.
 
-    ``rules`` and ``baselines`` are converted one by one, for they are of several kinds.
+    ``rules``, ``baselines`` and ``models`` are converted one by one, for they are of several kinds.
     """
 
     version: Literal[1]
@@ -209,6 +235,8 @@ class RuleFile(msgspec.Struct):
     rollups: tuple[RollupFile, ...] = ()
     sessions: tuple[SessionFile, ...] = ()
     suppress: tuple[SuppressFile, ...] = ()
+    derive: tuple[DeriveFile, ...] = ()
+    models: dict[str, Any] = {}
 
 
 class Parsed(NamedTuple):
@@ -221,6 +249,7 @@ class Parsed(NamedTuple):
     rules: dict[int, RuleEntry]
     compounds: dict[int, CompoundEntry]
     baselines: dict[str, BaselineFile]
+    models: dict[str, Model]
     name: str
     lines: dict[KeyPath, int]
 
@@ -252,9 +281,10 @@ def read_rule_file(text: str, name: str) -> Parsed:
     file = read_table(RuleFile, root, (), complaints)
     rules, compounds = _rules(root.get("rules"), complaints)
     baselines = {} if file is None else _baselines(file, complaints)
+    models = {} if file is None else _models(file, complaints)
     if complaints or file is None:
         raise ConfigError([told(c, name, lines, {}) for c in complaints])
-    return Parsed(file, rules, compounds, baselines, name, lines)
+    return Parsed(file, rules, compounds, baselines, models, name, lines)
 
 
 def _rules(
@@ -276,6 +306,13 @@ def _rules(
             if rule is not None:
                 plain[index] = rule
     return plain, compounds
+
+
+def _models(file: RuleFile, complaints: list[Complaint]) -> dict[str, Model]:
+    found = {
+        name: read_model(table, ("models", name), complaints) for name, table in file.models.items()
+    }
+    return {name: model for name, model in found.items() if model is not None}
 
 
 def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, BaselineFile]:

@@ -13,16 +13,19 @@ from schemas.amounts import told_ms
 from schemas.config import Complaint, ConfigError
 from schemas.toml_lines import KeyPath
 from stream.alert_record import FIELDS
+from stream.baselines import Fitted
 from stream.baselines_said import baseline_of
 from stream.compare_said import method_of
 from stream.compound_file import CompoundEntry
 from stream.compounds_said import compounds_of
 from stream.conditions_said import when_of
+from stream.derive_said import Placed, derived_of, in_order, misfits, settled
 from stream.match_said import match_of
+from stream.model_files import embedded
 from stream.names_said import digest_of, mistakes
-from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
+from stream.pane_sizes import PANES_MS, named, pane_ms, pane_sizes
 from stream.rollups_said import rollups_of, sessions_of
-from stream.rule import Match, Rule, Rules
+from stream.rule import Match, Rule, Rules, matches
 from stream.rule_file import Parsed, RuleEntry, read_rule_file
 from stream.severities import severities_of
 from stream.suppress_said import suppress_of
@@ -54,20 +57,26 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     complaints += _twice({**parsed.rules, **parsed.compounds})
     compounds = compounds_of(parsed, rules, complaints)
     names = [*(rule.name for rule in rules), *(rule.name for rule in compounds)]
+    derived = in_order(list(_derived(parsed, complaints)), complaints)
     loaded = Rules(
         rules,
         rollups_of(parsed.file.rollups, complaints),
         sessions_of(parsed.file.sessions, complaints),
         compounds,
         suppress_of(parsed.file.suppress, names, complaints),
+        tuple(each.derived for each in derived),
     )
     parsed.refuse(complaints)
-    parsed.refuse(list(_costly(loaded, list(parsed.rules))))
-    return loaded
+    made = settled(loaded)
+    wrong = [*misfits(made, [each.at for each in derived]), *_costly(made, list(parsed.rules))]
+    parsed.refuse(wrong)
+    return made
 
 
 def rules_text(source: str) -> str:
     """Return the text of a rule file or shipped pack that has passed :func:`parse_rules`.
+
+    The models that it names are in the text: it needs no other file.
 
     Raises:
         ConfigError: neither file nor pack, or wrong inside.
@@ -90,18 +99,28 @@ def packs() -> list[str]:
 
 
 def _read(source: str) -> tuple[str, Rules]:
+    shipped = source in packs()
+    path = PACKS.joinpath(f"{source}.yaml") if shipped else Path(source)
+    folder = PACKS if shipped else Path(source).parent
     try:
-        if source in packs():
-            text = PACKS.joinpath(f"{source}.yaml").read_text("utf-8")
-        else:
-            text = Path(source).read_text("utf-8")
+        text = path.read_text("utf-8")
     except FileNotFoundError as error:
         known = ", ".join(packs())
         raise ConfigError([f"{source}: no such rule file, and no pack; packs: {known}"]) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError([f"{source}: cannot read the rules: {reason}"]) from error
+    text = embedded(text, source, folder)
     return text, parse_rules(text, source)
+
+
+def _derived(parsed: Parsed, complaints: list[Complaint]) -> Iterator[Placed]:
+    for index, entry in enumerate(parsed.file.derive):
+        path: KeyPath = ("derive", index)
+        match = match_of(entry.metric, entry.device, entry.site, path, complaints)
+        found = derived_of(entry, match, parsed, path, complaints)
+        if found is not None:
+            yield Placed(index, found)
 
 
 def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]) -> Rule:
@@ -129,7 +148,9 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         method=method_of(entry, severities, path, complaints),
         iso=entry.iso,
     )
-    meaning = [rule.window, rule.aggregate, rule.op, rule.to, rule.baseline, rule.severities]
+    # What a model says of a series counts for that series alone: the engine adds it.
+    told = "fitted" if isinstance(rule.baseline, Fitted) else rule.baseline
+    meaning = [rule.window, rule.aggregate, rule.op, rule.to, told, rule.severities]
     optional = [each for each in (rule.when, rule.method) if each is not None]
     return msgspec.structs.replace(rule, digest=digest_of(meaning + optional))
 
@@ -176,10 +197,11 @@ def _twice(entries: Mapping[int, RuleEntry | CompoundEntry]) -> Iterator[Complai
 
 def _costly(rules: Rules, places: Sequence[int]) -> Iterator[Complaint]:
     """Refuse windows of so many panes that a series costs too much to remember and merge."""
-    pane_of = pane_ms(rules)
+    pane_of, names = pane_ms(rules), named(rules)
     for index, rule in zip(places, rules.rules, strict=True):
         longest = max(rule.window.size_ms, rule.window.grow_to_ms)
-        pane = min(map(pane_of, rule.match.metric))
+        covered = [name for name in names if matches(rule.match.metric, name)]
+        pane = min(map(pane_of, [*rule.match.metric, *covered]))
         if longest > _MAX_PANES * pane:
             yield Complaint(
                 ("rules", index, "window"),

@@ -7,6 +7,8 @@ import click
 from schemas.amounts import told_ms
 from stream.compounds_told import compound_lines
 from stream.conditions import When
+from stream.derive_cli import derive, made_of, suggest
+from stream.fit_cli import fit
 from stream.iso import told as standard
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
@@ -38,6 +40,8 @@ def check(rules: str, *, as_json: bool) -> None:
         return
     for rule in loaded.rules:
         click.echo(_cost(rule, loaded))
+    for made in loaded.derived:
+        click.echo(made_of(made, loaded))
     for rollup in loaded.rollups:
         click.echo(f"roll-up of {told_ms(rollup.size_ms)}: {', '.join(rollup.match.metric)}")
     for session in loaded.sessions:
@@ -99,3 +103,7 @@ def _condition(when: When | None) -> str:
         return f"; of devices without {when.metric}"
     held = f" for {when.held_ms // 1000} s" if when.held_ms else ""
     return f"; while {when.metric} {when.op} {when.value:g}{held}"
+
+
+for _command in (fit, derive, suggest):
+    rules.add_command(_command)

@@ -28,9 +28,9 @@ def read_yaml(text: str, name: str) -> Tree:
     Raises:
         ConfigError: not YAML, or nested too deeply.
     """
-    walk = _Walk()
+    walk, node = _Walk(), compose_yaml(text, name)
     try:
-        root = walk.plain(_compose(text, name), (), ())
+        root = walk.plain(node, (), ())
     except RecursionError as error:
         raise ConfigError([f"{name}: nested too deeply to be a rule file"]) from error
     return Tree(root, walk.lines, walk.complaints)
@@ -50,9 +50,16 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _compose(text: str, name: str) -> yaml.Node | None:
+def compose_yaml(text: str, name: str) -> yaml.Node | None:
+    """Return the tree of a YAML text, with the place of every node.
+
+    Raises:
+        ConfigError: not YAML, or nested too deeply.
+    """
     try:
         return yaml.compose(text, Loader=_Loader)
+    except RecursionError as error:
+        raise ConfigError([f"{name}: nested too deeply to be a rule file"]) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name

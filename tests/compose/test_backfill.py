@@ -82,6 +82,31 @@ UNTOLD = """
   compare: {op: ">=", to: value}
   severities: [{level: WARNING, enter: 12}]
 """
+DERIVED = """
+- name: hot_at_load
+  match: {metric: excess}
+  when: {metric: idle, op: "<=", value: 0.5}
+  window: {size: 1h, slide: 15m}
+  aggregate: max
+  compare: {op: ">=", to: value}
+  severities: [{level: WARNING, enter: 1.6, exit: 1.2, for: 15m}]
+- name: worn
+  match: {metric: life}
+  window: {size: 1h, slide: 15m}
+  aggregate: last
+  compare: {op: "<=", to: value}
+  severities: [{level: CRITICAL, enter: 80, exit: 90}]
+"""
+DERIVED_HEADER = """version: 1
+models:
+  pump: {kind: rul, version: 1, inputs: [excess], every: 15m, mean: [0], scale: [1],
+    weights: [1], offset: 0, fast: 0.5, slow: 0.1, polynomial: [[0, 0, 110], [1, 0, -12],
+    [0, 1, -6]], fast_range: [0, 9], slow_range: [0, 9], cap: 125}
+derive:
+  - {metric: excess, expr: "sqrt(temperature - 9.5) * (running + 1)"}
+  - {metric: idle, expr: "running < 0.5"}
+  - {metric: life, model: pump}
+"""
 ABOVE = """
 - name: hot_again
   pattern: {times: 2, of: hot, within: 6h}
@@ -286,7 +311,7 @@ def over(topics: Sequence[Alert], upto: int) -> dict[str, tuple[object, ...]]:
 @given(
     st.integers(0, 1 << 30),
     st.sampled_from(
-        [LIMITS, LIMITS + GROWING, GATED, GATED + AT_FIRST, ALL, LIMITS + GATED + ABOVE]
+        [LIMITS, LIMITS + GROWING, GATED, GATED + AT_FIRST, DERIVED, ALL, LIMITS + GATED + ABOVE]
     ),
     st.sampled_from([HEADER, ROLLED]),
 )
@@ -294,8 +319,8 @@ def test_a_backfill_leaves_what_an_undisturbed_run_gives_and_a_second_sends_noth
     tmp_path_factory, seed, text, header
 ):
     tmp_path = tmp_path_factory.mktemp("run")
-    laws = rules(text, header=header)
-    readings = series(seed) + (states(seed) if "running" in text else [])
+    laws = rules(text, header=DERIVED_HEADER if text == DERIVED else header)
+    readings = series(seed) + (states(seed) if "running" in text or text == DERIVED else [])
     on_time, late = split(readings, seed)
     topics, whole = Topics(laws, on_time, late), Topics(laws, readings, [])
     lake = lake_of(tmp_path / "lake", readings)
@@ -532,6 +557,30 @@ def test_a_lake_that_has_lost_readings_takes_nothing_back(tmp_path, steady):
     books = backfill(topics, lake, tmp_path / "aged", request)
     assert "plant.pump: the lake holds fewer readings than the job counted when" in books.left[0]
     assert topics.alerts == before[1]
+
+
+def test_a_lake_that_has_lost_an_input_takes_no_derived_window_back(tmp_path):
+    laws = rules(DERIVED, header=DERIVED_HEADER)
+    heat = steps(*[10.0] * 3, *[12.5] * 6)
+    told = [reading(metric="running", unit=None, ts=each.ts, value=1.0) for each in heat]
+    topics = Topics(laws, [*heat, *told], [])
+    lake = lake_of(tmp_path / "lake", [*heat, *told[:36], *told[60:]])
+    request = Request(from_ms=START, to_ms=START + 6 * HOUR, rules=laws)
+    before = list(topics.windows), list(topics.alerts)
+    books = backfill(topics, lake, tmp_path / "run", request)
+    assert "fewer readings than the job counted in the window of excess" in books.left[0]
+    assert (topics.windows, topics.alerts) == before
+
+
+def test_an_input_that_came_late_may_take_a_derived_value_away(tmp_path):
+    laws = rules(DERIVED, header=DERIVED_HEADER)
+    heat = steps(*[12.5] * 12)
+    told = [reading(metric="running", unit=None, ts=each.ts, value=1.0) for each in heat]
+    # With these the quarter's mean is below what has a root.
+    cold = [reading(ts=START + 6 * HOUR + n * MINUTE, value=-20.0) for n in (1, 2, 16, 17)]
+    _, books = told_late(tmp_path, laws, [*heat, *told, *cold], cold)
+    assert books.left == []
+    assert books.windows["changed"] > 0
 
 
 def test_a_job_that_kept_smaller_panes_is_followed(tmp_path, steady):

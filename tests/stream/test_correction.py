@@ -90,7 +90,9 @@ def test_a_window_that_has_grown_less_takes_the_longer_one_back():
 
 def test_a_window_that_is_gone_or_holds_fewer_is_told():
     assert compare_windows([window()], [], lake=4).fewer == window()
-    assert compare_windows([window()], [window(count=4)]).fewer == window()
+    assert compare_windows([window()], [window(count=4)], lake=4).fewer == window()
+    # A derived metric may have lost a value although all readings are there.
+    assert compare_windows([window()], [window(count=4)], lake=9).fewer is None
 
 
 def test_an_alert_that_is_the_same_is_not_sent():

@@ -53,6 +53,15 @@ suppress:
   - {inhibit: hot, if_firing: hot_and_shifted}
 """
 
+DERIVED = RULES.replace("baselines:", """
+models:
+  loop: {kind: t2_q, version: 1, inputs: [current, temperature], every: 60s, mean: [20, 20],
+    scale: [3, 3], components: [[0.6, 0.8]], variances: [1], t2_limit: 4, q_limit: 4, quantile: 0.99}
+derive:
+  - {metric: loop, model: loop}
+  - {metric: ratio, expr: "current / temperature * running"}
+baselines:""")  # fmt: skip
+
 
 class Pieces:
     """Keyed map state: bytes by key of the stream and key of the map."""
@@ -124,9 +133,15 @@ def topics() -> Topics:
     return Topics()
 
 
+@pytest.fixture(params=[RULES])
+def text(request: pytest.FixtureRequest) -> str:
+    """The rules: a test may ask for others."""
+    return str(request.param)
+
+
 @pytest.fixture
-def operator(pieces: Pieces, topics: Topics) -> Decide:
-    return opened(pieces, topics)
+def operator(pieces: Pieces, topics: Topics, text: str) -> Decide:
+    return opened(pieces, topics, text)
 
 
 CONTEXT: Any = SimpleNamespace(
@@ -144,11 +159,11 @@ def machines() -> dict[tuple[str, str], list[tuple[int, float]]]:
     return found
 
 
-def pane_rows(readings: list[Reading]) -> list[tuple[int, Row]]:
+def pane_rows(readings: list[Reading], text: str = RULES) -> list[tuple[int, Row]]:
     """Rows as the pane operator gives them, the devices' mixed by time; and each one's pane end."""
     rows = [
         (row.pane.pane_end, Row(row.device_id, "PANE", row.metric, row.site, row.unit, *fields, *[None] * 5))
-        for row in panes_of(readings, pane_ms(parse_rules(RULES)))
+        for row in panes_of(readings, pane_ms(parse_rules(text)))
         for fields in [[getattr(row.pane, name) for name in row.pane.__struct_fields__]]
     ]  # fmt: skip
     return sorted(rows, key=lambda pair: pair[0])
@@ -162,16 +177,17 @@ def fed(operator: Decide, pieces: Pieces, rows: list[tuple[int, Row]]) -> list[R
     return found
 
 
-def test_it_raises_the_alerts_of_the_backtest(operator: Decide, pieces: Pieces) -> None:
+@pytest.mark.parametrize("text", [RULES, DERIVED], indirect=True)
+def test_it_raises_the_alerts_of_the_backtest(operator: Decide, pieces: Pieces, text: str) -> None:
     series = machines()
     readings = [
         reading(ts=at, value=x, metric=metric, device_id=device, site="offline", unit=None, device_seq=i)
         for (device, metric), points in series.items()
         for i, (at, x) in enumerate(points)
     ]  # fmt: skip
-    made = fed(operator, pieces, pane_rows(readings))
+    made = fed(operator, pieces, pane_rows(readings, text))
     alerts = [decode(Alert, row[2]) for row in made if row[0] == "alerts"]
-    offline = run(parse_rules(RULES), [Series(*of, points) for of, points in series.items()])
+    offline = run(parse_rules(text), [Series(*of, points) for of, points in series.items()])
     assert {alert.resolve_reason for alert in offline} == {None, "VALUE", "RESET"}
     assert {alert.rule for alert in offline} == {"shifted", "hot", "hot_and_shifted", "again"}
     for device in ("pump-1", "pump-2"):
@@ -180,7 +196,12 @@ def test_it_raises_the_alerts_of_the_backtest(operator: Decide, pieces: Pieces) 
         ]
     windows = [row for row in made if row[0] == "windows"]
     keys = {(row[1].decode(), decode(WindowFeatures, row[2]).metric) for row in windows}
-    assert keys == {(f"{device}|{metric}", metric) for device, metric in series}
+    own = {"loop", "ratio"} if text == DERIVED else set()
+    assert keys == {
+        (f"{device}|{metric}", metric)
+        for device in ("pump-1", "pump-2")
+        for metric in {"current", "running", "temperature"} | own
+    }
 
 
 def test_state_is_kept_by_device_a_piece_for_each_metric(operator: Decide, pieces: Pieces) -> None:
