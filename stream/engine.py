@@ -15,6 +15,7 @@ from schemas.records import Alert, WindowFeatures
 from stream.conditions import Gate, When, told
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
 from stream.device_turn import Above, Device, above, begin, follow
+from stream.look import Watch
 from stream.panes import Pane
 from stream.rule import Rule, Rules
 from stream.series_turn import Group, Holds, Out, Turn, take
@@ -53,8 +54,12 @@ _NO_GATES: Mapping[str, Gate] = {}
 class Engine:
     """Applies a set of rules; holds no state of any device."""
 
-    def __init__(self, rules: Rules) -> None:
-        """Take the rules; which of them a series has is found when it is first seen."""
+    def __init__(self, rules: Rules, watch: Watch | None = None) -> None:
+        """Take the rules; which of them a series has is found when it is first seen.
+
+        ``watch`` is told what each rule made of each window.
+        """
+        self._watch = watch
         self._rules = rules
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
         self._plans: dict[tuple[str, str, str], _Plan] = {}
@@ -83,13 +88,13 @@ class Engine:
             pane: in order of (end, metric) within the device.
         """
         plan = self._plan(device_id, metric, site)
-        out = Out([], [])
+        out = Out([], [], self._watch)
         row = HeldPane(metric, site, unit, pane)
         if plan.conditional:
             self._in_turn(state, plan, device_id, row, out)
         else:
             _take(state, plan, device_id, row, _NO_GATES, out)
-        windows, alerts = out
+        windows, alerts, _ = out
         return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
 
     def _in_turn(

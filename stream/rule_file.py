@@ -129,7 +129,7 @@ class ConstantFile(msgspec.Struct):
 
 
 BaselineFile = DecayedFile | FrozenFile | ConstantFile
-_KINDS: dict[str, type[BaselineFile]] = {
+BASELINE_KINDS: dict[str, type[BaselineFile]] = {
     "decayed": DecayedFile,
     "seasonal": SeasonalFile,
     "frozen": FrozenFile,
@@ -224,10 +224,12 @@ def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, Baselin
             complaints.append(Complaint(path, f"expected a table, got {entry!r}"))
             continue
         named = str(entry.get("kind", "decayed"))  # one that is missing is told with the rest
-        kind = _KINDS.get(named)
+        kind = BASELINE_KINDS.get(named)
         if kind is None:
-            told_of = f"expected one of {', '.join(_KINDS)}, got {named!r}"
-            complaints.append(Complaint((*path, "kind"), told_of + nearest(named, list(_KINDS))))
+            told_of = f"expected one of {', '.join(BASELINE_KINDS)}, got {named!r}"
+            complaints.append(
+                Complaint((*path, "kind"), told_of + nearest(named, list(BASELINE_KINDS)))
+            )
             continue
         baseline = read_table(kind, entry, path, complaints)
         if baseline is not None:

@@ -10,6 +10,7 @@ from stream.conditions import Gate, enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
 from stream.lifecycle import Life, advance, finish, phase
+from stream.look import Look, Watch
 from stream.panes import Pane
 from stream.rule import Rule
 from stream.suppress import Inhibit, Spans, inhibited, resumed
@@ -28,10 +29,11 @@ class Group(NamedTuple):
 
 
 class Out(NamedTuple):
-    """What a pane has led to so far."""
+    """What a pane has led to so far; ``watch``, if any, is told of every look."""
 
     windows: list[WindowFeatures]
     alerts: list[Alert]
+    watch: Watch | None = None
 
 
 class Holds(NamedTuple):
@@ -130,13 +132,22 @@ def _window(turn: Turn, group: Group, end: int) -> int:
         if rule.baseline is not None:
             frozen = since is None or freezes(rule.baseline, phase(own.life))
             learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
+        verdict = alert = None
         if since is None:
             alert = _suspend(rule, own.life, end, closes=asked is None)
         else:
-            alert = _apply(rule, own, turn, window, made)
+            verdict = _verdict(rule, own, window, made)
+            if verdict is not None:
+                alert = _apply(rule, own, turn, made, verdict)
         if alert is not None:
             turn.out.alerts.append(alert)
             turn.holds.now.update(inhibited(turn.holds.inhibits, {rule.name}))
+        if turn.out.watch is not None:
+            gate = turn.gates.get(rule.when.gate) if rule.when else None
+            works, inhibits = asked is not None and since is None, rule.name in turn.holds.now
+            turn.out.watch(
+                Look(rule, made, window.enough, since, gate, verdict, own, alert, works, inhibits)
+            )
     return kept
 
 
@@ -154,15 +165,17 @@ def _state_of(state: SeriesState, rule: Rule) -> RuleState:
     return found
 
 
+def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -> Verdict | None:
+    """Compare, where there is enough to compare and the rule does not rest."""
+    if not window.enough or made.count < rule.min_samples or made.window_end < own.life.rests_until:
+        return None
+    return _judge(rule, own, made)
+
+
 def _apply(
-    rule: Rule, own: RuleState, turn: Turn, window: Window, made: WindowFeatures
+    rule: Rule, own: RuleState, turn: Turn, made: WindowFeatures, verdict: Verdict
 ) -> Alert | None:
     life = own.life
-    if not window.enough or made.count < rule.min_samples or made.window_end < life.rests_until:
-        return None
-    verdict = _judge(rule, own, made)
-    if verdict is None:
-        return None
     change = advance(
         life, rule.severities, verdict.score, verdict.value, made.window_end,
         may_begin=rule.name not in turn.holds.now,
