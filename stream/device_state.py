@@ -14,6 +14,8 @@ from stream.compound import Followed
 from stream.conditions import Gate
 from stream.lifecycle import Life
 from stream.panes import Pane
+from stream.rollups import Rolled
+from stream.sessions import Run, Share
 from stream.standing import Standing
 
 STATE_VERSION = 2
@@ -34,12 +36,15 @@ class SeriesState(msgspec.Struct, array_like=True):
 
     ``seen_to`` is the end of the newest pane: every window that ends by then has been given out.
     ``ring`` holds the panes that later windows or baselines need, without those that are empty.
-    ``above`` says that rules over rules have heard of an alert of it.
+    ``shares`` are those in runs of the machine, by session. ``above`` says that rules over rules
+    have heard of an alert of it.
     """
 
     seen_to: int | None = None
     ring: list[Pane] = []
     rules: dict[str, RuleState] = {}
+    rolled: Rolled | None = None
+    shares: dict[str, Share] = {}
     above: bool = False
 
 
@@ -47,14 +52,15 @@ class DeviceEntry(msgspec.Struct, array_like=True):
     """What is remembered of a device as a whole; new fields go to the end, with a default.
 
     ``held`` panes wait, none of which ends after ``held_to``, until the gates of ``waits`` are told
-    up to there. ``board`` are the alerts that stand, ``followed`` is what each rule over rules
-    remembers, and ``clock`` the newest time for either, ms; 0 without them.
+    up to there. ``runs`` are by session. ``board`` are the alerts that stand, ``followed`` is what
+    each rule over rules remembers, and ``clock`` the newest time for either, ms; 0 without them.
     """
 
     gates: dict[str, Gate] = {}
     held: int = 0
     held_to: int = 0
     waits: list[str] = []
+    runs: dict[str, Run] = {}
     board: dict[str, Standing] = {}
     followed: dict[str, Followed] = {}
     clock: int = 0
@@ -125,9 +131,10 @@ class DeviceState:
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the pieces that are not as they were loaded, as bytes; None is to be removed."""
         for metric, series in self._series.items():
+            before = self._before[_SERIES + metric] or _FRESH_SERIES
             data = encode_state(series)
-            if data != (self._before[_SERIES + metric] or _FRESH_SERIES):
-                yield _SERIES + metric, data
+            if data != before:
+                yield _SERIES + metric, None if data == _FRESH_SERIES else data
         for key, held in self._held.items():
             kept = None if held is None else encode_state(held)
             if kept != self._before[key]:

@@ -1,6 +1,8 @@
 """The engine: one pane in, windows and alerts out. No Flink, no clock, no randomness.
 
-    pane ─▶ gates ─▶ (wait for the machine's state) ─▶ ring of panes ─▶ sliding windows
+    pane ─▶ runs of the machine ─▶ a row for each run and metric
+         ─▶ gates ─▶ (wait for the machine's state) ─▶ roll-ups
+                 ─▶ ring of panes ─▶ sliding windows
                  ─▶ per rule: is it in force? baseline, comparison, life of an alert
                  ─▶ per device: which alerts stand, and what rules over rules make of them
 
@@ -17,8 +19,10 @@ from stream.device_state import DeviceEntry, DeviceState, HeldPane
 from stream.device_turn import Above, Device, above, begin, follow
 from stream.look import Watch
 from stream.panes import Pane
-from stream.rule import Rule, Rules
+from stream.rollups import Rolled, roll_up
+from stream.rule import Rule, Rules, Session
 from stream.series_turn import Group, Holds, Out, Turn, take
+from stream.session_turn import take_part
 from stream.windows import Subject, WindowSpec
 
 _MAX_PLANS = 100_000
@@ -29,6 +33,7 @@ class _Plan(NamedTuple):
 
     ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
     ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
+    ``rollups`` are the lengths of the series' roll-ups, ms, ``sessions`` those of the device.
     ``above`` is what the device's alerts together are held against.
     """
 
@@ -37,6 +42,8 @@ class _Plan(NamedTuple):
     conditional: bool
     feeds: tuple[When, ...]
     awaits: tuple[str, ...]
+    rollups: tuple[int, ...]
+    sessions: tuple[Session, ...]
     above: Above
 
 
@@ -90,6 +97,8 @@ class Engine:
         plan = self._plan(device_id, metric, site)
         out = Out([], [], self._watch)
         row = HeldPane(metric, site, unit, pane)
+        if plan.sessions:
+            out.windows.extend(take_part(state, plan.sessions, device_id, row))
         if plan.conditional:
             self._in_turn(state, plan, device_id, row, out)
         else:
@@ -157,9 +166,18 @@ def _take(
     first = len(out.alerts)
     of = Subject(device_id, row.metric, row.site, row.unit)
     turn = Turn(series, of, gates, Holds(over.spans, over.inhibits, now), out)
-    take(turn, plan.groups, plan.digests, row.pane)
+    _turn(turn, plan, row.pane)
     if asks or len(out.alerts) > first:
         follow(device, series, row.pane.pane_end, out.alerts, first)
+
+
+def _turn(turn: Turn, plan: _Plan, pane: Pane) -> None:
+    if plan.rollups:
+        rolled = turn.state.rolled = turn.state.rolled or Rolled()
+        turn.out.windows.extend(roll_up(rolled, plan.rollups, turn.of, pane))
+    elif turn.state.rolled is not None:
+        turn.state.rolled = None
+    take(turn, plan.groups, plan.digests, pane)
 
 
 def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
@@ -181,5 +199,9 @@ def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
         bool(asked),
         tuple(feeds.values()),
         tuple(dict.fromkeys(awaits)),
+        tuple(
+            sorted({r.size_ms for r in rules.rollups if r.match.covers(device_id, metric, site)})
+        ),
+        tuple(s for s in rules.sessions if s.match.covers_device(device_id, site)),
         over,
     )

@@ -108,8 +108,8 @@ class _Device(NamedTuple):
 
 
 def reach_ms(rules: Rules) -> int:
-    """Return how far back the longest window looks: how long a reading can matter to windows."""
-    return max(_longest(rule) for rule in rules.rules)
+    """Return how far back the longest window or roll-up looks: how long a reading can matter."""
+    return max(*map(_longest, rules.rules), *_rolled(rules))
 
 
 def settling_ms(rules: Rules) -> int:
@@ -125,7 +125,7 @@ def settling_ms(rules: Rules) -> int:
     for each in rules.compounds:
         own = each.within_ms + max(severity.delay.ms for severity in each.severities)
         needs[each.name] = own + max(needs[name] for name in each.rules)
-    return max(needs.values())
+    return max(*needs.values(), *_rolled(rules))
 
 
 def asked_metrics(rules: Rules) -> tuple[str, ...]:
@@ -158,6 +158,11 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
     """Say whether these rules make windows of that shape for that series."""
     length = window.window_end - window.window_start
     return any(
+        rollup.size_ms == length
+        and window.window_start % length == 0
+        and rollup.match.covers(window.device_id, window.metric, window.site)
+        for rollup in rules.rollups
+    ) or any(
         rule.window.size_ms <= length <= _longest(rule)
         and window.window_end % rule.window.slide_ms == 0
         and rule.match.covers(window.device_id, window.metric, window.site)
@@ -229,6 +234,8 @@ def _keep(decision: Decision, scope: Scope, before: Before, found: Recomputed) -
     """Keep what the job has given out, too; return how many windows of the scope it has not."""
     ahead = 0
     for window in decision.windows:
+        if window.session:
+            continue  # runs are not repaired
         upto = before.closed_to.get(window.metric)
         if upto is None:
             found.unknown.add(window.metric)
@@ -259,16 +266,23 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
     """
     if device.state.entry().held:
         return False
-    longest = reach_ms(rules)
+    longest = max(map(_longest, rules.rules))
     for metric, newest in device.metrics.items():
-        ring = device.state.series(metric).ring
-        if ring and newest < min(upto, ring[-1].pane_start + longest):
+        series = device.state.series(metric)
+        if series.ring and newest < min(upto, series.ring[-1].pane_start + longest):
+            return False
+        rolled = {} if series.rolled is None else series.rolled.partial
+        if any(partial.start + size <= upto for size, partial in rolled.items()):
             return False
     return True
 
 
 def _learns(rule: Rule) -> bool:
     return rule.baseline is not None and not isinstance(rule.baseline, Constant)
+
+
+def _rolled(rules: Rules) -> tuple[int, ...]:
+    return (0, *(rollup.size_ms for rollup in rules.rollups))
 
 
 def _longest(rule: Rule) -> int:

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from schemas.failure import Failure
-from stream.lake import Lake, distinct, readings
+from stream.lake import Lake, readings
+from stream.lake_tables import READINGS
 from stream.recorded import OFFLINE, Series, Wanted
 
 _NEEDED = ("device_id", "metric", "ts", "value")
@@ -109,7 +110,7 @@ def _query(columns: list[str], *, whole: bool) -> str:
         return column if column in columns else other
 
     bad = "quality = 'BAD'" if "quality" in columns else "false"
-    table = distinct("chosen") if whole else "SELECT * FROM chosen"
+    table = READINGS.distinct("chosen") if whole else "SELECT * FROM chosen"
     order = _ORDER if whole else 'ts, isnan("value"), "value"'
     return f"""
 SELECT device_id, metric, epoch_ms(ts::TIMESTAMP),

@@ -88,6 +88,34 @@ class RuleEntry(msgspec.Struct):
     annotations: dict[str, str] = {}
 
 
+class RollupFile(msgspec.Struct):
+    """Tumbling windows of all series that match; see :mod:`stream.rollups`."""
+
+    metric: Globs
+    size: DurationMs
+    device: Globs = "*"
+    site: Globs = "*"
+
+
+class WhileFile(msgspec.Struct):
+    """What the state metric says during a run."""
+
+    metric: str
+    op: WhenOp
+    value: float
+
+
+class SessionFile(msgspec.Struct):
+    """Runs of a machine, and of which metrics they get rows; see :mod:`stream.sessions`."""
+
+    name: str
+    gap: DurationMs
+    of: Globs
+    state: WhileFile = msgspec.field(name="while")
+    device: Globs = "*"
+    site: Globs = "*"
+
+
 class DecayedFile(msgspec.Struct):
     """A baseline that forgets; see :class:`stream.baselines.Decayed`."""
 
@@ -146,6 +174,8 @@ class RuleFile(msgspec.Struct):
     version: Literal[1]
     rules: list[Any]
     baselines: dict[str, Any] = {}
+    rollups: tuple[RollupFile, ...] = ()
+    sessions: tuple[SessionFile, ...] = ()
     suppress: tuple[SuppressFile, ...] = ()
 
 

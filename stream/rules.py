@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.amounts import told_ms
 from schemas.config import Complaint, ConfigError
 from schemas.toml_lines import KeyPath
 from stream.alert_record import FIELDS
@@ -19,6 +20,7 @@ from stream.conditions_said import when_of
 from stream.match_said import match_of
 from stream.names_said import digest_of, mistakes
 from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
+from stream.rollups_said import rollups_of, sessions_of
 from stream.rule import Match, Rule, Rules
 from stream.rule_file import Parsed, RuleEntry, read_rule_file
 from stream.severities import severities_of
@@ -52,8 +54,10 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     compounds = compounds_of(parsed, rules, complaints)
     names = [*(rule.name for rule in rules), *(rule.name for rule in compounds)]
     suppress = suppress_of(parsed.file.suppress, names, complaints)
+    rollups = rollups_of(parsed.file.rollups, complaints)
+    sessions = sessions_of(parsed.file.sessions, complaints)
     parsed.refuse(complaints)
-    loaded = Rules(rules, compounds=compounds, suppress=suppress)
+    loaded = Rules(rules, rollups, sessions, compounds, suppress)
     parsed.refuse(list(_costly(loaded, list(parsed.rules))))
     return loaded
 
@@ -137,20 +141,20 @@ def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Win
     grow_to = None if entry.window.grow_to is None else int(entry.window.grow_to)
     if slide <= 0 or slide % PANES_MS[0]:
         complaints.append(
-            Complaint((*path, "slide"), f"expected whole seconds, got {_told_ms(slide)}")
+            Complaint((*path, "slide"), f"expected whole seconds, got {told_ms(slide)}")
         )
     elif size <= 0 or size % slide:
         complaints.append(
             Complaint(
                 (*path, "size"),
-                f"expected a multiple of the slide, {_told_ms(slide)}, got {_told_ms(size)}",
+                f"expected a multiple of the slide, {told_ms(slide)}, got {told_ms(size)}",
             )
         )
     elif grow_to is not None and (grow_to <= size or grow_to % slide):
         complaints.append(
             Complaint(
                 (*path, "grow_to"),
-                f"expected more than size and a multiple of the slide, got {_told_ms(grow_to)}",
+                f"expected more than size and a multiple of the slide, got {told_ms(grow_to)}",
             )
         )
     if grow_to is None:
@@ -175,13 +179,7 @@ def _costly(rules: Rules, places: Sequence[int]) -> Iterator[Complaint]:
         if longest > _MAX_PANES * pane:
             yield Complaint(
                 ("rules", index, "window"),
-                f"makes {longest // pane} panes of {_told_ms(pane)}, at most {_MAX_PANES} are "
-                "allowed; the slides of all rules on a metric decide its pane",
+                f"makes {longest // pane} panes of {told_ms(pane)}, at most {_MAX_PANES} are "
+                "allowed; the slides of all rules on a metric, the sizes of its roll-ups and the "
+                "gaps of its sessions decide its pane",
             )
-
-
-def _told_ms(ms: int) -> str:
-    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")):
-        if ms and ms % size == 0:
-            return f"{ms // size}{unit}"
-    return f"{ms}ms"

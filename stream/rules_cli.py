@@ -4,6 +4,7 @@ import json
 
 import click
 
+from schemas.amounts import told_ms
 from stream.compounds_told import compound_costs, compound_lines
 from stream.conditions import When
 from stream.pane_sizes import pane_ms, pane_sizes
@@ -11,6 +12,7 @@ from stream.rule import Rule, Rules
 from stream.rule_schema import rule_schema
 from stream.rules import load_rules
 from stream.rules import packs as shipped
+from stream.state_size import MINUTE_MS, panes_of, rule_bytes, sensor_bytes
 
 _rules = click.argument("rules")
 
@@ -41,7 +43,17 @@ def check(rules: str, *, as_json: bool) -> None:
         click.echo(_cost(rule, loaded))
     for line in compound_lines(loaded):
         click.echo(line)
+    for rollup in loaded.rollups:
+        click.echo(f"roll-up of {told_ms(rollup.size_ms)}: {', '.join(rollup.match.metric)}")
+    for session in loaded.sessions:
+        state = session.state
+        click.echo(
+            f"session {session.name}: {', '.join(session.match.metric)}; while {state.metric} "
+            f"{state.op} {state.value:g}, over after {told_ms(session.gap_ms)} without"
+        )
     click.echo(f"panes: {pane_sizes(loaded)}")
+    each = sensor_bytes(loaded, MINUTE_MS)
+    click.echo(f"state: at most {each} bytes a sensor that reports every minute")
 
 
 @rules.command()
@@ -61,15 +73,14 @@ def _costs(rule: Rule, loaded: Rules) -> dict[str, object]:
     """Return what a rule costs; lengths in seconds, bytes at most for each series."""
     pane = min(map(pane_ms(loaded), rule.match.metric))
     window = rule.window
-    panes = max(window.size_ms, window.grow_to_ms) // pane
     return {
         "rule": rule.name,
         "metrics": list(rule.match.metric),
         "window_s": window.size_ms // 1000,
         "slide_s": window.slide_ms // 1000,
-        "panes": panes,
+        "panes": panes_of(rule, pane),
         "pane_s": pane // 1000,
-        "bytes_per_series": panes * _PANE_BYTES + _RULE_BYTES,
+        "bytes_per_series": rule_bytes(rule, pane),
         "condition": _condition(rule.when).removeprefix("; "),
     }
 
@@ -90,8 +101,3 @@ def _condition(when: When | None) -> str:
         return f"; of devices without {when.metric}"
     held = f" for {when.held_ms // 1000} s" if when.held_ms else ""
     return f"; while {when.metric} {when.op} {when.value:g}{held}"
-
-
-# Of a pane and of a rule's own memory as the job stores them, measured with times of today.
-_PANE_BYTES = 150
-_RULE_BYTES = 80

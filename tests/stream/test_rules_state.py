@@ -112,5 +112,7 @@ def test_another_rest_is_the_same_meaning():
 
 
 def test_the_rule_file_that_the_page_shows_is_one():
-    shown, *_ = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert [rule.name for rule in parse_rules(shown, PAGE.name).rules] == ["bearing_hot"]
+    parts = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    shown = parse_rules("".join(parts), PAGE.name)
+    assert [rule.name for rule in shown.rules] == ["bearing_hot", "shakes", "starts"]
+    assert ([each.size_ms for each in shown.rollups], len(shown.sessions)) == ([HOUR, DAY], 1)
