@@ -75,7 +75,7 @@ def test_a_device_that_does_not_tell_its_state_is_judged_by_the_rule_for_such():
 def test_check_says_under_which_state_a_rule_is_in_force():
     done = CliRunner().invoke(command, ["check", "generic"])
     assert done.exit_code == 0
-    anomaly, shift, panes = done.stdout.splitlines()
+    anomaly, shift, panes, _state = done.stdout.splitlines()
     assert anomaly.endswith("bytes a series; of devices without running")
     assert shift.endswith("bytes a series; while running >= 0.5 for 10800 s")
     assert panes == "panes: running=900000,*=900000"
