@@ -88,7 +88,7 @@ AnyRule = Rule | Compound
 class Rules(msgspec.Struct, frozen=True):
     """All rules of a file, in its order, and what else it asks of the windows.
 
-    Of rules over rules, each is behind those it names.
+    Of rules over rules, each stands behind those it names.
     """
 
     rules: tuple[Rule, ...]

@@ -22,6 +22,7 @@ _AMOUNT = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$"
 _DURATION = Annotated[
     str, msgspec.Meta(pattern=_AMOUNT, description="A duration such as 500ms, 30s, 15m, 1.5h, 2d.")
 ]
+_RULES = (RuleEntry, CompoundEntry)
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _ROLE = re.compile(r"; see :\w+:`[^.]*`[^.]*|``")
 """What only means something to who reads the code."""
@@ -31,8 +32,7 @@ def rule_schema() -> dict[str, Any]:
     """Return the JSON Schema of a rule file; keys that are not known are refused, as in reading."""
     made: dict[type, type] = {}
     kinds = {name: _plain(kind, made) for name, kind in BASELINE_KINDS.items()}
-    root = _plain(RuleFile, made)
-    rules = [_plain(kind, made) for kind in (RuleEntry, CompoundEntry)]
+    root, *rules = (_plain(kind, made) for kind in (RuleFile, *_RULES))
     (top, *_), defs = msgspec.json.schema_components(
         [root, *rules, *kinds.values()], ref_template="#/$defs/{name}"
     )
@@ -42,10 +42,11 @@ def rule_schema() -> dict[str, Any]:
     defs["Baseline"] = {"oneOf": [_of_kind(name, defs[k.__name__]) for name, k in kinds.items()]}
     for kind in set(kinds.values()):
         del defs[kind.__name__]
-    either = [{"$ref": f"#/$defs/{kind.__name__}"} for kind in rules]
-    defs[root.__name__]["properties"]["rules"]["items"] = {"anyOf": either}
-    baselines = defs[root.__name__]["properties"]["baselines"]
-    baselines["additionalProperties"] = {"$ref": "#/$defs/Baseline"}
+    properties = defs[root.__name__]["properties"]
+    properties["baselines"]["additionalProperties"] = {"$ref": "#/$defs/Baseline"}
+    properties["rules"]["items"] = {
+        "anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in rules]
+    }
     return {"$schema": _DRAFT, "title": "tidegate rule file", **top, "$defs": defs}
 
 

@@ -53,11 +53,14 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     complaints += _twice({**parsed.rules, **parsed.compounds})
     compounds = compounds_of(parsed, rules, complaints)
     names = [*(rule.name for rule in rules), *(rule.name for rule in compounds)]
-    suppress = suppress_of(parsed.file.suppress, names, complaints)
-    rollups = rollups_of(parsed.file.rollups, complaints)
-    sessions = sessions_of(parsed.file.sessions, complaints)
+    loaded = Rules(
+        rules,
+        rollups_of(parsed.file.rollups, complaints),
+        sessions_of(parsed.file.sessions, complaints),
+        compounds,
+        suppress_of(parsed.file.suppress, names, complaints),
+    )
     parsed.refuse(complaints)
-    loaded = Rules(rules, rollups, sessions, compounds, suppress)
     parsed.refuse(list(_costly(loaded, list(parsed.rules))))
     return loaded
 

@@ -41,8 +41,6 @@ def check(rules: str, *, as_json: bool) -> None:
         return
     for rule in loaded.rules:
         click.echo(_cost(rule, loaded))
-    for line in compound_lines(loaded):
-        click.echo(line)
     for rollup in loaded.rollups:
         click.echo(f"roll-up of {told_ms(rollup.size_ms)}: {', '.join(rollup.match.metric)}")
     for session in loaded.sessions:
@@ -51,6 +49,8 @@ def check(rules: str, *, as_json: bool) -> None:
             f"session {session.name}: {', '.join(session.match.metric)}; while {state.metric} "
             f"{state.op} {state.value:g}, over after {told_ms(session.gap_ms)} without"
         )
+    for line in compound_lines(loaded):
+        click.echo(line)
     click.echo(f"panes: {pane_sizes(loaded)}")
     each = sensor_bytes(loaded, MINUTE_MS)
     click.echo(f"state: at most {each} bytes a sensor that reports every minute")
