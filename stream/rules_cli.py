@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from schemas.amounts import told_ms
-from stream.compounds_told import compound_lines
+from stream.compounds_told import compound_costs, compound_lines
 from stream.conditions import When
 from stream.derive_cli import derive, made_of, suggest
 from stream.fit_cli import fit
@@ -38,6 +38,7 @@ def check(rules: str, *, as_json: bool) -> None:
     if as_json:
         told = {
             "rules": [_costs(rule, loaded) for rule in loaded.rules],
+            "over_rules": compound_costs(loaded),
             "rollups": msgspec.to_builtins(loaded.rollups),
             "sessions": msgspec.to_builtins(loaded.sessions),
             "panes": pane_sizes(loaded),

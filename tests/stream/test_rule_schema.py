@@ -122,3 +122,9 @@ def test_costs_are_told_to_programs():
     assert answer["panes"].endswith("*=3600000")
     when = json.loads(CliRunner().invoke(command, ["check", "rotating", "--json"]).stdout)
     assert when["rules"][0]["condition"] == "while running >= 0.5 for 5400 s"
+    above = json.loads(CliRunner().invoke(command, ["check", "pump_sequence", "--json"]).stdout)
+    assert above["over_rules"][1] == {
+        "rule": "flow_fails",
+        "meaning": "3 of shakes, heats_up, draws_less at the same time",
+        "bytes_per_device": 240,
+    }
