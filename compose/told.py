@@ -89,8 +89,11 @@ class Told:
         self._db.close()
 
     def add_window(self, window: WindowFeatures, *, corrected: bool) -> None:
-        """Keep a window, the job's or one that a backfill sent; the newest of equal ones stays."""
-        if not self._whose.takes(window):
+        """Keep a window, the job's or one that a backfill sent; the newest of equal ones stays.
+
+        Not a machine's run: it says nothing of how far its metric's windows have come.
+        """
+        if not self._whose.takes(window) or window.session:
             return
         if not corrected:
             self._close(window.device_id, window.metric, told=window.window_end)

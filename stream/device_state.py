@@ -14,6 +14,8 @@ from stream.conditions import Gate
 from stream.lifecycle import Life
 from stream.methods import Memory
 from stream.panes import Pane
+from stream.rollups import Rolled
+from stream.sessions import Run, Share
 
 STATE_VERSION = 2
 _READABLE = (1, STATE_VERSION)
@@ -34,24 +36,28 @@ class SeriesState(msgspec.Struct, array_like=True):
 
     ``seen_to`` is the end of the newest pane: every window that ends by then has been given out.
     ``ring`` holds the panes that later windows or baselines need, without those that are empty.
+    ``shares`` are those in runs of the machine, by session.
     """
 
     seen_to: int | None = None
     ring: list[Pane] = []
     rules: dict[str, RuleState] = {}
+    rolled: Rolled | None = None
+    shares: dict[str, Share] = {}
 
 
 class DeviceEntry(msgspec.Struct, array_like=True):
     """What is remembered of a device as a whole; its size does not depend on its metrics.
 
     ``held`` panes wait, none of which ends after ``held_to``, until the gates of ``waits`` are told
-    up to there.
+    up to there. ``runs`` are by session.
     """
 
     gates: dict[str, Gate] = {}
     held: int = 0
     held_to: int = 0
     waits: list[str] = []
+    runs: dict[str, Run] = {}
 
 
 class HeldPane(msgspec.Struct, array_like=True, frozen=True):
@@ -119,9 +125,10 @@ class DeviceState:
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the pieces that are not as they were loaded, as bytes; None is to be removed."""
         for metric, series in self._series.items():
+            before = self._before[_SERIES + metric] or _FRESH_SERIES
             data = encode_state(series)
-            if data != (self._before[_SERIES + metric] or _FRESH_SERIES):
-                yield _SERIES + metric, data
+            if data != before:
+                yield _SERIES + metric, None if data == _FRESH_SERIES else data
         for key, held in self._held.items():
             kept = None if held is None else encode_state(held)
             if kept != self._before[key]:

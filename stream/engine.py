@@ -1,6 +1,8 @@
 """The engine: one pane in, windows and alerts out. No Flink, no clock, no randomness.
 
-    pane ─▶ gates ─▶ (wait for the machine's state) ─▶ ring of panes ─▶ sliding windows
+    pane ─▶ runs of the machine ─▶ a row for each run and metric
+         ─▶ gates ─▶ (wait for the machine's state) ─▶ roll-ups
+                 ─▶ ring of panes ─▶ sliding windows
                  ─▶ per rule: is it in force? baseline, comparison, life of an alert
 
 What comes out is a function of the sequence of a device's panes alone, however they arrive and
@@ -13,9 +15,12 @@ from typing import NamedTuple
 from schemas.records import Alert, WindowFeatures
 from stream.conditions import Gate, When, told
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
+from stream.look import Watch
 from stream.panes import Pane
-from stream.rule import Rule, Rules
+from stream.rollups import Rolled, roll_up
+from stream.rule import Rule, Rules, Session
 from stream.series_turn import Group, Out, Turn, take
+from stream.session_turn import take_part
 from stream.windows import Subject, WindowSpec
 
 _MAX_PLANS = 100_000
@@ -26,6 +31,7 @@ class _Plan(NamedTuple):
 
     ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
     ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
+    ``rollups`` are the lengths of the series' roll-ups, ms, ``sessions`` those of the device.
     """
 
     groups: tuple[Group, ...]
@@ -33,6 +39,8 @@ class _Plan(NamedTuple):
     conditional: bool
     feeds: tuple[When, ...]
     awaits: tuple[str, ...]
+    rollups: tuple[int, ...]
+    sessions: tuple[Session, ...]
 
 
 class Decision(NamedTuple):
@@ -49,9 +57,13 @@ _NO_GATES: Mapping[str, Gate] = {}
 class Engine:
     """Applies a set of rules; holds no state of any device."""
 
-    def __init__(self, rules: Rules) -> None:
-        """Take the rules; which of them a series has is found when it is first seen."""
-        self._rules = rules.rules
+    def __init__(self, rules: Rules, watch: Watch | None = None) -> None:
+        """Take the rules; which of them a series has is found when it is first seen.
+
+        ``watch`` is told what each rule made of each window.
+        """
+        self._watch = watch
+        self._rules = rules
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
         self._plans: dict[tuple[str, str, str], _Plan] = {}
 
@@ -79,14 +91,16 @@ class Engine:
             pane: in order of (end, metric) within the device.
         """
         plan = self._plan(device_id, metric, site)
-        out = Out([], [])
+        out = Out([], [], self._watch)
+        if plan.sessions:
+            arrived = HeldPane(metric, site, unit, pane)
+            out.windows.extend(take_part(state, plan.sessions, device_id, arrived))
         if plan.conditional:
             self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
         else:
             of = Subject(device_id, metric, site, unit)
-            turn = Turn(state.series(metric), of, _NO_GATES, out)
-            take(turn, plan.groups, plan.digests, pane)
-        windows, alerts = out
+            _turn(Turn(state.series(metric), of, _NO_GATES, out), plan, pane)
+        windows, alerts, _ = out
         return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
 
     def _in_turn(
@@ -135,12 +149,20 @@ def _drop(entry: DeviceEntry, names: set[str]) -> None:
 
 def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out) -> None:
     of = Subject(device_id, row.metric, row.site, row.unit)
-    turn = Turn(state.series(row.metric), of, state.entry().gates, out)
-    take(turn, plan.groups, plan.digests, row.pane)
+    _turn(Turn(state.series(row.metric), of, state.entry().gates, out), plan, row.pane)
 
 
-def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) -> _Plan:
-    near = [rule for rule in rules if rule.match.covers_device(device_id, site)]
+def _turn(turn: Turn, plan: _Plan, pane: Pane) -> None:
+    if plan.rollups:
+        rolled = turn.state.rolled = turn.state.rolled or Rolled()
+        turn.out.windows.extend(roll_up(rolled, plan.rollups, turn.of, pane))
+    elif turn.state.rolled is not None:
+        turn.state.rolled = None
+    take(turn, plan.groups, plan.digests, pane)
+
+
+def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
+    near = [rule for rule in rules.rules if rule.match.covers_device(device_id, site)]
     own = [rule for rule in near if rule.match.covers(device_id, metric, site)]
     groups: dict[WindowSpec, list[Rule]] = {}
     for rule in own:
@@ -157,4 +179,8 @@ def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) ->
         bool(asked),
         tuple(feeds.values()),
         tuple(dict.fromkeys(awaits)),
+        tuple(
+            sorted({r.size_ms for r in rules.rollups if r.match.covers(device_id, metric, site)})
+        ),
+        tuple(s for s in rules.sessions if s.match.covers_device(device_id, site)),
     )

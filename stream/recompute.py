@@ -100,8 +100,8 @@ class _Device(NamedTuple):
 
 
 def reach_ms(rules: Rules) -> int:
-    """Return how far back the longest window looks: how long a reading can matter to windows."""
-    return max(_longest(rule) for rule in rules.rules)
+    """Return how far back the longest window or roll-up looks: how long a reading can matter."""
+    return max(*map(_longest, rules.rules), *_rolled(rules))
 
 
 def settling_ms(rules: Rules) -> int:
@@ -109,12 +109,13 @@ def settling_ms(rules: Rules) -> int:
 
     What conditions need does not count: the metrics that they ask are taken from the beginning.
     """
-    return max(
+    delayed = (
         _longest(rule)
         + (rule.method.over_ms if isinstance(rule.method, Rate) else 0)
         + max(_lasts(severity.delay, rule.window.slide_ms) for severity in rule.severities)
         for rule in rules.rules
     )
+    return max(*delayed, *_rolled(rules))
 
 
 def asked_metrics(rules: Rules) -> tuple[str, ...]:
@@ -168,6 +169,11 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
     """Say whether these rules make windows of that shape for that series."""
     length = window.window_end - window.window_start
     return any(
+        rollup.size_ms == length
+        and window.window_start % length == 0
+        and rollup.match.covers(window.device_id, window.metric, window.site)
+        for rollup in rules.rollups
+    ) or any(
         rule.window.size_ms <= length <= _longest(rule)
         and window.window_end % rule.window.slide_ms == 0
         and rule.match.covers(window.device_id, window.metric, window.site)
@@ -239,6 +245,8 @@ def _keep(decision: Decision, scope: Scope, closed_to: Mapping[str, int], found:
     """Keep what the job has given out, too; return how many windows of the scope it has not."""
     ahead = 0
     for window in decision.windows:
+        if window.session:
+            continue  # runs are not repaired
         upto = closed_to.get(window.metric)
         if upto is None:
             found.unknown.add(window.metric)
@@ -268,10 +276,13 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
     """
     if device.state.entry().held:
         return False
-    longest = reach_ms(rules)
+    longest = max(map(_longest, rules.rules))
     for metric, newest in device.metrics.items():
-        ring = device.state.series(metric).ring
-        if ring and newest < min(upto, ring[-1].pane_start + longest):
+        series = device.state.series(metric)
+        if series.ring and newest < min(upto, series.ring[-1].pane_start + longest):
+            return False
+        rolled = {} if series.rolled is None else series.rolled.partial
+        if any(partial.start + size <= upto for size, partial in rolled.items()):
             return False
     return True
 
@@ -279,6 +290,10 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
 def _learns(rule: Rule) -> bool:
     learned = rule.baseline is not None and not isinstance(rule.baseline, Constant)
     return learned or isinstance(rule.method, (Ewma, Cusum, Trend))
+
+
+def _rolled(rules: Rules) -> tuple[int, ...]:
+    return (0, *(rollup.size_ms for rollup in rules.rollups))
 
 
 def _longest(rule: Rule) -> int:

@@ -107,6 +107,34 @@ class RuleEntry(msgspec.Struct):
     annotations: dict[str, str] = {}
 
 
+class RollupFile(msgspec.Struct):
+    """Tumbling windows of all series that match; see :mod:`stream.rollups`."""
+
+    metric: Globs
+    size: DurationMs
+    device: Globs = "*"
+    site: Globs = "*"
+
+
+class WhileFile(msgspec.Struct):
+    """What the state metric says during a run."""
+
+    metric: str
+    op: WhenOp
+    value: float
+
+
+class SessionFile(msgspec.Struct):
+    """Runs of a machine, and of which metrics they get rows; see :mod:`stream.sessions`."""
+
+    name: str
+    gap: DurationMs
+    of: Globs
+    state: WhileFile = msgspec.field(name="while")
+    device: Globs = "*"
+    site: Globs = "*"
+
+
 class DecayedFile(msgspec.Struct):
     """A baseline that forgets; see :class:`stream.baselines.Decayed`.
 
@@ -159,7 +187,7 @@ class ConstantFile(msgspec.Struct):
 
 
 BaselineFile = DecayedFile | FrozenFile | ConstantFile
-_KINDS: dict[str, type[BaselineFile]] = {
+BASELINE_KINDS: dict[str, type[BaselineFile]] = {
     "decayed": DecayedFile,
     "seasonal": SeasonalFile,
     "weekly": WeeklyFile,
@@ -174,6 +202,8 @@ class RuleFile(msgspec.Struct):
     version: Literal[1]
     rules: tuple[RuleEntry, ...]
     baselines: dict[str, Any] = {}
+    rollups: tuple[RollupFile, ...] = ()
+    sessions: tuple[SessionFile, ...] = ()
 
 
 class Parsed(NamedTuple):
@@ -224,10 +254,12 @@ def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, Baselin
             complaints.append(Complaint(path, f"expected a table, got {entry!r}"))
             continue
         named = str(entry.get("kind", "decayed"))  # one that is missing is told with the rest
-        kind = _KINDS.get(named)
+        kind = BASELINE_KINDS.get(named)
         if kind is None:
-            told_of = f"expected one of {', '.join(_KINDS)}, got {named!r}"
-            complaints.append(Complaint((*path, "kind"), told_of + nearest(named, list(_KINDS))))
+            told_of = f"expected one of {', '.join(BASELINE_KINDS)}, got {named!r}"
+            complaints.append(
+                Complaint((*path, "kind"), told_of + nearest(named, list(BASELINE_KINDS)))
+            )
             continue
         baseline = read_table(kind, entry, path, complaints)
         if baseline is not None:

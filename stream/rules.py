@@ -11,15 +11,18 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.amounts import told_ms
 from schemas.config import Complaint, ConfigError
 from schemas.toml_lines import KeyPath
 from stream.alert_record import FIELDS, PLACEHOLDER
 from stream.baselines_said import baseline_of
 from stream.compare_said import method_of
 from stream.conditions_said import when_of
+from stream.match_said import match_of
 from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
+from stream.rollups_said import rollups_of, sessions_of
 from stream.rule import Match, Rule, Rules
-from stream.rule_file import Globs, Parsed, RuleEntry, read_rule_file
+from stream.rule_file import Parsed, RuleEntry, read_rule_file
 from stream.severities import severities_of
 from stream.windows import WindowSpec
 
@@ -27,7 +30,6 @@ __all__ = ["Match", "Rule", "Rules", "load_rules", "pane_sizes", "parse_rules", 
 
 PACKS = files("stream").joinpath("packs")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_GLOB = re.compile(r"[A-Za-z0-9_.*?\[\]!-]{1,129}")
 _MAX_PANES = 1440
 
 
@@ -50,9 +52,11 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     if not rules:
         complaints.append(Complaint(("rules",), "expected at least one rule"))
     complaints += _twice(parsed.file.rules)
+    rollups = rollups_of(parsed.file.rollups, complaints)
+    found = Rules(rules, rollups, sessions_of(parsed.file.sessions, complaints))
     parsed.refuse(complaints)
-    parsed.refuse(list(_costly(Rules(rules))))
-    return Rules(rules)
+    parsed.refuse(list(_costly(found)))
+    return found
 
 
 def rules_text(source: str) -> str:
@@ -101,7 +105,9 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         name=entry.name,
         version=entry.version,
         category=entry.category,
-        match=_match(entry, (*path, "match"), complaints),
+        match=match_of(
+            entry.match.metric, entry.match.device, entry.match.site, (*path, "match"), complaints
+        ),
         window=window,
         min_samples=entry.min_samples,
         aggregate=entry.aggregate,
@@ -147,41 +153,25 @@ def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Win
     grow_to = None if entry.window.grow_to is None else int(entry.window.grow_to)
     if slide <= 0 or slide % PANES_MS[0]:
         complaints.append(
-            Complaint((*path, "slide"), f"expected whole seconds, got {_told_ms(slide)}")
+            Complaint((*path, "slide"), f"expected whole seconds, got {told_ms(slide)}")
         )
     elif size <= 0 or size % slide:
         complaints.append(
             Complaint(
                 (*path, "size"),
-                f"expected a multiple of the slide, {_told_ms(slide)}, got {_told_ms(size)}",
+                f"expected a multiple of the slide, {told_ms(slide)}, got {told_ms(size)}",
             )
         )
     elif grow_to is not None and (grow_to <= size or grow_to % slide):
         complaints.append(
             Complaint(
                 (*path, "grow_to"),
-                f"expected more than size and a multiple of the slide, got {_told_ms(grow_to)}",
+                f"expected more than size and a multiple of the slide, got {told_ms(grow_to)}",
             )
         )
     if grow_to is None:
         return WindowSpec(size, slide)
     return WindowSpec(size, slide, entry.min_samples, grow_to)
-
-
-def _match(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Match:
-    def globs(key: str, given: Globs) -> tuple[str, ...]:
-        found = (given,) if isinstance(given, str) else tuple(given)
-        complaints.extend(
-            Complaint((*path, key), f"expected a name or a glob such as vibration_*, got {glob!r}")
-            for glob in found or ("",)
-            if not _GLOB.fullmatch(glob)
-        )
-        return found
-
-    match = entry.match
-    return Match(
-        globs("metric", match.metric), globs("device", match.device), globs("site", match.site)
-    )
 
 
 def _twice(entries: Sequence[RuleEntry]) -> Iterator[Complaint]:
@@ -201,13 +191,7 @@ def _costly(rules: Rules) -> Iterator[Complaint]:
         if longest > _MAX_PANES * pane:
             yield Complaint(
                 ("rules", index, "window"),
-                f"makes {longest // pane} panes of {_told_ms(pane)}, at most {_MAX_PANES} are "
-                "allowed; the slides of all rules on a metric decide its pane",
+                f"makes {longest // pane} panes of {told_ms(pane)}, at most {_MAX_PANES} are "
+                "allowed; the slides of all rules on a metric, the sizes of its roll-ups and the "
+                "gaps of its sessions decide its pane",
             )
-
-
-def _told_ms(ms: int) -> str:
-    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")):
-        if ms and ms % size == 0:
-            return f"{ms // size}{unit}"
-    return f"{ms}ms"

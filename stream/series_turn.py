@@ -10,6 +10,7 @@ from stream.conditions import Gate, enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
 from stream.lifecycle import advance, phase
+from stream.look import Look, Watch
 from stream.methods import CHARTS, Memory, on_chart, on_course, over, rested
 from stream.panes import Pane
 from stream.rule import Rule
@@ -28,10 +29,11 @@ class Group(NamedTuple):
 
 
 class Out(NamedTuple):
-    """What a pane has led to so far."""
+    """What a pane has led to so far; ``watch``, if any, is told of every look."""
 
     windows: list[WindowFeatures]
     alerts: list[Alert]
+    watch: Watch | None = None
 
 
 class Turn(NamedTuple):
@@ -117,12 +119,18 @@ def _window(turn: Turn, group: Group, end: int) -> int:
         if rule.baseline is not None:
             frozen = since is None or freezes(rule.baseline, phase(own.life))
             learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
+        verdict = alert = None
         if since is None:
             alert = _suspend(rule, own, end)
         else:
-            alert = _apply(rule, own, turn.of, window, made)
+            verdict = _verdict(rule, own, window, made)
+            if verdict is not None:
+                alert = _apply(rule, own, turn.of, made, verdict)
         if alert is not None:
             turn.out.alerts.append(alert)
+        if turn.out.watch is not None:
+            gate = turn.gates.get(rule.when.gate) if rule.when else None
+            turn.out.watch(Look(rule, made, window.enough, since, gate, verdict, own, alert))
     return kept
 
 
@@ -133,15 +141,21 @@ def _state_of(state: SeriesState, rule: Rule) -> RuleState:
     return found
 
 
-def _apply(
-    rule: Rule, own: RuleState, of: Subject, window: Window, made: WindowFeatures
-) -> Alert | None:
-    life = own.life
+def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -> Verdict | None:
+    """Compare, where there is enough to compare and the rule does not rest.
+
+    While it rests after an alert, methods go on to take what they remember.
+    """
     if not window.enough or made.count < rule.min_samples:
         return None
     verdict = _judge(rule, own, made)
-    if verdict is None or made.window_end < life.rests_until:
-        return None
+    return None if made.window_end < own.life.rests_until else verdict
+
+
+def _apply(
+    rule: Rule, own: RuleState, of: Subject, made: WindowFeatures, verdict: Verdict
+) -> Alert | None:
+    life = own.life
     change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
     if change is None:
         return None

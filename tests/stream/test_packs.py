@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pytest
 from click.testing import CliRunner
 
+from compose.rules_cli import rules as command
 from schemas.records import Alert
 from simulators.clock import parse_time
 from simulators.scenario import SCENARIOS
@@ -13,7 +14,6 @@ from simulators.stage import staged_messages
 from simulators.staging import Staging, staged, truths
 from stream.backtest import Series, run
 from stream.rules import PACKS, load_rules, packs
-from stream.rules_cli import rules as command
 
 START = parse_time("2026-01-05")
 SHIFTED = [name for name, each in SCENARIOS.items() if each.kind or each.effect == "drift"]
