@@ -22,7 +22,8 @@ from schemas.topics import subject
 from simulators.clock import iso
 from stream.lake_readings import first_day_ms
 from stream.pane_sizes import pane_ms
-from stream.recompute import DAY_MS, learns, settling_ms
+from stream.recompute import DAY_MS
+from stream.run_in import learns, settling_ms
 
 
 def backfill(endpoints: Endpoints, request: Request) -> Books:

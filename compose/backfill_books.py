@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from schemas.topics import DEFAULT_PREFIX
 from stream.correction import Scope
-from stream.recompute import reach_ms
 from stream.rule import Rules
+from stream.run_in import reach_ms
 
 _WINDOWS = ("changed", "new", "withdrawn", "unchanged", "ahead")
 _ALERTS = ("corrected", "new", "withdrawn", "unchanged", "open", "left")

@@ -24,7 +24,8 @@ from stream.engine import Engine
 from stream.lake import Lake
 from stream.lake_readings import Chosen, Whole, has_device, read_back, spans
 from stream.pane_sizes import pane_ms
-from stream.recompute import DAY_MS, Recomputed, asked_metrics, memory_ms, reach_ms, recompute
+from stream.recompute import DAY_MS, Recomputed, recompute
+from stream.run_in import asked_metrics, memory_ms, reach_ms
 
 
 class Ids(NamedTuple):
@@ -59,7 +60,7 @@ class Run:
         self._books = books
         self._engine = Engine(request.rules)
         self._size_of = pane_ms(request.rules, request.panes)
-        self._versions = {rule.name: rule.version for rule in request.rules.rules}
+        self._versions = {rule.name: rule.version for rule in request.rules.every}
         self._ids = ids
         cut = run_in.from_ms > first_ms
         self._whole_from = run_in.from_ms + reach_ms(request.rules) if cut else 0

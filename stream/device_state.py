@@ -10,12 +10,14 @@ from typing import TypeVar
 import msgspec
 
 from stream.baselines import Baseline
+from stream.compound import Followed
 from stream.conditions import Gate
 from stream.lifecycle import Life
 from stream.methods import Memory
 from stream.panes import Pane
 from stream.rollups import Rolled
 from stream.sessions import Run, Share
+from stream.standing import Standing
 
 STATE_VERSION = 2
 _READABLE = (1, STATE_VERSION)
@@ -36,7 +38,8 @@ class SeriesState(msgspec.Struct, array_like=True):
 
     ``seen_to`` is the end of the newest pane: every window that ends by then has been given out.
     ``ring`` holds the panes that later windows or baselines need, without those that are empty.
-    ``shares`` are those in runs of the machine, by session.
+    ``shares`` are those in runs of the machine, by session. ``above`` says that rules over rules
+    have heard of an alert of it.
     """
 
     seen_to: int | None = None
@@ -44,13 +47,15 @@ class SeriesState(msgspec.Struct, array_like=True):
     rules: dict[str, RuleState] = {}
     rolled: Rolled | None = None
     shares: dict[str, Share] = {}
+    above: bool = False
 
 
 class DeviceEntry(msgspec.Struct, array_like=True):
-    """What is remembered of a device as a whole; its size does not depend on its metrics.
+    """What is remembered of a device as a whole; new fields go to the end, with a default.
 
     ``held`` panes wait, none of which ends after ``held_to``, until the gates of ``waits`` are told
-    up to there. ``runs`` are by session.
+    up to there. ``runs`` are by session. ``board`` are the alerts that stand, ``followed`` is what
+    each rule over rules remembers, and ``clock`` the newest time for either, ms; 0 without them.
     """
 
     gates: dict[str, Gate] = {}
@@ -58,6 +63,9 @@ class DeviceEntry(msgspec.Struct, array_like=True):
     held_to: int = 0
     waits: list[str] = []
     runs: dict[str, Run] = {}
+    board: dict[str, Standing] = {}
+    followed: dict[str, Followed] = {}
+    clock: int = 0
 
 
 class HeldPane(msgspec.Struct, array_like=True, frozen=True):
@@ -136,7 +144,7 @@ class DeviceState:
         if self._entry is not None:
             data = encode_state(self._entry)
             if data != (self._before[_ENTRY] or _FRESH_ENTRY):
-                yield _ENTRY, data
+                yield _ENTRY, None if data == _FRESH_ENTRY else data
 
     def _read(self, key: str) -> bytes | None:
         data = self._load(key)

@@ -4,6 +4,7 @@
          ─▶ gates ─▶ (wait for the machine's state) ─▶ roll-ups
                  ─▶ ring of panes ─▶ sliding windows
                  ─▶ per rule: is it in force? baseline, comparison, life of an alert
+                 ─▶ per device: which alerts stand, and what rules over rules make of them
 
 What comes out is a function of the sequence of a device's panes alone, however they arrive and
 however often the state has been to disk and back.
@@ -15,11 +16,12 @@ from typing import NamedTuple
 from schemas.records import Alert, WindowFeatures
 from stream.conditions import Gate, When, told
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
+from stream.device_turn import Above, Device, above, begin, follow
 from stream.look import Watch
 from stream.panes import Pane
 from stream.rollups import Rolled, roll_up
 from stream.rule import Rule, Rules, Session
-from stream.series_turn import Group, Out, Turn, take
+from stream.series_turn import Group, Holds, Out, Turn, take
 from stream.session_turn import take_part
 from stream.windows import Subject, WindowSpec
 
@@ -32,6 +34,7 @@ class _Plan(NamedTuple):
     ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
     ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
     ``rollups`` are the lengths of the series' roll-ups, ms, ``sessions`` those of the device.
+    ``above`` is what the device's alerts together are held against.
     """
 
     groups: tuple[Group, ...]
@@ -41,6 +44,7 @@ class _Plan(NamedTuple):
     awaits: tuple[str, ...]
     rollups: tuple[int, ...]
     sessions: tuple[Session, ...]
+    above: Above
 
 
 class Decision(NamedTuple):
@@ -92,14 +96,13 @@ class Engine:
         """
         plan = self._plan(device_id, metric, site)
         out = Out([], [], self._watch)
+        row = HeldPane(metric, site, unit, pane)
         if plan.sessions:
-            arrived = HeldPane(metric, site, unit, pane)
-            out.windows.extend(take_part(state, plan.sessions, device_id, arrived))
+            out.windows.extend(take_part(state, plan.sessions, device_id, row))
         if plan.conditional:
-            self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
+            self._in_turn(state, plan, device_id, row, out)
         else:
-            of = Subject(device_id, metric, site, unit)
-            _turn(Turn(state.series(metric), of, _NO_GATES, out), plan, pane)
+            _take(state, plan, device_id, row, _NO_GATES, out)
         windows, alerts, _ = out
         return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
 
@@ -122,12 +125,12 @@ class Engine:
         if entry.waits:
             state.hold(arrived)
         else:
-            _conditional(state, plan, device_id, arrived, out)
+            _take(state, plan, device_id, arrived, entry.gates, out)
 
     def _release(self, state: DeviceState, device_id: str, out: Out) -> None:
         for held in state.release():
             plan = self._plan(device_id, held.metric, held.site)
-            _conditional(state, plan, device_id, held, out)
+            _take(state, plan, device_id, held, state.entry().gates, out)
 
     def _plan(self, device_id: str, metric: str, site: str) -> _Plan:
         key = (device_id, metric, site)
@@ -147,9 +150,25 @@ def _drop(entry: DeviceEntry, names: set[str]) -> None:
         entry.waits = [gate for gate in entry.waits if gate not in names]
 
 
-def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out) -> None:
+def _take(
+    state: DeviceState,
+    plan: _Plan,
+    device_id: str,
+    row: HeldPane,
+    gates: Mapping[str, Gate],
+    out: Out,
+) -> None:
+    """Take the turns of a series and of its device."""
+    series, over = state.series(row.metric), plan.above
+    device = Device(device_id, row.site, state, over)
+    asks = over.asks or series.above
+    now = begin(device, row.pane.pane_end, out.alerts) if asks else set()
+    first = len(out.alerts)
     of = Subject(device_id, row.metric, row.site, row.unit)
-    _turn(Turn(state.series(row.metric), of, state.entry().gates, out), plan, row.pane)
+    turn = Turn(series, of, gates, Holds(over.spans, over.inhibits, now), out)
+    _turn(turn, plan, row.pane)
+    if asks or len(out.alerts) > first:
+        follow(device, series, row.pane.pane_end, out.alerts, first)
 
 
 def _turn(turn: Turn, plan: _Plan, pane: Pane) -> None:
@@ -164,8 +183,9 @@ def _turn(turn: Turn, plan: _Plan, pane: Pane) -> None:
 def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
     near = [rule for rule in rules.rules if rule.match.covers_device(device_id, site)]
     own = [rule for rule in near if rule.match.covers(device_id, metric, site)]
+    over = above(rules, near, device_id, site)
     groups: dict[WindowSpec, list[Rule]] = {}
-    for rule in own:
+    for rule in sorted(own, key=lambda rule: any(rule.name in i.rules for i in over.inhibits)):
         groups.setdefault(rule.window, []).append(rule)
     asked = [rule.when for rule in near if rule.when is not None]
     feeds = {when.gate: when for when in asked if when.metric == metric}
@@ -183,4 +203,5 @@ def _planned(rules: Rules, device_id: str, metric: str, site: str) -> _Plan:
             sorted({r.size_ms for r in rules.rollups if r.match.covers(device_id, metric, site)})
         ),
         tuple(s for s in rules.sessions if s.match.covers_device(device_id, site)),
+        over,
     )

@@ -11,16 +11,15 @@ from math import inf
 from typing import NamedTuple
 
 from schemas.records import Alert, Reading, WindowFeatures
-from stream.baselines import Constant, Decayed, Seasonal, Weekly
-from stream.charts import Cusum, Ewma
 from stream.correction import Scope
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
-from stream.lifecycle import Hold, phase
+from stream.lifecycle import phase
 from stream.pane_sizes import PANES_MS
 from stream.panes import Pane, panes_of
-from stream.rule import Rule, Rules
-from stream.trends import Rate, Trend
+from stream.rule import Rules
+from stream.run_in import longest_ms, remembers
+from stream.standing import DEVICE_METRIC
 
 DAY_MS = 86_400_000
 """Readings are taken a UTC day at a time: no pane reaches over midnight."""
@@ -42,6 +41,15 @@ class Before(NamedTuple):
     closed_to: Mapping[str, int]
     active: Sequence[tuple[int, float]]
     bounds: Mapping[str, Iterable[int]] = {}
+
+    def has_told(self, metric: str, at: int) -> bool:
+        """Say whether what the job says of alerts of a metric, or the device, at a time is told.
+
+        That alerts of the device as a whole last no longer comes out with the next pane of any.
+        """
+        if metric == DEVICE_METRIC:
+            return at < max(self.closed_to.values(), default=-inf)
+        return at <= self.closed_to.get(metric, -inf)
 
 
 class Counted:
@@ -99,72 +107,6 @@ class _Device(NamedTuple):
     metrics: dict[str, int]
 
 
-def reach_ms(rules: Rules) -> int:
-    """Return how far back the longest window or roll-up looks: how long a reading can matter."""
-    return max(*map(_longest, rules.rules), *_rolled(rules))
-
-
-def settling_ms(rules: Rules) -> int:
-    """Return the run-in that windows and delays need, without alerts already active: ms.
-
-    What conditions need does not count: the metrics that they ask are taken from the beginning.
-    """
-    delayed = (
-        _longest(rule)
-        + (rule.method.over_ms if isinstance(rule.method, Rate) else 0)
-        + max(_lasts(severity.delay, rule.window.slide_ms) for severity in rule.severities)
-        for rule in rules.rules
-    )
-    return max(*delayed, *_rolled(rules))
-
-
-def asked_metrics(rules: Rules) -> tuple[str, ...]:
-    """Return the metrics that conditions ask: without them, the state of a machine is unknown."""
-    return tuple(sorted({rule.when.metric for rule in rules.rules if rule.when is not None}))
-
-
-def memory_ms(rule: Rule) -> float:
-    """Return how long a rule takes to forget what it learns, adds up or looks back at; 0 if none.
-
-    A baseline or an EWMA, all but a third of it. Infinity for what learns once, or only while its
-    machine is in a certain state, and for a CUSUM, which may never have come back to 0.
-    """
-    if rule.when is not None and _learns(rule):
-        return inf
-    return max(_baseline_ms(rule), _method_ms(rule))
-
-
-def _baseline_ms(rule: Rule) -> float:
-    match rule.baseline:
-        case None | Constant():
-            return 0
-        case Seasonal(hourly):
-            return 24 * hourly.n0 * hourly.counted_every_ms  # of each hour, once a day
-        case Weekly(hourly):
-            return 168 * hourly.n0 * hourly.counted_every_ms
-        case Decayed() as steady:
-            return steady.n0 * steady.counted_every_ms
-        case _:
-            return inf
-
-
-def _method_ms(rule: Rule) -> float:
-    match rule.method:
-        case Ewma(share):
-            return rule.window.size_ms / share
-        case Trend() as trend:
-            return trend.points * rule.window.size_ms
-        case Cusum():
-            return inf
-        case _:
-            return 0
-
-
-def learns(rules: Rules) -> bool:
-    """Say whether any rule remembers more than its window, the time of a rate and its delays."""
-    return any(_learns(rule) for rule in rules.rules)
-
-
 def makes(rules: Rules, window: WindowFeatures) -> bool:
     """Say whether these rules make windows of that shape for that series."""
     length = window.window_end - window.window_start
@@ -174,7 +116,7 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
         and rollup.match.covers(window.device_id, window.metric, window.site)
         for rollup in rules.rollups
     ) or any(
-        rule.window.size_ms <= length <= _longest(rule)
+        rule.window.size_ms <= length <= longest_ms(rule)
         and window.window_end % rule.window.slide_ms == 0
         and rule.match.covers(window.device_id, window.metric, window.site)
         for rule in rules.rules
@@ -212,7 +154,7 @@ def recompute(
         if done and _quiet(device, before.active, midnight):
             break
         found = _take_day(engine, size_of, device, readings, scope, before, found)
-    learning = {rule.name for rule in rules.rules if _learns(rule)}
+    learning = {rule.name for rule in rules.rules if remembers(rule)}
     for metric in device.metrics:
         own = device.state.series(metric).rules
         found.learning.update((metric, name) for name in own if name in learning)
@@ -237,17 +179,17 @@ def _take_day(
         decision = engine.on_pane(
             device.state, row.device_id, row.metric, row.site, row.unit, row.pane
         )
-        ahead += _keep(decision, scope, before.closed_to, found)
+        ahead += _keep(decision, scope, before, found)
     return found._replace(panes=found.panes + panes, ahead=found.ahead + ahead)
 
 
-def _keep(decision: Decision, scope: Scope, closed_to: Mapping[str, int], found: Recomputed) -> int:
+def _keep(decision: Decision, scope: Scope, before: Before, found: Recomputed) -> int:
     """Keep what the job has given out, too; return how many windows of the scope it has not."""
     ahead = 0
     for window in decision.windows:
         if window.session:
             continue  # runs are not repaired
-        upto = closed_to.get(window.metric)
+        upto = before.closed_to.get(window.metric)
         if upto is None:
             found.unknown.add(window.metric)
         elif scope.after < window.window_end <= scope.upto:
@@ -255,16 +197,17 @@ def _keep(decision: Decision, scope: Scope, closed_to: Mapping[str, int], found:
                 found.windows.append(window)
             else:
                 ahead += 1
-    found.alerts.extend(a for a in decision.alerts if a.emitted_at <= closed_to.get(a.metric, -inf))
+    found.alerts.extend(a for a in decision.alerts if before.has_told(a.metric, a.emitted_at))
     return ahead
 
 
 def _quiet(device: _Device, active: Sequence[tuple[int, float]], at: int) -> bool:
-    """Say whether no alert of any metric is active or about to be at a time."""
+    """Say whether no alert of any metric, or of the device, is active or about to be at a time."""
+    lives = [each.life for each in device.state.entry().followed.values()]
+    for metric in device.metrics:
+        lives += [own.life for own in device.state.series(metric).rules.values()]
     return not any(since < at < end for since, end in active) and all(
-        phase(own.life) == "INACTIVE"
-        for metric in device.metrics
-        for own in device.state.series(metric).rules.values()
+        phase(life) == "INACTIVE" for life in lives
     )
 
 
@@ -276,7 +219,7 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
     """
     if device.state.entry().held:
         return False
-    longest = max(map(_longest, rules.rules))
+    longest = max(map(longest_ms, rules.rules))
     for metric, newest in device.metrics.items():
         series = device.state.series(metric)
         if series.ring and newest < min(upto, series.ring[-1].pane_start + longest):
@@ -285,20 +228,3 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
         if any(partial.start + size <= upto for size, partial in rolled.items()):
             return False
     return True
-
-
-def _learns(rule: Rule) -> bool:
-    learned = rule.baseline is not None and not isinstance(rule.baseline, Constant)
-    return learned or isinstance(rule.method, (Ewma, Cusum, Trend))
-
-
-def _rolled(rules: Rules) -> tuple[int, ...]:
-    return (0, *(rollup.size_ms for rollup in rules.rollups))
-
-
-def _longest(rule: Rule) -> int:
-    return max(rule.window.size_ms, rule.window.grow_to_ms)
-
-
-def _lasts(hold: Hold, slide_ms: int) -> int:
-    return max(hold.ms, hold.count * slide_ms)

@@ -6,11 +6,13 @@ import msgspec
 
 from schemas.records import Category
 from stream.baselines import BaselineSpec
+from stream.compound import Compound
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
 from stream.iso import Iso
 from stream.lifecycle import Severity
 from stream.methods import Method
+from stream.suppress import Suppress
 from stream.windows import WindowSpec
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -85,12 +87,25 @@ class Session(msgspec.Struct, frozen=True):
         return f"{self.state.gate}|{self.gap_ms}"
 
 
+AnyRule = Rule | Compound
+
+
 class Rules(msgspec.Struct, frozen=True):
-    """All rules of a file, in its order, and what else it asks of the windows."""
+    """All rules of a file, in its order, and what else it asks of the windows.
+
+    Of rules over rules, each stands behind those it names.
+    """
 
     rules: tuple[Rule, ...]
     rollups: tuple[Rollup, ...] = ()
     sessions: tuple[Session, ...] = ()
+    compounds: tuple[Compound, ...] = ()
+    suppress: Suppress = Suppress()
+
+    @property
+    def every(self) -> tuple[AnyRule, ...]:
+        """Return those on readings and those over rules."""
+        return (*self.rules, *self.compounds)
 
 
 def is_glob(text: str) -> bool:

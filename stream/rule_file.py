@@ -12,6 +12,7 @@ from schemas.config import Complaint, ConfigError, nearest, read_table, told
 from schemas.records import Category
 from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath
+from stream.compound_file import CompoundEntry, SuppressFile, is_above
 from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
 from stream.iso import Iso
@@ -197,19 +198,28 @@ BASELINE_KINDS: dict[str, type[BaselineFile]] = {
 
 
 class RuleFile(msgspec.Struct):
-    """The whole file; ``version`` is that of its form. ``baselines`` are converted one by one."""
+    """The whole file; ``version`` is that of its form.
+
+    ``rules`` and ``baselines`` are converted one by one, for they are of several kinds.
+    """
 
     version: Literal[1]
-    rules: tuple[RuleEntry, ...]
+    rules: list[Any]
     baselines: dict[str, Any] = {}
     rollups: tuple[RollupFile, ...] = ()
     sessions: tuple[SessionFile, ...] = ()
+    suppress: tuple[SuppressFile, ...] = ()
 
 
 class Parsed(NamedTuple):
-    """A file that has the right form, and where its keys stand."""
+    """A file that has the right form, and where its keys stand.
+
+    ``rules`` and ``compounds`` are by their places in the file's list of rules.
+    """
 
     file: RuleFile
+    rules: dict[int, RuleEntry]
+    compounds: dict[int, CompoundEntry]
     baselines: dict[str, BaselineFile]
     name: str
     lines: dict[KeyPath, int]
@@ -240,10 +250,32 @@ def read_rule_file(text: str, name: str) -> Parsed:
     if not isinstance(root, dict):
         raise ConfigError([f"{name}:1: expected the keys version and rules, got {root!r}"])
     file = read_table(RuleFile, root, (), complaints)
+    rules, compounds = _rules(root.get("rules"), complaints)
     baselines = {} if file is None else _baselines(file, complaints)
     if complaints or file is None:
         raise ConfigError([told(c, name, lines, {}) for c in complaints])
-    return Parsed(file, baselines, name, lines)
+    return Parsed(file, rules, compounds, baselines, name, lines)
+
+
+def _rules(
+    entries: object, complaints: list[Complaint]
+) -> tuple[dict[int, RuleEntry], dict[int, CompoundEntry]]:
+    """Return the rules on readings and those over rules, each by its place."""
+    plain: dict[int, RuleEntry] = {}
+    compounds: dict[int, CompoundEntry] = {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        path: KeyPath = ("rules", index)
+        if not isinstance(entry, dict):
+            complaints.append(Complaint(path, f"expected a table, got {entry!r}"))
+        elif "match" not in entry and is_above(entry):
+            compound = read_table(CompoundEntry, entry, path, complaints)
+            if compound is not None:
+                compounds[index] = compound
+        else:
+            rule = read_table(RuleEntry, entry, path, complaints)
+            if rule is not None:
+                plain[index] = rule
+    return plain, compounds
 
 
 def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, BaselineFile]:

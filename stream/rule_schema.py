@@ -14,13 +14,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from schemas.amounts import DurationMs
-from stream.rule_file import BASELINE_KINDS, RuleFile
+from stream.compound_file import CompoundEntry
+from stream.rule_file import BASELINE_KINDS, RuleEntry, RuleFile
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _AMOUNT = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$"
 _DURATION = Annotated[
     str, msgspec.Meta(pattern=_AMOUNT, description="A duration such as 500ms, 30s, 15m, 1.5h, 2d.")
 ]
+_RULES = (RuleEntry, CompoundEntry)
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _ROLE = re.compile(r"; see :\w+:`[^.]*`[^.]*|``")
 """What only means something to who reads the code."""
@@ -30,9 +32,9 @@ def rule_schema() -> dict[str, Any]:
     """Return the JSON Schema of a rule file; keys that are not known are refused, as in reading."""
     made: dict[type, type] = {}
     kinds = {name: _plain(kind, made) for name, kind in BASELINE_KINDS.items()}
-    root = _plain(RuleFile, made)
+    root, *rules = (_plain(kind, made) for kind in (RuleFile, *_RULES))
     (top, *_), defs = msgspec.json.schema_components(
-        [root, *kinds.values()], ref_template="#/$defs/{name}"
+        [root, *rules, *kinds.values()], ref_template="#/$defs/{name}"
     )
     for each in defs.values():
         if "properties" in each:
@@ -40,8 +42,11 @@ def rule_schema() -> dict[str, Any]:
     defs["Baseline"] = {"oneOf": [_of_kind(name, defs[k.__name__]) for name, k in kinds.items()]}
     for kind in set(kinds.values()):
         del defs[kind.__name__]
-    baselines = defs[root.__name__]["properties"]["baselines"]
-    baselines["additionalProperties"] = {"$ref": "#/$defs/Baseline"}
+    properties = defs[root.__name__]["properties"]
+    properties["baselines"]["additionalProperties"] = {"$ref": "#/$defs/Baseline"}
+    properties["rules"]["items"] = {
+        "anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in rules]
+    }
     return {"$schema": _DRAFT, "title": "tidegate rule file", **top, "$defs": defs}
 
 

@@ -3,9 +3,7 @@
 Reading a file touches nothing but the file: no network, no data.
 """
 
-import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,22 +12,25 @@ import msgspec
 from schemas.amounts import told_ms
 from schemas.config import Complaint, ConfigError
 from schemas.toml_lines import KeyPath
-from stream.alert_record import FIELDS, PLACEHOLDER
+from stream.alert_record import FIELDS
 from stream.baselines_said import baseline_of
 from stream.compare_said import method_of
+from stream.compound_file import CompoundEntry
+from stream.compounds_said import compounds_of
 from stream.conditions_said import when_of
 from stream.match_said import match_of
+from stream.names_said import digest_of, mistakes
 from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
 from stream.rollups_said import rollups_of, sessions_of
 from stream.rule import Match, Rule, Rules
 from stream.rule_file import Parsed, RuleEntry, read_rule_file
 from stream.severities import severities_of
+from stream.suppress_said import suppress_of
 from stream.windows import WindowSpec
 
 __all__ = ["Match", "Rule", "Rules", "load_rules", "pane_sizes", "parse_rules", "rules_text"]
 
 PACKS = files("stream").joinpath("packs")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MAX_PANES = 1440
 
 
@@ -46,17 +47,23 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     parsed = read_rule_file(text, name)
     complaints: list[Complaint] = []
     rules = tuple(
-        _rule(entry, parsed, ("rules", index), complaints)
-        for index, entry in enumerate(parsed.file.rules)
+        _rule(entry, parsed, ("rules", index), complaints) for index, entry in parsed.rules.items()
     )
     if not rules:
-        complaints.append(Complaint(("rules",), "expected at least one rule"))
-    complaints += _twice(parsed.file.rules)
-    rollups = rollups_of(parsed.file.rollups, complaints)
-    found = Rules(rules, rollups, sessions_of(parsed.file.sessions, complaints))
+        complaints.append(Complaint(("rules",), "expected at least one rule on readings"))
+    complaints += _twice({**parsed.rules, **parsed.compounds})
+    compounds = compounds_of(parsed, rules, complaints)
+    names = [*(rule.name for rule in rules), *(rule.name for rule in compounds)]
+    loaded = Rules(
+        rules,
+        rollups_of(parsed.file.rollups, complaints),
+        sessions_of(parsed.file.sessions, complaints),
+        compounds,
+        suppress_of(parsed.file.suppress, names, complaints),
+    )
     parsed.refuse(complaints)
-    parsed.refuse(list(_costly(found)))
-    return found
+    parsed.refuse(list(_costly(loaded, list(parsed.rules))))
+    return loaded
 
 
 def rules_text(source: str) -> str:
@@ -122,30 +129,15 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         method=method_of(entry, severities, path, complaints),
         iso=entry.iso,
     )
-    meaning = msgspec.json.encode(
-        [rule.window, rule.aggregate, rule.op, rule.to, rule.baseline, rule.severities]
-        + ([rule.when] if rule.when else [])
-        + ([rule.method] if rule.method else [])
-    )
-    return msgspec.structs.replace(rule, digest=hashlib.sha256(meaning).hexdigest()[:12])
+    meaning = [rule.window, rule.aggregate, rule.op, rule.to, rule.baseline, rule.severities]
+    more = [each for each in (rule.when, rule.method) if each is not None]
+    return msgspec.structs.replace(rule, digest=digest_of(meaning + more))
 
 
 def _plain_mistakes(entry: RuleEntry, path: KeyPath) -> Iterator[Complaint]:
-    if not _NAME.fullmatch(entry.name):
-        yield Complaint(
-            (*path, "name"), f"expected lower-case letters, digits and _, got {entry.name!r}"
-        )
+    yield from mistakes(entry, path, FIELDS)
     if not 1 <= entry.min_samples <= 1_000_000:
         yield Complaint((*path, "min_samples"), f"expected 1 or more, got {entry.min_samples}")
-    if not 0 <= entry.version < 1 << 31:
-        yield Complaint((*path, "version"), f"expected 0 or more, got {entry.version}")
-    for key, text in entry.annotations.items():
-        for name in PLACEHOLDER.findall(text):
-            if name not in FIELDS:
-                yield Complaint(
-                    (*path, "annotations", key),
-                    f"knows no {{{{{name}}}}}; there are: {', '.join(FIELDS)}",
-                )
 
 
 def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> WindowSpec:
@@ -174,18 +166,18 @@ def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Win
     return WindowSpec(size, slide, entry.min_samples, grow_to)
 
 
-def _twice(entries: Sequence[RuleEntry]) -> Iterator[Complaint]:
+def _twice(entries: Mapping[int, RuleEntry | CompoundEntry]) -> Iterator[Complaint]:
     seen: set[str] = set()
-    for index, entry in enumerate(entries):
+    for index, entry in sorted(entries.items()):
         if entry.name in seen:
             yield Complaint(("rules", index, "name"), f"{entry.name!r} is there twice")
         seen.add(entry.name)
 
 
-def _costly(rules: Rules) -> Iterator[Complaint]:
+def _costly(rules: Rules, places: Sequence[int]) -> Iterator[Complaint]:
     """Refuse windows of so many panes that a series costs too much to remember and merge."""
     pane_of = pane_ms(rules)
-    for index, rule in enumerate(rules.rules):
+    for index, rule in zip(places, rules.rules, strict=True):
         longest = max(rule.window.size_ms, rule.window.grow_to_ms)
         pane = min(map(pane_of, rule.match.metric))
         if longest > _MAX_PANES * pane:

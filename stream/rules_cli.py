@@ -5,6 +5,7 @@ import json
 import click
 
 from schemas.amounts import told_ms
+from stream.compounds_told import compound_lines
 from stream.conditions import When
 from stream.iso import told as standard
 from stream.pane_sizes import pane_ms, pane_sizes
@@ -45,6 +46,8 @@ def check(rules: str, *, as_json: bool) -> None:
             f"session {session.name}: {', '.join(session.match.metric)}; while {state.metric} "
             f"{state.op} {state.value:g}, over after {told_ms(session.gap_ms)} without"
         )
+    for line in compound_lines(loaded):
+        click.echo(line)
     click.echo(f"panes: {pane_sizes(loaded)}")
     each = sensor_bytes(loaded, MINUTE_MS)
     click.echo(f"state: at most {each} bytes a sensor that reports every minute")

@@ -9,11 +9,12 @@ from stream.baselines import freezes, learn
 from stream.conditions import Gate, enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
-from stream.lifecycle import advance, phase
+from stream.lifecycle import advance, finish, phase
 from stream.look import Look, Watch
 from stream.methods import CHARTS, Memory, on_chart, on_course, over, rested
 from stream.panes import Pane
 from stream.rule import Rule
+from stream.suppress import Inhibit, Spans, inhibited, resumed
 from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
 
 _NOT_YET = 0
@@ -36,12 +37,24 @@ class Out(NamedTuple):
     watch: Watch | None = None
 
 
+class Holds(NamedTuple):
+    """What holds rules back: planned work, and stronger alerts.
+
+    ``now`` are the rules that may not begin; those are added that an alert of this turn inhibits.
+    """
+
+    spans: Spans
+    inhibits: tuple[Inhibit, ...]
+    now: set[str]
+
+
 class Turn(NamedTuple):
     """What a series' turn changes, reads and adds to."""
 
     state: SeriesState
     of: Subject
     gates: Mapping[str, Gate]
+    holds: Holds
     out: Out
 
 
@@ -113,25 +126,34 @@ def _window(turn: Turn, group: Group, end: int) -> int:
     kept = kept_from(group.spec, window, end)
     for rule in group.rules:
         own = _state_of(turn.state, rule)
-        since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
-        if since is not None and since > window.start:
-            since = None  # a part of the window is of another state
+        asked = _asked_since(rule, turn, window.start, end)
+        since = asked
+        if asked is not None and turn.holds.spans:
+            since = resumed(turn.holds.spans.get(rule.name, ()), window.start, end, asked)
         if rule.baseline is not None:
             frozen = since is None or freezes(rule.baseline, phase(own.life))
             learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
         verdict = alert = None
         if since is None:
-            alert = _suspend(rule, own, end)
+            alert = _suspend(rule, own, end, closes=asked is None)
         else:
             verdict = _verdict(rule, own, window, made)
             if verdict is not None:
-                alert = _apply(rule, own, turn.of, made, verdict)
+                alert = _apply(rule, own, turn, made, verdict)
         if alert is not None:
             turn.out.alerts.append(alert)
+            turn.holds.now.update(inhibited(turn.holds.inhibits, {rule.name}))
         if turn.out.watch is not None:
             gate = turn.gates.get(rule.when.gate) if rule.when else None
             turn.out.watch(Look(rule, made, window.enough, since, gate, verdict, own, alert))
     return kept
+
+
+def _asked_since(rule: Rule, turn: Turn, start: int, end: int) -> int | None:
+    """Return since when the machine's state has been what a rule asks, ms; None if too short."""
+    since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
+    # Otherwise a part of the window is of another state.
+    return since if since is not None and since <= start else None
 
 
 def _state_of(state: SeriesState, rule: Rule) -> RuleState:
@@ -153,13 +175,16 @@ def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -
 
 
 def _apply(
-    rule: Rule, own: RuleState, of: Subject, made: WindowFeatures, verdict: Verdict
+    rule: Rule, own: RuleState, turn: Turn, made: WindowFeatures, verdict: Verdict
 ) -> Alert | None:
     life = own.life
-    change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
+    change = advance(
+        life, rule.severities, verdict.score, verdict.value, made.window_end,
+        may_begin=rule.name not in turn.holds.now,
+    )  # fmt: skip
     if change is None:
         return None
-    alert = record(rule, of, made, verdict, life, change)
+    alert = record(rule, turn.of, made, verdict, life, change)
     life.open = alert
     if change.event == "RESOLVED":
         _end(rule, own, made.window_end)
@@ -185,10 +210,11 @@ def _memory(own: RuleState) -> Memory:
     return own.memory
 
 
-def _suspend(rule: Rule, own: RuleState, at: int) -> Alert | None:
-    """Let a rule rest whose condition is not met.
+def _suspend(rule: Rule, own: RuleState, at: int, *, closes: bool) -> Alert | None:
+    """Let a rule rest whose condition is not met (``closes``), or in planned work.
 
-    What only might have become an alert is forgotten; an alert stays as it is, or ends.
+    What only might have become an alert is forgotten; an alert stays as it is, or ends with the
+    condition.
     """
     life = own.life
     if rule.method is not None and own.memory is not None:
@@ -196,7 +222,7 @@ def _suspend(rule: Rule, own: RuleState, at: int) -> Alert | None:
     if life.open is None:
         life.levels = []
         return None
-    if rule.when is None or rule.when.open == "hold":
+    if not closes or rule.when is None or rule.when.open == "hold":
         return None
     alert = ended(life.open, phase(life), at, "RESET")
     life.levels = []
@@ -205,12 +231,10 @@ def _suspend(rule: Rule, own: RuleState, at: int) -> Alert | None:
 
 
 def _end(rule: Rule, own: RuleState, at: int) -> None:
-    """Note that an alert is over; with a cooldown, nothing is pending either."""
-    own.life.open = None
+    """Note that an alert is over, for its life and for what a chart remembers."""
+    finish(own.life, rule.cooldown_ms, at)
     if rule.method is not None and own.memory is not None:
         over(rule.method, own.memory)
-    if rule.cooldown_ms:
-        own.life.levels, own.life.rests_until = [], at + rule.cooldown_ms
 
 
 def _reconcile(state: SeriesState, digests: Mapping[str, str], at: int) -> list[Alert]:

@@ -11,10 +11,8 @@ from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath
 from stream.detectors import Op, signed
 from stream.iso import change_limits, leave, zone_limits
-from stream.lifecycle import Hold, Severity
+from stream.lifecycle import ORDER, Hold, Severity
 from stream.rule_file import HoldText, RuleEntry, SeverityFile
-
-_ORDER: tuple[SeverityName, ...] = ("INFO", "WARNING", "CRITICAL")
 
 
 class _Limits(NamedTuple):
@@ -45,7 +43,7 @@ def severities_of(
         if limits is not None:
             severity = _severity(entry.compare.op, written, limits, (*where, index), complaints)
             made.append((index, severity))
-    made.sort(key=lambda pair: _ORDER.index(pair[1].level))
+    made.sort(key=lambda pair: ORDER.index(pair[1].level))
     complaints += _out_of_order(made, where)
     return tuple(severity for _, severity in made)
 

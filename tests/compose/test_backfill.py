@@ -79,6 +79,17 @@ UNTOLD = """
   compare: {op: ">=", to: value}
   severities: [{level: WARNING, enter: 12}]
 """
+ABOVE = """
+- name: hot_again
+  pattern: {times: 2, of: hot, within: 6h}
+  severities: [{level: WARNING}]
+- name: hot_by_both
+  votes: {of: [hot, runs_hot], k: 2}
+  severities: [{level: CRITICAL, for: 15m, keep_firing_for: 1h}]
+- name: hot_then_runs_hot
+  pattern: {first: hot, then: runs_hot, within: 3h}
+  severities: [{level: WARNING}]
+"""
 ALL = LIMITS + GATED + AT_FIRST + UNTOLD + GROWING
 HEADER = """version: 1
 baselines:
@@ -140,6 +151,8 @@ class Topics:
         return found
 
     def has_told(self, record: WindowFeatures | Alert) -> bool:
+        if record.metric == "*":
+            return record.window_end < max(self.closed_to().values())
         return record.window_end <= self.closed_to().get(record.metric, 0)
 
 
@@ -265,7 +278,9 @@ def over(topics: Sequence[Alert], upto: int) -> dict[str, tuple[object, ...]]:
 @settings(max_examples=12, deadline=None)
 @given(
     st.integers(0, 1 << 30),
-    st.sampled_from([LIMITS, LIMITS + GROWING, GATED, GATED + AT_FIRST, ALL]),
+    st.sampled_from(
+        [LIMITS, LIMITS + GROWING, GATED, GATED + AT_FIRST, ALL, LIMITS + GATED + ABOVE]
+    ),
     st.sampled_from([HEADER, ROLLED]),
 )
 def test_a_backfill_leaves_what_an_undisturbed_run_gives_and_a_second_sends_nothing(
@@ -294,7 +309,7 @@ def test_a_backfill_leaves_what_an_undisturbed_run_gives_and_a_second_sends_noth
 
 def test_what_the_walk_meets(tmp_path):
     """The test above would prove little if nothing were ever corrected, new or withdrawn."""
-    laws = rules(ALL, header=HEADER)
+    laws = rules(ALL + ABOVE, header=HEADER)
     total: dict[str, int] = {}
     changed: set[str] = set()
     for seed in range(12):
@@ -312,6 +327,7 @@ def test_what_the_walk_meets(tmp_path):
     for name in ("corrected", "new", "withdrawn", "unchanged"):
         assert total[f"alerts {name}"] > 0, total
     assert changed >= {"hot", "runs_hot", "unlike_at_first"}
+    assert changed & {"hot_again", "hot_by_both", "hot_then_runs_hot"}
 
 
 @pytest.fixture
