@@ -134,7 +134,7 @@ def usual(spec: BaselineSpec, baseline: Baseline, at: int) -> Usual | None:
         case Median(frozen):
             return _middle(frozen, baseline.sample)
         case Seasonal(hourly) | Weekly(hourly):
-            hour = baseline.hours.get(hour_of(spec, at))
+            hour = baseline.hours.get(_hour(spec, at))
             known = hour is not None and hour.weight >= hourly.warmup
             return _floored(hourly, hour) if hour is not None and known else None
 
@@ -157,8 +157,7 @@ def _middle(spec: Frozen, sample: Sample | None) -> Usual | None:
     return Usual(sample.median, max(sample.deviation, floor))
 
 
-def hour_of(spec: Seasonal | Weekly, at: int) -> int:
-    """Return which hour of the day or week a time, ms, is in: the key of ``hours``."""
+def _hour(spec: Seasonal | Weekly, at: int) -> int:
     hour = at // _HOUR_MS
     return hour % 24 if isinstance(spec, Seasonal) else hour % 168
 
@@ -202,7 +201,7 @@ def learn(
         elif isinstance(once, Decayed):
             _decay(baseline, once, pane, elapsed_ms)
         else:
-            hour = baseline.hours.setdefault(hour_of(once, pane.pane_start), Learned())
+            hour = baseline.hours.setdefault(_hour(once, pane.pane_start), Learned())
             _decay(hour, once.hourly, pane, elapsed_ms)
 
 

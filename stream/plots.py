@@ -58,8 +58,7 @@ def marker(into: Marks) -> Callable[[Look], None]:
         if verdict is None:
             return
         low = high = None
-        in_deviations = look.rule.to in ("zscore", "robust_z")
-        if in_deviations and verdict.baseline_mean is not None and verdict.baseline_std is not None:
+        if verdict.baseline_mean is not None and verdict.baseline_std is not None:
             reach = abs(look.rule.severities[0].shown_enter) * verdict.baseline_std
             low, high = verdict.baseline_mean - reach, verdict.baseline_mean + reach
         own = into.setdefault((window.device_id, window.metric, look.rule.name), [])

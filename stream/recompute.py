@@ -18,6 +18,7 @@ from stream.lifecycle import phase
 from stream.pane_sizes import PANES_MS
 from stream.panes import Pane, panes_of
 from stream.rule import Rules
+from stream.rule_sets import Engines
 from stream.run_in import longest_ms, remembers
 from stream.standing import DEVICE_METRIC
 
@@ -124,7 +125,7 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
 
 
 def recompute(
-    engine: Engine,
+    engine: Engine | Engines,
     rules: Rules,
     size_of: Callable[[str], int],
     days: Iterable[Sequence[Reading]],
@@ -138,7 +139,7 @@ def recompute(
     readings end, panes that still wait for the machine's state lead to nothing yet.
 
     Args:
-        engine: of the rules.
+        engine: of the rules, or one for each set of them.
         rules: the same.
         size_of: how long the job's panes of a metric are, ms; others differ in the last digits.
         days: the device's readings by UTC day, in order; within a day in any order.
@@ -162,7 +163,7 @@ def recompute(
 
 
 def _take_day(
-    engine: Engine,
+    engine: Engine | Engines,
     size_of: Callable[[str], int],
     device: _Device,
     readings: Sequence[Reading],

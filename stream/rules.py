@@ -130,8 +130,8 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         iso=entry.iso,
     )
     meaning = [rule.window, rule.aggregate, rule.op, rule.to, rule.baseline, rule.severities]
-    more = [each for each in (rule.when, rule.method) if each is not None]
-    return msgspec.structs.replace(rule, digest=digest_of(meaning + more))
+    optional = [each for each in (rule.when, rule.method) if each is not None]
+    return msgspec.structs.replace(rule, digest=digest_of(meaning + optional))
 
 
 def _plain_mistakes(entry: RuleEntry, path: KeyPath) -> Iterator[Complaint]:

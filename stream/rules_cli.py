@@ -79,7 +79,6 @@ def _costs(rule: Rule, loaded: Rules) -> dict[str, object]:
         "pane_s": pane // 1000,
         "bytes_per_series": rule_bytes(rule, pane),
         "condition": _condition(rule.when).removeprefix("; "),
-        "standard": "" if rule.iso is None else standard(rule.iso),
     }
 
 

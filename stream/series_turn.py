@@ -164,13 +164,10 @@ def _state_of(state: SeriesState, rule: Rule) -> RuleState:
 
 
 def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -> Verdict | None:
-    """Compare, where there is enough to compare and the rule does not rest.
-
-    While it rests after an alert, methods go on to take what they remember.
-    """
+    """Compare, where there is enough to compare and the rule does not rest."""
     if not window.enough or made.count < rule.min_samples:
         return None
-    verdict = _judge(rule, own, made)
+    verdict = _judge(rule, own, made)  # a chart goes on while the rule rests
     return None if made.window_end < own.life.rests_until else verdict
 
 
@@ -231,7 +228,6 @@ def _suspend(rule: Rule, own: RuleState, at: int, *, closes: bool) -> Alert | No
 
 
 def _end(rule: Rule, own: RuleState, at: int) -> None:
-    """Note that an alert is over, for its life and for what a chart remembers."""
     finish(own.life, rule.cooldown_ms, at)
     if rule.method is not None and own.memory is not None:
         over(rule.method, own.memory)

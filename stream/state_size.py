@@ -10,10 +10,10 @@ MINUTE_MS = 60_000
 # Of the engine's pieces as the job stores them, measured with times of today.
 PANE_BYTES = 150
 RULE_BYTES = 80
+_NUMBER_BYTES, _HOUR_BYTES = 9, 29
 _PARTIAL_BYTES = 95
 _SHARE_BYTES = 110 + PANE_BYTES
 _FRAME_BYTES = 60
-_NUMBER_BYTES, _HOUR_BYTES = 9, 29
 # Of the pane operator's state: it keeps the readings of panes that are open.
 _READING_BYTES = 110
 
@@ -23,12 +23,12 @@ def rule_bytes(rule: Rule, pane: int) -> int:
 
     An alert that is open adds its record, about 1 kB.
     """
-    return panes_of(rule, pane) * PANE_BYTES + RULE_BYTES + _memory_bytes(rule)
+    return panes_of(rule, pane) * PANE_BYTES + _memory_bytes(rule)
 
 
 def _memory_bytes(rule: Rule) -> int:
-    """Return what a rule's baseline and method remember at most."""
-    size = 0
+    """Return what a rule remembers of a series beside panes, with its baseline and method."""
+    size = RULE_BYTES
     match rule.baseline:
         case Median():
             size += MOST_KEPT * _NUMBER_BYTES  # until it has learned
@@ -83,7 +83,7 @@ def engine_bytes(rules: Rules, metric: str) -> int:
     return (
         _FRAME_BYTES
         + ring * PANE_BYTES
-        + sum(RULE_BYTES + _memory_bytes(rule) for rule in own)
+        + sum(map(_memory_bytes, own))
         + len(sizes) * _PARTIAL_BYTES
         + shares * _SHARE_BYTES
     )

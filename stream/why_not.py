@@ -7,26 +7,15 @@ person can read, and looks in a row with the same outcome become one span.
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
-from math import isfinite
 from typing import Literal, NamedTuple
 
 from schemas.records import AlertEvent
-from stream.baselines import (
-    Baseline,
-    BaselineSpec,
-    Decayed,
-    Frozen,
-    Median,
-    Seasonal,
-    Weekly,
-    hour_of,
-)
+from stream.baselines import Baseline, BaselineSpec, Decayed, Frozen, Seasonal
 from stream.conditions import When
 from stream.detectors import AGGREGATES
 from stream.lifecycle import Hold, phase
 from stream.look import Look
 from stream.rule import Rule, matches
-from stream.trends import Rate, Trend
 
 Outcome = Literal["condition", "few", "rests", "unknown", "below", "pending", "active", "event"]
 """Why a window raised nothing, in the order in which the engine asks; ``event`` is a transition."""
@@ -79,7 +68,7 @@ def seen(look: Look) -> Seen:
         verdict.statistic if verdict else None,
         verdict.baseline_mean if verdict else None,
         verdict.baseline_std if verdict else None,
-        lowest.enter - verdict.score if verdict and isfinite(verdict.score) else None,
+        lowest.enter - verdict.score if verdict else None,
         phase(look.own.life),
         outcome,
         look.alert.event if look.alert else None,
@@ -176,7 +165,7 @@ def _outcome(look: Look) -> tuple[Outcome, str]:
         return "rests", f"cooldown until {at_ms(life.rests_until)}"
     if look.verdict is None:
         middle = (look.window.window_start + end) // 2
-        return "unknown", _few_windows(look) or _unknown(rule.baseline, look.own.baseline, middle)
+        return "unknown", _unknown(rule.baseline, look.own.baseline, middle)
     name = phase(life)
     if name == "PENDING":
         return "pending", f"{_waits(look)}; {_compared(look)}"
@@ -217,8 +206,6 @@ def _compared(look: Look) -> str:
     if verdict is None:
         return "not compared"
     limits = ", ".join(f"{each.level} {rule.op} {each.shown_enter:g}" for each in rule.severities)
-    if verdict.statistic is None and rule.method is not None:
-        return f"no trend that meets its limit in time: {rule.aggregate} {verdict.value:.6g}"
     if verdict.statistic is None:
         return f"{rule.aggregate} {verdict.value:.6g} ({limits})"
     usual = (
@@ -232,33 +219,18 @@ def _compared(look: Look) -> str:
     )
 
 
-def _few_windows(look: Look) -> str:
-    """Say which windows a rate or a trend still lacks; "" for what is not about those."""
-    points = len(look.own.memory.points) if look.own.memory else 0
-    match look.rule.method:
-        case Rate(over_ms):
-            return f"there is no window of {span_of(over_ms)} before, or the rule rested since"
-        case Trend() as trend if points < trend.points:
-            return f"too short for a trend: {points} of {trend.points} windows"
-        case _:
-            return ""
-
-
 def _unknown(spec: BaselineSpec | None, known: Baseline, at: int) -> str:
     match spec:
-        case Median(frozen):
-            return _unknown(frozen, known, at)
         case Decayed():
             if known.weight < spec.warmup:
                 return f"warm-up: the baseline has {known.weight:.0f} of {spec.warmup:g} readings"
-        case Seasonal(hourly) | Weekly(hourly):
-            hour = known.hours.get(hour_of(spec, at))
-            season = "day" if isinstance(spec, Seasonal) else "week"
+        case Seasonal(hourly):
+            hour = known.hours.get(at // 3_600_000 % 24)
             weight = hour.weight if hour else 0.0
             if weight < hourly.warmup:
                 return (
                     f"warm-up: the baseline has {weight:.0f} of {hourly.warmup:g} readings of "
-                    f"this hour of the {season}"
+                    "this hour of the day"
                 )
         case Frozen():
             if known.learned_ms < spec.done_ms:
