@@ -8,6 +8,7 @@ however often the state has been to disk and back.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 from schemas.records import Alert, WindowFeatures
@@ -15,22 +16,26 @@ from stream.conditions import Gate, When, told
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
 from stream.panes import Pane
 from stream.rule import Rule, Rules
-from stream.series_turn import Group, Out, Turn, take
+from stream.sensor_checks import NoData
+from stream.series_turn import Asked, Group, take
+from stream.silence import look_out
+from stream.turn import Out, Turn
 from stream.windows import Subject, WindowSpec
 
 _MAX_PLANS = 100_000
 
 
 class _Plan(NamedTuple):
-    """The rules of one series, and their digests by name.
+    """The rules of one series.
 
-    ``conditional``: some rule of the device asks for its state. ``feeds`` are the conditions that
-    ask this metric, ``awaits`` the gates that its own rules ask and another metric tells.
+    ``conditional``: some rule of the device asks for its state; ``listens``: some rule of it minds
+    silence. ``feeds`` are the conditions that ask this metric, ``awaits`` the gates that its own
+    rules ask and another metric tells.
     """
 
-    groups: tuple[Group, ...]
-    digests: dict[str, str]
+    asked: Asked
     conditional: bool
+    listens: bool
     feeds: tuple[When, ...]
     awaits: tuple[str, ...]
 
@@ -83,9 +88,7 @@ class Engine:
         if plan.conditional:
             self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
         else:
-            of = Subject(device_id, metric, site, unit)
-            turn = Turn(state.series(metric), of, _NO_GATES, out)
-            take(turn, plan.groups, plan.digests, pane)
+            self._take(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
         windows, alerts = out
         return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
 
@@ -108,12 +111,24 @@ class Engine:
         if entry.waits:
             state.hold(arrived)
         else:
-            _conditional(state, plan, device_id, arrived, out)
+            self._take(state, plan, device_id, arrived, out)
 
     def _release(self, state: DeviceState, device_id: str, out: Out) -> None:
         for held in state.release():
             plan = self._plan(device_id, held.metric, held.site)
-            _conditional(state, plan, device_id, held, out)
+            self._take(state, plan, device_id, held, out)
+
+    def _take(
+        self, state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out
+    ) -> None:
+        of = Subject(device_id, row.metric, row.site, row.unit)
+        gates = state.entry().gates if plan.conditional else _NO_GATES
+        take(Turn(state.series(row.metric), of, gates, out), plan.asked, row.pane)
+        if plan.listens:
+            look_out(state, of, row.pane.pane_end, partial(self._checks, device_id), out)
+
+    def _checks(self, device_id: str, metric: str, site: str) -> tuple[Rule, ...]:
+        return self._plan(device_id, metric, site).asked.checks
 
     def _plan(self, device_id: str, metric: str, site: str) -> _Plan:
         key = (device_id, metric, site)
@@ -133,28 +148,28 @@ def _drop(entry: DeviceEntry, names: set[str]) -> None:
         entry.waits = [gate for gate in entry.waits if gate not in names]
 
 
-def _conditional(state: DeviceState, plan: _Plan, device_id: str, row: HeldPane, out: Out) -> None:
-    of = Subject(device_id, row.metric, row.site, row.unit)
-    turn = Turn(state.series(row.metric), of, state.entry().gates, out)
-    take(turn, plan.groups, plan.digests, row.pane)
-
-
 def _planned(rules: tuple[Rule, ...], device_id: str, metric: str, site: str) -> _Plan:
     near = [rule for rule in rules if rule.match.covers_device(device_id, site)]
     own = [rule for rule in near if rule.match.covers(device_id, metric, site)]
     groups: dict[WindowSpec, list[Rule]] = {}
     for rule in own:
-        groups.setdefault(rule.window, []).append(rule)
+        if rule.check is None:
+            groups.setdefault(rule.window, []).append(rule)
+    checks = sorted((rule for rule in own if rule.check), key=lambda rule: not rule.gates)
     asked = [rule.when for rule in near if rule.when is not None]
     feeds = {when.gate: when for when in asked if when.metric == metric}
     awaits = (w.gate for w in (rule.when for rule in own) if w and w.op and w.metric != metric)
     return _Plan(
-        tuple(
-            Group(spec, tuple(rules), all(rule.when for rule in rules))
-            for spec, rules in groups.items()
+        Asked(
+            tuple(
+                Group(spec, tuple(rules), all(rule.when for rule in rules))
+                for spec, rules in groups.items()
+            ),
+            tuple(checks),
+            {rule.name: rule.digest for rule in own},
         ),
-        {rule.name: rule.digest for rule in own},
         bool(asked),
+        any(isinstance(rule.check, NoData) for rule in near),
         tuple(feeds.values()),
         tuple(dict.fromkeys(awaits)),
     )

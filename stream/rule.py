@@ -9,6 +9,7 @@ from stream.baselines import BaselineSpec
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
 from stream.lifecycle import Severity
+from stream.sensor_checks import Check
 from stream.windows import WindowSpec
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -33,6 +34,9 @@ class Match(msgspec.Struct, frozen=True):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule; ``severities`` go from the lowest to the highest.
 
+    With a ``check`` it is about the sensor and looks at each pane, as long as its window, by
+    itself; with ``gates`` the other rules of the series rest while its alert is open. An alert
+    that lasts is told of again after ``realarm_ms``, 0 for never.
     ``digest`` changes with whatever makes remembered state meaningless.
     """
 
@@ -51,6 +55,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str]
     when: When | None = None
     cooldown_ms: int = 0
+    realarm_ms: int = 0
+    check: Check | None = None
+    gates: bool = False
     digest: str = ""
 
 

@@ -3,6 +3,7 @@
 What a rule means is in :mod:`stream.rules`; here is only what may stand in the file.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath
 from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
+from stream.sensor_file import ChecksFile
 from stream.yaml_lines import read_yaml
 
 Globs = str | list[str]
@@ -53,6 +55,7 @@ class SeverityFile(msgspec.Struct):
     exit: float | None = None
     delay: HoldText = msgspec.field(name="for", default=0)
     keep_firing_for: HoldText = 0
+    latch: bool = False
 
 
 class WhenFile(msgspec.Struct):
@@ -69,6 +72,16 @@ class WhenFile(msgspec.Struct):
     absent: str | None = None
 
 
+class SilenceFile(msgspec.Struct):
+    """What a silent metric means to a rule: an alert of its own, an end of the open one, nothing.
+
+    ``after`` is as :class:`stream.sensor_file.NoDataFile` has it.
+    """
+
+    after: str
+    action: Literal["alert", "resolve", "keep"] = "alert"
+
+
 class RuleEntry(msgspec.Struct):
     """One rule; ``version`` is the author's count of its changes."""
 
@@ -83,6 +96,33 @@ class RuleEntry(msgspec.Struct):
     min_samples: int = 1
     when: WhenFile | None = None
     cooldown: DurationMs = DurationMs(0)
+    realarm_after: DurationMs = DurationMs(0)
+    no_data: SilenceFile | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class SensorEntry(msgspec.Struct):
+    """A rule about sensors: each of its ``checks`` is a rule of its own, named after both.
+
+    ``every`` is the length of the panes that it looks at. With ``gates``, the other rules of a
+    series rest while an alert says that its values are none.
+    """
+
+    name: str
+    match: MatchFile
+    checks: ChecksFile
+    every: DurationMs = DurationMs(60_000)
+    severity: SeverityName = "WARNING"
+    delay: HoldText = msgspec.field(name="for", default=0)
+    keep_firing_for: HoldText = "5m"
+    latch: bool = False
+    gates: bool = True
+    category: Literal["SENSOR_HEALTH"] = "SENSOR_HEALTH"
+    version: int = 1
+    when: WhenFile | None = None
+    cooldown: DurationMs = DurationMs(0)
+    realarm_after: DurationMs = DurationMs(0)
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
@@ -137,17 +177,17 @@ _KINDS: dict[str, type[BaselineFile]] = {
 
 
 class RuleFile(msgspec.Struct):
-    """The whole file; ``version`` is that of its form. ``baselines`` are converted one by one."""
+    """The whole file; ``version`` is that of its form. What is of several kinds comes later."""
 
     version: Literal[1]
-    rules: tuple[RuleEntry, ...]
+    rules: list[Any]
     baselines: dict[str, Any] = {}
 
 
 class Parsed(NamedTuple):
     """A file that has the right form, and where its keys stand."""
 
-    file: RuleFile
+    rules: tuple[RuleEntry | SensorEntry, ...]
     baselines: dict[str, BaselineFile]
     name: str
     lines: dict[KeyPath, int]
@@ -178,10 +218,24 @@ def read_rule_file(text: str, name: str) -> Parsed:
     if not isinstance(root, dict):
         raise ConfigError([f"{name}:1: expected the keys version and rules, got {root!r}"])
     file = read_table(RuleFile, root, (), complaints)
+    rules = () if file is None else tuple(_rules(file, complaints))
     baselines = {} if file is None else _baselines(file, complaints)
     if complaints or file is None:
         raise ConfigError([told(c, name, lines, {}) for c in complaints])
-    return Parsed(file, baselines, name, lines)
+    return Parsed(rules, baselines, name, lines)
+
+
+def _rules(file: RuleFile, complaints: list[Complaint]) -> Iterator[RuleEntry | SensorEntry]:
+    """Yield the rules that have the right form; with complaints, some may be missing."""
+    for index, entry in enumerate(file.rules):
+        path: KeyPath = ("rules", index)
+        if not isinstance(entry, dict):
+            complaints.append(Complaint(path, f"expected a table, got {entry!r}"))
+            continue
+        kind: type[RuleEntry | SensorEntry] = SensorEntry if "checks" in entry else RuleEntry
+        rule = read_table(kind, entry, path, complaints)
+        if rule is not None:
+            yield rule
 
 
 def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, BaselineFile]:

@@ -18,7 +18,8 @@ from stream.baselines_said import baseline_of
 from stream.conditions_said import when_of
 from stream.pane_sizes import PANES_MS, pane_ms, pane_sizes
 from stream.rule import Match, Rule, Rules
-from stream.rule_file import Globs, Parsed, RuleEntry, read_rule_file
+from stream.rule_file import Globs, MatchFile, Parsed, RuleEntry, SensorEntry, read_rule_file
+from stream.sensor_said import sensor_rules, silence_rule
 from stream.severities import severities_of
 from stream.windows import WindowSpec
 
@@ -28,6 +29,9 @@ PACKS = files("stream").joinpath("packs")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _GLOB = re.compile(r"[A-Za-z0-9_.*?\[\]!-]{1,129}")
 _MAX_PANES = 1440
+
+Placed = tuple[int, Rule]
+"""A rule, and which entry of the file it is from."""
 
 
 def parse_rules(text: str, name: str = "rules") -> Rules:
@@ -42,16 +46,17 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     """
     parsed = read_rule_file(text, name)
     complaints: list[Complaint] = []
-    rules = tuple(
-        _rule(entry, parsed, ("rules", index), complaints)
-        for index, entry in enumerate(parsed.file.rules)
-    )
-    if not rules:
+    placed = [
+        (index, rule)
+        for index, entry in enumerate(parsed.rules)
+        for rule in _rules(entry, parsed, ("rules", index), complaints)
+    ]
+    if not parsed.rules:
         complaints.append(Complaint(("rules",), "expected at least one rule"))
-    complaints += _twice(parsed.file.rules)
+    complaints += _twice(placed)
     parsed.refuse(complaints)
-    parsed.refuse(list(_costly(Rules(rules))))
-    return Rules(rules)
+    parsed.refuse(list(_costly(placed)))
+    return Rules(tuple(rule for _, rule in placed))
 
 
 def rules_text(source: str) -> str:
@@ -92,6 +97,23 @@ def _read(source: str) -> tuple[str, Rules]:
     return text, parse_rules(text, source)
 
 
+def _rules(
+    entry: RuleEntry | SensorEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]
+) -> Iterator[Rule]:
+    """Yield the rules that an entry stands for."""
+    if isinstance(entry, SensorEntry):
+        complaints += _text_mistakes(entry, path)
+        match = _match(entry.match, (*path, "match"), complaints)
+        when = when_of(entry.when, (*path, "when"), complaints)
+        yield from sensor_rules(entry, match, when, path, complaints)
+        return
+    rule = _rule(entry, parsed, path, complaints)
+    yield rule
+    silence = silence_rule(entry, rule, path, complaints)
+    if silence is not None:
+        yield silence
+
+
 def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]) -> Rule:
     complaints += _plain_mistakes(entry, path)
     window = _window(entry, (*path, "window"), complaints)
@@ -99,7 +121,7 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         name=entry.name,
         version=entry.version,
         category=entry.category,
-        match=_match(entry, (*path, "match"), complaints),
+        match=_match(entry.match, (*path, "match"), complaints),
         window=window,
         min_samples=entry.min_samples,
         aggregate=entry.aggregate,
@@ -113,6 +135,7 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         annotations=entry.annotations,
         when=when_of(entry.when, (*path, "when"), complaints),
         cooldown_ms=int(entry.cooldown),
+        realarm_ms=int(entry.realarm_after),
     )
     meaning = msgspec.json.encode(
         [rule.window, rule.aggregate, rule.op, rule.to, rule.baseline, rule.severities]
@@ -122,12 +145,16 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
 
 
 def _plain_mistakes(entry: RuleEntry, path: KeyPath) -> Iterator[Complaint]:
+    yield from _text_mistakes(entry, path)
+    if not 1 <= entry.min_samples <= 1_000_000:
+        yield Complaint((*path, "min_samples"), f"expected 1 or more, got {entry.min_samples}")
+
+
+def _text_mistakes(entry: RuleEntry | SensorEntry, path: KeyPath) -> Iterator[Complaint]:
     if not _NAME.fullmatch(entry.name):
         yield Complaint(
             (*path, "name"), f"expected lower-case letters, digits and _, got {entry.name!r}"
         )
-    if not 1 <= entry.min_samples <= 1_000_000:
-        yield Complaint((*path, "min_samples"), f"expected 1 or more, got {entry.min_samples}")
     if not 0 <= entry.version < 1 << 31:
         yield Complaint((*path, "version"), f"expected 0 or more, got {entry.version}")
     for key, text in entry.annotations.items():
@@ -165,7 +192,7 @@ def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Win
     return WindowSpec(size, slide, entry.min_samples, grow_to)
 
 
-def _match(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Match:
+def _match(match: MatchFile, path: KeyPath, complaints: list[Complaint]) -> Match:
     def globs(key: str, given: Globs) -> tuple[str, ...]:
         found = (given,) if isinstance(given, str) else tuple(given)
         complaints.extend(
@@ -175,24 +202,23 @@ def _match(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Matc
         )
         return found
 
-    match = entry.match
     return Match(
         globs("metric", match.metric), globs("device", match.device), globs("site", match.site)
     )
 
 
-def _twice(entries: Sequence[RuleEntry]) -> Iterator[Complaint]:
+def _twice(placed: Sequence[Placed]) -> Iterator[Complaint]:
     seen: set[str] = set()
-    for index, entry in enumerate(entries):
-        if entry.name in seen:
-            yield Complaint(("rules", index, "name"), f"{entry.name!r} is there twice")
-        seen.add(entry.name)
+    for index, rule in placed:
+        if rule.name in seen:
+            yield Complaint(("rules", index, "name"), f"{rule.name!r} is there twice")
+        seen.add(rule.name)
 
 
-def _costly(rules: Rules) -> Iterator[Complaint]:
+def _costly(placed: Sequence[Placed]) -> Iterator[Complaint]:
     """Refuse windows of so many panes that a series costs too much to remember and merge."""
-    pane_of = pane_ms(rules)
-    for index, rule in enumerate(rules.rules):
+    pane_of = pane_ms(Rules(tuple(rule for _, rule in placed)))
+    for index, rule in placed:
         longest = max(rule.window.size_ms, rule.window.grow_to_ms)
         pane = min(map(pane_of, rule.match.metric))
         if longest > _MAX_PANES * pane:

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from schemas.records import Alert, WindowFeatures
-from stream.alert_record import ended, record
+from stream.alert_record import ended
 from stream.baselines import freezes, learn
-from stream.conditions import Gate, enabled_since, is_out_of_question
+from stream.conditions import enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
-from stream.lifecycle import Life, advance, phase
+from stream.lifecycle import phase
 from stream.panes import Pane
 from stream.rule import Rule
+from stream.rule_life import settle, state_of, suspend
+from stream.sensor_turn import look
+from stream.turn import Turn
 from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
 
 _NOT_YET = 0
@@ -26,45 +29,37 @@ class Group(NamedTuple):
     asks: bool
 
 
-class Out(NamedTuple):
-    """What a pane has led to so far."""
+class Asked(NamedTuple):
+    """The rules of a series: those on windows, those on the sensor, and the digests of all."""
 
-    windows: list[WindowFeatures]
-    alerts: list[Alert]
-
-
-class Turn(NamedTuple):
-    """What a series' turn changes, reads and adds to."""
-
-    state: SeriesState
-    of: Subject
-    gates: Mapping[str, Gate]
-    out: Out
+    groups: tuple[Group, ...]
+    checks: tuple[Rule, ...]
+    digests: Mapping[str, str]
 
 
-def take(turn: Turn, all_groups: tuple[Group, ...], digests: Mapping[str, str], pane: Pane) -> None:
-    """Take a pane: the windows it completes, and what the rules make of them.
+def take(turn: Turn, asked: Asked, pane: Pane) -> None:
+    """Take a pane: the windows it completes, and what the rules make of them and of the sensor.
 
     Args:
         turn: whose pane it is; its state is changed in place and its output added to.
-        all_groups: the rules of the series.
-        digests: theirs, by name.
+        asked: the rules of the series.
         pane: passed over when it does not follow the newest one.
     """
     state, alerts = turn.state, turn.out.alerts
-    alerts.extend(_reconcile(state, digests, pane.pane_end))
+    alerts.extend(_reconcile(state, asked.digests, pane.pane_end))
+    first = len(alerts)
+    trusted = look(turn, asked.checks, pane)
     seen_to = pane.pane_start if state.seen_to is None else state.seen_to
-    groups = tuple(group for group in all_groups if not _is_idle(group, turn))
+    groups = tuple(group for group in asked.groups if not _is_idle(group, turn))
     if not groups or pane.pane_start < seen_to:
         return
-    first = len(alerts)
     for end, group in _missed(groups, state.ring, seen_to, pane.pane_start):
-        _window(turn, group, end)
+        _window(turn, group, end, trusted)
     state.seen_to = pane.pane_end
     if pane.n > 0:
         state.ring.append(pane)
     kept = [
-        _window(turn, group, pane.pane_end)
+        _window(turn, group, pane.pane_end, trusted)
         if pane.pane_end % group.spec.slide_ms == 0
         else _NOT_YET
         for group in groups
@@ -97,7 +92,7 @@ def _missed(
     return found
 
 
-def _window(turn: Turn, group: Group, end: int) -> int:
+def _window(turn: Turn, group: Group, end: int, trusted: int | None) -> int:
     """Make the window that ends at ``end`` and apply its rules.
 
     Returns where windows of this kind begin from here on.
@@ -109,27 +104,33 @@ def _window(turn: Turn, group: Group, end: int) -> int:
     turn.out.windows.append(made)
     kept = kept_from(group.spec, window, end)
     for rule in group.rules:
-        own = _state_of(turn.state, rule)
-        since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
-        if since is not None and since > window.start:
-            since = None  # a part of the window is of another state
-        if rule.baseline is not None:
-            frozen = since is None or freezes(rule.baseline, phase(own.life))
-            learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
-        if since is None:
-            alert = _suspend(rule, own.life, end)
-        else:
-            alert = _apply(rule, own, turn.of, window, made)
+        alert = _rule_turn(turn, rule, window, made, kept, trusted)
         if alert is not None:
             turn.out.alerts.append(alert)
     return kept
 
 
-def _state_of(state: SeriesState, rule: Rule) -> RuleState:
-    found = state.rules.get(rule.name)
-    if found is None:
-        found = state.rules[rule.name] = RuleState(rule.digest)
-    return found
+def _rule_turn(
+    turn: Turn, rule: Rule, window: Window, made: WindowFeatures, kept: int, trusted: int | None
+) -> Alert | None:
+    """Let a rule learn from the panes that leave its window, and judge the window.
+
+    It rests while a part of the window is of another state of the machine, or while the sensor is
+    not to be trusted, which says nothing of the machine: then an open alert stays as it is.
+    """
+    own, end = state_of(turn.state, rule), made.window_end
+    since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
+    if since is not None and since > window.start:
+        since = None
+    of_sensor = rule.category == "SENSOR_HEALTH"
+    sound = of_sensor or (trusted is not None and trusted <= window.start)
+    if rule.baseline is not None:
+        frozen = since is None or not sound or freezes(rule.baseline, phase(own.life))
+        learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
+    if since is None or not sound:
+        hold = since is not None or rule.when is None or rule.when.open == "hold"
+        return suspend(rule, own.life, end, hold=hold)
+    return _apply(rule, own, turn.of, window, made)
 
 
 def _apply(
@@ -141,14 +142,7 @@ def _apply(
     verdict = _judge(rule, own, made)
     if verdict is None:
         return None
-    change = advance(life, rule.severities, verdict.score, verdict.value, made.window_end)
-    if change is None:
-        return None
-    alert = record(rule, of, made, verdict, life, change)
-    life.open = alert
-    if change.event == "RESOLVED":
-        _end(rule, life, made.window_end)
-    return alert
+    return settle(rule, life, of, made, verdict)
 
 
 def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:
@@ -157,29 +151,6 @@ def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:
         return against_value(rule.op, value)
     middle = (made.window_start + made.window_end) // 2
     return against_baseline(rule.op, value, rule.baseline, own.baseline, middle)
-
-
-def _suspend(rule: Rule, life: Life, at: int) -> Alert | None:
-    """Let a rule rest whose condition is not met.
-
-    What only might have become an alert is forgotten; an alert stays as it is, or ends.
-    """
-    if life.open is None:
-        life.levels = []
-        return None
-    if rule.when is None or rule.when.open == "hold":
-        return None
-    alert = ended(life.open, phase(life), at, "RESET")
-    life.levels = []
-    _end(rule, life, at)
-    return alert
-
-
-def _end(rule: Rule, life: Life, at: int) -> None:
-    """Note that an alert is over; with a cooldown, nothing is pending either."""
-    life.open = None
-    if rule.cooldown_ms:
-        life.levels, life.rests_until = [], at + rule.cooldown_ms
 
 
 def _reconcile(state: SeriesState, digests: Mapping[str, str], at: int) -> list[Alert]:

@@ -47,14 +47,15 @@ def _severity(op: Op, entry: SeverityFile, path: KeyPath, complaints: list[Compl
         entry.level,
         enter,
         leave,
-        _hold(entry.delay, (*path, "for"), complaints),
-        _hold(entry.keep_firing_for, (*path, "keep_firing_for"), complaints),
+        hold(entry.delay, (*path, "for"), complaints),
+        hold(entry.keep_firing_for, (*path, "keep_firing_for"), complaints),
         entry.enter,
         shown_exit,
+        entry.latch,
     )
 
 
-def _hold(text: HoldText, path: KeyPath, complaints: list[Complaint]) -> Hold:
+def hold(text: HoldText, path: KeyPath, complaints: list[Complaint]) -> Hold:
     """Read a duration of event time, or an integer that counts evaluations."""
     if isinstance(text, int):
         if not 0 <= text <= 1_000_000:
