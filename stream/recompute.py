@@ -19,6 +19,7 @@ from stream.lifecycle import Hold, phase
 from stream.pane_sizes import PANES_MS
 from stream.panes import Pane, panes_of
 from stream.rule import Rule, Rules
+from stream.sensor_checks import NoData, OutOfRange
 
 DAY_MS = 86_400_000
 """Readings are taken a UTC day at a time: no pane reaches over midnight."""
@@ -122,8 +123,11 @@ def asked_metrics(rules: Rules) -> tuple[str, ...]:
 def memory_ms(rule: Rule) -> float:
     """Return how long a rule's baseline takes to forget all but a third: 0 without one.
 
-    Infinity for one that learns once, or only while its machine is in a certain state.
+    Infinity for one that learns once, or only while its machine is in a certain state, and for what
+    the checks of a sensor learn.
     """
+    if rule.check is not None:
+        return inf if _learns(rule) else 0
     match rule.baseline:
         case None | Constant():
             return 0
@@ -136,7 +140,7 @@ def memory_ms(rule: Rule) -> float:
 
 
 def learns(rules: Rules) -> bool:
-    """Say whether any rule compares with a baseline that learns."""
+    """Say whether any rule compares with something that it has learned."""
     return any(_learns(rule) for rule in rules.rules)
 
 
@@ -144,7 +148,8 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
     """Say whether these rules make windows of that shape for that series."""
     length = window.window_end - window.window_start
     return any(
-        rule.window.size_ms <= length <= _longest(rule)
+        rule.check is None
+        and rule.window.size_ms <= length <= _longest(rule)
         and window.window_end % rule.window.slide_ms == 0
         and rule.match.covers(window.device_id, window.metric, window.site)
         for rule in rules.rules
@@ -253,6 +258,15 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
 
 
 def _learns(rule: Rule) -> bool:
+    match rule.check:
+        case None:
+            pass
+        case OutOfRange():
+            return False
+        case NoData(after_ms=after_ms):
+            return after_ms == 0
+        case _:
+            return True
     return rule.baseline is not None and not isinstance(rule.baseline, Constant)
 
 

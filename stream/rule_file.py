@@ -115,7 +115,7 @@ class SensorEntry(msgspec.Struct):
     every: DurationMs = DurationMs(60_000)
     severity: SeverityName = "WARNING"
     delay: HoldText = msgspec.field(name="for", default=0)
-    keep_firing_for: HoldText = "5m"
+    keep_firing_for: HoldText = "30m"
     latch: bool = False
     gates: bool = True
     category: Literal["SENSOR_HEALTH"] = "SENSOR_HEALTH"

@@ -14,6 +14,7 @@ from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
 from stream.rules import load_rules
 from stream.rules import packs as shipped
+from stream.sensor_told import told
 
 _rules = click.argument("rules")
 
@@ -79,6 +80,8 @@ def _cost(rule: Rule, loaded: Rules) -> str:
     size = pane_ms(loaded)
     pane = min(map(size, rule.match.metric))
     window = rule.window
+    if rule.check is not None:
+        return f"{told(rule)}; each pane of {pane // 1000} s{_condition(rule.when)}"
     panes = max(window.size_ms, window.grow_to_ms) // pane
     return (
         f"{rule.name}: {', '.join(rule.match.metric)}; window {window.size_ms // 1000} s every "
@@ -111,12 +114,12 @@ def _line(alert: Alert) -> str:
 
 
 def _summary(scores: Scores) -> str:
-    def told(number: float | None) -> str:
+    def shown(number: float | None) -> str:
         return "-" if number is None else f"{number:.2f}"
 
-    nab = ", ".join(f"{name} {told(value)}" for name, value in scores.nab.items())
+    nab = ", ".join(f"{name} {shown(value)}" for name, value in scores.nab.items())
     return (
-        f"NAB {nab}; event recall {told(scores.event_recall)}, precision "
-        f"{told(scores.precision)}, {told(scores.false_alerts_per_sensor_week)} false alerts per "
+        f"NAB {nab}; event recall {shown(scores.event_recall)}, precision "
+        f"{shown(scores.precision)}, {shown(scores.false_alerts_per_sensor_week)} false alerts per "
         "sensor and week"
     )

@@ -151,12 +151,14 @@ def stuck(check: Stuck, seen: StuckSeen, pane: Pane) -> Finding:
       of readings that equal the next one.
 
     Nothing is said before the series has changed 20 times: what never moves is no measurement. A
-    pane does not tell how long the runs at its ends are: a run over several panes counts the
-    readings of those that are of one value, so it may be found one pane late, never early.
+    pane does not tell how long the runs at its ends are: of a run over several panes the readings
+    in its first and last count as one each. It may be found a pane late, never early; one that is
+    less than two panes longer than the limit may be missed.
     """
     limit = _longest_healthy(check, seen)
     joins = seen.run > 0 and abs(pane.first_value - seen.last) <= check.resolution
     flat = pane.step <= check.resolution
+    run = seen.run + (pane.n if flat else 1) if joins else pane.run
     if not (flat and joins):
         _learn_run(seen, limit, changed=not joins)
     if flat:
@@ -166,9 +168,8 @@ def stuck(check: Stuck, seen: StuckSeen, pane: Pane) -> Finding:
         seen.seen += pane.n - 1
         seen.changes += max(ceil(pane.n / pane.run) - 1, 1)
     seen.last = pane.last_value
-    run = float(seen.run if flat else pane.run)
-    shown = float(limit or check.n)
-    return Finding(run / limit if limit else 0.0, run, shown, shown)
+    longest, shown = float(max(run, pane.run)), float(limit or check.n)
+    return Finding(longest / limit if limit else 0.0, longest, shown, shown)
 
 
 def _learn_run(seen: StuckSeen, limit: int | None, *, changed: bool) -> None:
@@ -247,7 +248,7 @@ def spike(check: Spike, seen: SpikeSeen, pane: Pane) -> Finding | None:
 
 
 def bad_share(check: BadShare, seen: BadSeen, pane: Pane) -> Finding | None:
-    """Count on good and bad readings; None before there are 20. Over at half the share."""
+    """Count on good and bad readings; None before about 25. Over at half the share."""
     count = pane.n + pane.bad
     keep = max(1 - count / _SHARE_OF, 0.0)
     seen.bad = seen.bad * keep + pane.bad

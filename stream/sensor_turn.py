@@ -4,11 +4,9 @@ What comes back says whether the values are to be trusted: the process rules of 
 while they are not, and for windows that reach back to when they were not.
 """
 
-from collections.abc import Iterable
-
 from stream.baselines import BaselineSpec, Usual, learn, usual
-from stream.conditions import enabled_since
-from stream.device_state import RuleState, SeriesState
+from stream.conditions import enabled_since, is_out_of_question
+from stream.device_state import RuleState
 from stream.panes import Pane
 from stream.reports import Health, note
 from stream.rule import Rule
@@ -45,7 +43,7 @@ def look(turn: Turn, rules: tuple[Rule, ...], pane: Pane) -> int | None:
 
     Args:
         turn: whose pane it is; its state is changed in place and its output added to.
-        rules: the checks, those that need values to be trusted behind the others.
+        rules: the checks; those that need values to be trusted stand behind the others.
         pane: passed over when it does not follow the newest one.
 
     Returns:
@@ -58,25 +56,39 @@ def look(turn: Turn, rules: tuple[Rule, ...], pane: Pane) -> int | None:
     if health is None:
         health = turn.state.health = Health(pane.pane_start)
     if pane.pane_start >= health.seen_to:
-        listens = [rule for rule in rules if isinstance(rule.check, NoData)]
-        silent = [returned(turn, rule, health.reports, pane) for rule in listens]
-        note(health.reports, pane, silent=any(silent))
+        silent = False
         for rule in rules:
-            if not isinstance(rule.check, NoData):
-                _check(turn, rule, rules, pane)
-        gated = _is_gated(turn.state, rules)
+            if isinstance(rule.check, NoData):
+                silent = returned(turn, rule, health.reports, pane) or silent
+        note(health.reports, pane, silent=silent)
+        gated = _gated(turn, rules, pane)
         if health.gated and not gated:
             health.trusted_since = pane.pane_end
         health.seen_to, health.gated = pane.pane_end, gated
     return None if health.gated else health.trusted_since
 
 
-def _check(turn: Turn, rule: Rule, rules: Iterable[Rule], pane: Pane) -> None:
-    own, at = state_of(turn.state, rule), pane.pane_end
+def _gated(turn: Turn, rules: tuple[Rule, ...], pane: Pane) -> bool:
+    """Let each check look at a pane; say whether an alert is open that says its values are none."""
+    gated = False
+    for rule in rules:
+        idle = rule.when is not None and is_out_of_question(rule.when, turn.gates)
+        if isinstance(rule.check, NoData) or (idle and rule.name not in turn.state.rules):
+            continue
+        own = state_of(turn.state, rule)
+        _check(turn, rule, own, pane, sound=not gated)
+        if rule.gates and own.life.open is not None:
+            gated = gated or own.life.open.state != "LATCHED"
+    return gated
+
+
+def _check(turn: Turn, rule: Rule, own: RuleState, pane: Pane, *, sound: bool) -> None:
+    """Hold a pane against a check that is in force for all of it; drift needs sound values."""
+    at = pane.pane_end
     since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, at)
     if since is not None and since > pane.pane_start:
         since = None
-    sound = not isinstance(rule.check, Drift) or not _is_gated(turn.state, rules)
+    sound = sound or not isinstance(rule.check, Drift)
     if rule.baseline is not None and pane.n > 0:
         learn(own.baseline, rule.baseline, [pane], at, frozen=since is None or not sound)
     if since is None or not sound:
@@ -86,23 +98,12 @@ def _check(turn: Turn, rule: Rule, rules: Iterable[Rule], pane: Pane) -> None:
         alert = suspend(rule, own.life, at, hold=hold)
         if alert is not None:
             turn.out.alerts.append(alert)
-        return
-    if at < own.life.rests_until:
-        return
-    found = _find(rule, own, pane)
-    if found is not None:
-        start = pane.pane_start
-        whole = features(turn.of, start, at, [pane]) if pane.n else empty(turn.of, start, at)
-        settle_check(turn, rule, own, whole, found)
-
-
-def _is_gated(state: SeriesState, rules: Iterable[Rule]) -> bool:
-    """Say whether an alert is open that says that the values are none."""
-    own = (state.rules.get(rule.name) for rule in rules if rule.gates)
-    return any(
-        each is not None and each.life.open is not None and each.life.open.state != "LATCHED"
-        for each in own
-    )
+    elif at >= own.life.rests_until:
+        found = _find(rule, own, pane)
+        if found is not None and (own.life.levels or found.score >= rule.severities[0].enter):
+            start = pane.pane_start
+            whole = features(turn.of, start, at, [pane]) if pane.n else empty(turn.of, start, at)
+            settle_check(turn, rule, own, whole, found)
 
 
 def _find(rule: Rule, own: RuleState, pane: Pane) -> Finding | None:
