@@ -91,7 +91,7 @@ def machines(count: int, seed: int) -> Iterator[list[Series]]:
 
 
 def recorded(copies: int, seed: int) -> Iterator[list[Series]]:
-    """Copies of recorded series, each a device of its own; with what is wrong with them."""
+    """Copies of recorded series, each a device of its own, with what is wrong with them."""
     for series in read_series(SHIPPED):
         if series.device_id in MEASURED:
             for copy in range(copies):

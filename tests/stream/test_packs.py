@@ -19,6 +19,11 @@ START = parse_time("2026-01-05")
 SHIFTED = [name for name, each in SCENARIOS.items() if each.kind or each.effect == "drift"]
 HARMLESS = [name for name, each in SCENARIOS.items() if each.faulty and not each.expected]
 MACHINES = ("generic", "rotating")
+OF_SENSORS = [
+    name
+    for name, each in SCENARIOS.items()
+    if any("SENSOR_HEALTH" in due.categories for due in each.expected)
+]
 
 
 def series(staging: Staging) -> list[Series]:
@@ -43,6 +48,20 @@ def test_healthy_machines_that_start_and_stop_raise_nothing(pack):
     # 100 machine-days; what thousands of them gave is in stream/README.md.
     staging = staged("healthy", machines=5, days=20, seed=31)
     assert unfounded(staging, raised(staging, pack)) == []
+
+
+@pytest.mark.parametrize("name", OF_SENSORS)
+def test_what_befalls_a_sensor_is_found_in_its_time(name):
+    staging = staged(name, machines=2, seed=35)
+    alerts = raised(staging, "sensor_health")
+    assert all(truth.found(alerts) for truth in truths(staging, "s", START))
+    assert unfounded(staging, alerts) == []
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_is_no_fault_of_a_sensor_raises_nothing(name):
+    staging = staged(name, seed=36)
+    assert raised(staging, "sensor_health") == []
 
 
 @pytest.mark.parametrize("pack", MACHINES)
