@@ -18,7 +18,7 @@ from stream.panes import Pane
 from stream.rule import Rule, Rules
 from stream.sensor_checks import NoData
 from stream.series_turn import Asked, Group, take
-from stream.silence import look_out
+from stream.silence import listen, look_out
 from stream.turn import Out, Turn
 from stream.windows import Subject, WindowSpec
 
@@ -73,19 +73,22 @@ class Engine:
 
         A pane that does not follow the newest one of its metric is passed over: it has been seen.
         A pane whose rules ask for a state that is not told up to its end waits until it is, or
-        until the device has gone on; so do the panes behind it.
+        until the device has gone on; so do the panes behind it. A pane of no metric is a marker of
+        a quiet device: those of all its metrics have come that end by then.
 
         Args:
             state: the device's, changed in place.
             device_id: whose pane it is.
-            metric: of which metric.
+            metric: of which metric; "" for a marker.
             site: copied to the records, and matched by rules.
             unit: copied to alerts.
             pane: in order of (end, metric) within the device.
         """
         plan = self._plan(device_id, metric, site)
         out = Out([], [])
-        if plan.conditional:
+        if not metric:
+            self._quiet(state, plan, device_id, pane.pane_end, out)
+        elif plan.conditional:
             self._in_turn(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
         else:
             self._take(state, plan, device_id, HeldPane(metric, site, unit, pane), out)
@@ -125,7 +128,15 @@ class Engine:
         gates = state.entry().gates if plan.conditional else _NO_GATES
         take(Turn(state.series(row.metric), of, gates, out), plan.asked, row.pane)
         if plan.listens:
-            look_out(state, of, row.pane.pane_end, partial(self._checks, device_id), out)
+            checks = partial(self._checks, device_id)
+            listen(state, of, row.pane.pane_end, checks)
+            look_out(state, device_id, row.pane.pane_end, checks, out)
+
+    def _quiet(self, state: DeviceState, plan: _Plan, device_id: str, upto: int, out: Out) -> None:
+        """Notice silence by a marker; where panes wait, nobody knows yet what they hold."""
+        if plan.listens and not state.entry().held:
+            # No pane that ends at ``upto`` is still to come, as one may behind a pane.
+            look_out(state, device_id, upto + 1, partial(self._checks, device_id), out)
 
     def _checks(self, device_id: str, metric: str, site: str) -> tuple[Rule, ...]:
         return self._plan(device_id, metric, site).asked.checks

@@ -2,8 +2,9 @@
 
 A pane of any metric tells how far the device's time has come: where it ends, the other metrics have
 had the same time to speak. So each pane asks, in O(1) unless it is so, whether the next metric has
-been silent for too long; what is asked for is kept in a piece of the device's own. A device that is
-silent as a whole is noticed when it speaks again: the alert then starts when its patience ended.
+been silent for too long; what is asked for is kept in a piece of the device's own. Of a device
+that is silent as a whole its gateway's markers tell the time; without any, its silence is noticed
+when it speaks again. Either way the alert starts when patience ended.
 
     metric  ●──●──●─────────────|deadline──────────●──
     device  ──●──●──●──●──●──●──●──●▲ FIRED, starts_at = deadline
@@ -55,18 +56,17 @@ def returned(turn: Turn, rule: Rule, reports: Reports, pane: Pane) -> bool:
     return silent
 
 
-def look_out(state: DeviceState, of: Subject, end: int, rules_of: RulesOf, out: Out) -> None:
+def look_out(state: DeviceState, device_id: str, end: int, rules_of: RulesOf, out: Out) -> None:
     """After a pane of a device, notice which of its metrics have been silent for too long.
 
     Args:
         state: the device's, changed in place.
-        of: whose pane it was.
-        end: where it ended, ms.
+        device_id: whose.
+        end: where the pane ended, ms.
         rules_of: the checks of any metric.
         out: what is found is added here.
     """
     entry = state.entry()
-    _register(state, of, end, rules_of)
     if not entry.silence_due or end < entry.silence_due:
         return
     watch = state.watch()
@@ -75,7 +75,7 @@ def look_out(state: DeviceState, of: Subject, end: int, rules_of: RulesOf, out: 
         if watched.look_at > end:
             continue
         series = state.series(metric)
-        turn = Turn(series, Subject(of.device_id, metric, watched.site, watched.unit),
+        turn = Turn(series, Subject(device_id, metric, watched.site, watched.unit),
                     entry.gates, out)  # fmt: skip
         look_at = _look(turn, rules_of(metric, watched.site), end, fire=True)
         if look_at is not None:
@@ -87,8 +87,8 @@ def look_out(state: DeviceState, of: Subject, end: int, rules_of: RulesOf, out: 
     entry.silence_due = min((each.look_at for each in watch.metrics.values()), default=0)
 
 
-def _register(state: DeviceState, of: Subject, end: int, rules_of: RulesOf) -> None:
-    """Begin to look out for a metric that has just spoken."""
+def listen(state: DeviceState, of: Subject, end: int, rules_of: RulesOf) -> None:
+    """Begin to look out for a metric that has spoken, in a pane up to ``end``, ms."""
     series, entry = state.series(of.metric), state.entry()
     health = series.health
     if health is None or health.reports.watched:

@@ -59,11 +59,25 @@ def pieces() -> Pieces:
 
 @pytest.fixture
 def operator(pieces: Pieces) -> Decide:
-    made = Decide(RULES, "tidegate.readings", Ids(1, 2, 3, 4, 5), ttl_days=90)
+    return opened(RULES, pieces)
+
+
+def opened(rules: str, pieces: Pieces) -> Decide:
+    made = Decide(rules, "tidegate.readings", Ids(1, 2, 3, 4, 5), ttl_days=90)
     sites = SimpleNamespace(gauge=lambda _name, _value: None)
     metrics = SimpleNamespace(add_group=lambda *_: sites)
     made.open(SimpleNamespace(get_map_state=lambda _: pieces, get_metrics_group=lambda: metrics))
     return made
+
+
+SILENCE = """
+version: 1
+rules:
+  - name: sensor
+    match: {metric: "*"}
+    checks: {no_data: {after: 1h}}
+    every: 15m
+"""
 
 
 CONTEXT: Any = SimpleNamespace(
@@ -132,6 +146,20 @@ def test_state_is_kept_by_device_a_piece_for_each_metric(operator: Decide, piece
         for device in ("pump-1", "pump-2")
         for piece in ("device", "series:current", "series:running", "series:temperature")
     }
+
+
+def test_a_marker_of_a_quiet_device_says_which_of_its_metrics_are_silent(pieces: Pieces) -> None:
+    operator = opened(SILENCE, pieces)
+    fed(operator, pieces, pane_rows([reading(ts=0), reading(ts=0, metric="other")]))
+    nothing = [0] * 18
+    for upto, told in ((3_600_000, []), (7_200_000, ["other", "temperature"])):
+        fields = [0, upto, *nothing[2:]]
+        marker = Row("plant.pump", "MARKER", "", "plant", None, *fields, *[None] * 5)
+        made = fed(operator, pieces, [(upto, marker)])
+        alerts = [decode(Alert, row[2]) for row in made]
+        assert [(a.event, a.metric, a.starts_at) for a in alerts] == [
+            ("FIRED", metric, 3_600_000) for metric in told
+        ]
 
 
 def test_state_of_another_release_sets_a_pane_aside_and_says_so(

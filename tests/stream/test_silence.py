@@ -172,6 +172,43 @@ def test_no_data_of_a_process_rule_raises_an_alert_or_ends_the_open_one():
     assert [(a.event, a.rule) for a in again.alerts[2:]] == [("FIRED", "hot")]
 
 
+def marker(upto: int) -> Rows:
+    """What a gateway says for a device that is quiet: it has spoken up to that quarter's start."""
+    return [("", pane(0, size=upto * PANE))]
+
+
+def test_a_device_that_is_silent_as_a_whole_is_noticed_by_its_gateways_markers():
+    device = listening().feed(*quarter(0, None, a=1, b=1), *marker(4))
+    assert device.alerts == []  # a reading of just then would not be late
+    device.feed(*marker(5))
+    assert told(device) == [("FIRED", 4, "a"), ("FIRED", 4, "b")]
+    device.feed(*marker(50), *quarter(60, None, a=1, b=1))
+    assert told(device)[2:] == [("RESOLVED", 61, "a"), ("RESOLVED", 61, "b")]
+    assert device.windows == []
+
+
+def test_a_marker_says_the_same_as_the_next_reading_would():
+    readings = [*quarter(0, None, a=1, b=1), *quarter(60, None, a=1, b=1)]
+    without = listening().feed(*readings)
+    marked = listening().feed(*readings[:2], *marker(3), *marker(9), *marker(30), *readings[2:])
+    assert sorted(marked.alerts, key=str) == sorted(without.alerts, key=str)
+
+
+def test_where_panes_wait_for_a_state_a_marker_says_nothing():
+    device = listening(more='when: {metric: running, op: ">=", value: 0.5}')
+    device.feed(*quarter(0, a=1), *quarter(1, None, a=1))
+    device.feed(*marker(50))
+    assert device.alerts == []
+    device.feed(*quarter(2, a=1), *marker(50))
+    assert [(a.event, a.metric) for a in device.alerts] == [("FIRED", "a"), ("FIRED", "running")]
+
+
+def test_without_rules_on_silence_a_marker_is_nothing():
+    device = Device(rules("- {name: s, match: {metric: a}, checks: {range: {hi: 9}}}"), stored=True)
+    device.feed(*marker(50))
+    assert (device.alerts, device.store.pieces) == ([], {})
+
+
 HEARD = st.lists(
     st.fixed_dictionaries({"a": st.booleans(), "b": st.booleans(), "c": st.booleans()}),
     min_size=1,
