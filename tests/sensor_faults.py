@@ -90,12 +90,11 @@ def machines(count: int, seed: int) -> Iterator[list[Series]]:
         yield [Series(*of, points) for of, points in found.items()]
 
 
-def recorded(copies: int, seed: int) -> Iterator[list[Series]]:
-    """Copies of recorded series, each a device of its own, with what is wrong with them."""
+def recorded(copies: int) -> Iterator[list[Series]]:
+    """Recorded series, with what is wrong with them, each so many times."""
     for series in read_series(SHIPPED):
         if series.device_id in MEASURED:
-            for copy in range(copies):
-                yield [series._replace(device_id=f"{series.device_id}-{seed}-{copy}")]
+            yield from [[series]] * copies
 
 
 def injected(device: Sequence[Series], rng: random.Random) -> tuple[list[Series], list[Fault]]:
@@ -162,10 +161,12 @@ def tally(rules: Rules, devices: Iterable[Sequence[Series]], seed: int) -> Tally
     What is there without the faults, too, is no false alert.
     """
     rng = random.Random(seed)
+    before: dict[str, set[str]] = {}
     found = Tally(Counter(), Counter(), [], [])
     for device in devices:
         series, faults = injected(device, rng)
-        before = {a.alert_id for a in run(rules, device)} if len(device) == 1 else set()
+        if len(device) == 1 and device[0].device_id not in before:
+            before[device[0].device_id] = {a.alert_id for a in run(rules, device)}
         fired = [a for a in run(rules, series) if a.event == "FIRED"]
         missed = [fault for fault in faults if not fault.met(fired)]
         found.given.update(fault.kind for fault in faults)
@@ -173,6 +174,6 @@ def tally(rules: Rules, devices: Iterable[Sequence[Series]], seed: int) -> Tally
         found.missed.extend(missed)
         found.false.extend(
             a for a in fired
-            if a.alert_id not in before and not any(fault.explains(a) for fault in faults)
+            if a.alert_id not in before.get(a.device_id, ()) and not any(fault.explains(a) for fault in faults)
         )  # fmt: skip
     return found
