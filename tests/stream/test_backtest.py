@@ -281,4 +281,5 @@ def test_check_refuses_wrong_rules_as_a_bad_configuration(tmp_path):
 
 
 def test_packs_are_listed():
-    assert CliRunner().invoke(command, ["packs"]).stdout.split() == ["demo", "generic", "rotating"]
+    told = CliRunner().invoke(command, ["packs"]).stdout.split()
+    assert told == ["demo", "generic", "rotating", "sensor_health"]
