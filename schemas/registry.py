@@ -5,20 +5,20 @@ or another schema: the file keys ids by registry URL and schema fingerprint, and
 again asks the registry to confirm them first.
 """
 
-import base64
 import http.client
 import json
 import ssl
 import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from schemas.contracts import ContractName, contract_text, fingerprint
 from schemas.files import replace
+from schemas.http_json import Access, ask
 
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
+_HEADERS = {"Content-Type": _CONTENT_TYPE, "Accept": f"{_CONTENT_TYPE}, application/json"}
 
 
 class RegistryDown(Exception):
@@ -57,9 +57,7 @@ class Registry:
             tls: whom to trust; the system's authorities where it is None.
         """
         self.url = url.rstrip("/")
-        self._timeout_s = timeout_s
-        self._tls = tls
-        self._login = "" if login is None else base64.b64encode(":".join(login).encode()).decode()
+        self._access = Access(timeout_s, login, tls)
 
     def find(self, subject: str, text: str) -> int | None:
         """Return the id of this very schema under the subject, or None when it has none.
@@ -118,20 +116,9 @@ class Registry:
         self._call("PUT", f"/config/{_quoted(subject)}", {"compatibility": "BACKWARD_TRANSITIVE"})
 
     def _call(self, method: str, path: str, body: object = None) -> Any:
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": _CONTENT_TYPE, "Accept": f"{_CONTENT_TYPE}, application/json"},
-        )
-        if self._login:
-            # Not copied to wherever a redirect leads.
-            request.add_unredirected_header("Authorization", f"Basic {self._login}")
+        data = None if body is None else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(
-                request, timeout=self._timeout_s, context=self._tls
-            ) as answer:
-                return json.load(answer)
+            return ask(method, self.url + path, data, _HEADERS, self._access)
         except urllib.error.HTTPError as error:
             detail = f"registry {self.url}: {method} {path}: {error.code} {_message(error)}"
             if error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -4,16 +4,15 @@ The project needs three: install templates, look for them, write in bulk. The of
 differ, and Elastic's refuses other servers.
 """
 
-import base64
 import http.client
 import json
 import urllib.error
-import urllib.request
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from schemas.failure import Failure, Unavailable
+from schemas.http_json import Access, ask
 from stream.sinks.config import OpenSearchSection
 from stream.sinks.documents import Document, templates
 
@@ -51,10 +50,7 @@ class OpenSearch:
         """
         self._section = section
         self._url = section.url.rstrip("/")
-        self._timeout_s = timeout_s
-        self._tls = section.tls()
-        login = section.login()
-        self._login = "" if login is None else base64.b64encode(":".join(login).encode()).decode()
+        self._access = Access(timeout_s, section.login(), section.tls())
 
     def set_up(self) -> list[str]:
         """Install the index templates, over those of before; return their names.
@@ -107,17 +103,8 @@ class OpenSearch:
     def _ask(
         self, method: str, path: str, body: bytes | None = None, *, kind: str = "application/json"
     ) -> Any:
-        request = urllib.request.Request(
-            self._url + path, method=method, data=body, headers={"Content-Type": kind}
-        )
-        if self._login:
-            # Not copied to wherever a redirect leads.
-            request.add_unredirected_header("Authorization", f"Basic {self._login}")
         try:
-            with urllib.request.urlopen(
-                request, timeout=self._timeout_s, context=self._tls
-            ) as answer:
-                return json.load(answer)
+            return ask(method, self._url + path, body, {"Content-Type": kind}, self._access)
         except urllib.error.HTTPError as error:
             raise self._refusal(method, path, error) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
