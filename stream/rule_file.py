@@ -78,7 +78,7 @@ class SilenceFile(msgspec.Struct):
     ``after`` is as :class:`stream.sensor_file.NoDataFile` has it.
     """
 
-    after: str
+    after: HoldText
     action: Literal["alert", "resolve", "keep"] = "alert"
 
 
@@ -232,7 +232,9 @@ def _rules(file: RuleFile, complaints: list[Complaint]) -> Iterator[RuleEntry | 
         if not isinstance(entry, dict):
             complaints.append(Complaint(path, f"expected a table, got {entry!r}"))
             continue
-        kind: type[RuleEntry | SensorEntry] = SensorEntry if "checks" in entry else RuleEntry
+        # One with a slip in the word is about sensors, too: it has nothing that the others need.
+        checks = "checks" in entry or ("window" not in entry and nearest("checks", list(entry)))
+        kind: type[RuleEntry | SensorEntry] = SensorEntry if checks else RuleEntry
         rule = read_table(kind, entry, path, complaints)
         if rule is not None:
             yield rule

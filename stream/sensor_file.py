@@ -33,7 +33,7 @@ class DriftFile(msgspec.Struct):
 class NoDataFile(msgspec.Struct):
     """See :class:`stream.sensor_checks.NoData`: a duration, or 5x for five usual intervals."""
 
-    after: str
+    after: str | int
 
 
 class SpikeFile(msgspec.Struct):

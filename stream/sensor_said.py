@@ -185,9 +185,10 @@ def _range_mistakes(lo: float | None, hi: float | None, path: KeyPath) -> Iterat
         yield Complaint((*path, "hi"), f"expected more than lo, {lo:g}, got {hi:g}")
 
 
-def _no_data(text: str, every: int, path: KeyPath, complaints: list[Complaint]) -> NoData:
+def _no_data(given: str | int, every: int, path: KeyPath, complaints: list[Complaint]) -> NoData:
     """Read 5x or a duration; what is shorter than a pane cannot be seen."""
-    found = _INTERVALS.fullmatch(text.strip())
+    text = str(given).strip()
+    found = _INTERVALS.fullmatch(text)
     if found:
         intervals = float(found[1])
         if not 2 <= intervals <= 1000:

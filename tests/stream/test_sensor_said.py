@@ -39,6 +39,7 @@ def sensor(checks: str, more: str = "") -> str:
         ("{drift: {learn_for: 1d, floor: -1}}", "rules[0].checks.drift.floor: expected 0 or more"),
         ("{no_data: {after: 1x}}", "rules[0].checks.no_data.after: expected 2x to 1000x"),
         ("{no_data: {after: 5y}}", "or usual intervals such as 5x"),
+        ("{no_data: {after: 5}}", "or usual intervals such as 5x"),
         ("{no_data: {after: 30s}}", "30s is less than a pane, 60 s: it cannot be seen"),
         ("{spike: {k: -1}}", "rules[0].checks.spike.k: expected more than 0, got -1"),
         ("{bad_share: {share: 2}}", "rules[0].checks.bad_share.share: expected more than 0, and 1"),
@@ -65,6 +66,12 @@ def test_what_is_wrong_beside_the_checks_is_told_too(more, told):
 def test_a_name_that_a_check_takes_is_taken():
     twice = sensor("{range: {hi: 1}}") + sensor("{range: {hi: 2}}").replace("sensor", "sensor")
     assert "rules[1].name: 'sensor_range' is there twice" in wrong(twice)
+
+
+def test_a_slip_in_the_word_checks_is_told_as_such():
+    told = wrong("- {name: s, match: {metric: a}, cheks: {range: {hi: 1}}}")
+    assert 'rules[0].cheks: unknown key; did you mean "checks"?' in told
+    assert "window" not in told
 
 
 def test_an_entry_that_is_no_table_is_told_of():
