@@ -6,6 +6,7 @@ Run the large one with ``pytest -m slow -s tests/stream/test_sensor_faults.py``:
 from itertools import chain
 
 import pytest
+from rule_builders import MINUTE
 from sensor_faults import KINDS, RANGE, Tally, machines, recorded, tally
 
 from stream.rules import parse_rules, rules_text
@@ -27,9 +28,11 @@ def test_a_few_faults_of_each_kind_are_all_found_and_nothing_else():
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_thousand_faults():
-    found = tally(RULES, chain(machines(300, seed=2), recorded(20)), seed=2)
+    every_quarter = machines(240, seed=2, interval_ms=15 * MINUTE)
+    devices = chain(machines(60, seed=2), every_quarter, recorded(34, seed=2))
+    found = tally(RULES, devices, seed=2)
     print("\n" + told(found))
-    assert sum(found.given.values()) == 1000
+    assert sum(found.given.values()) >= 1000
     assert all(found.recall(kind) == 1 for kind in ("stuck", "range", "no_data")), told(found)
     assert found.recall("drift") >= 0.97, told(found)
     assert found.false == [], told(found)

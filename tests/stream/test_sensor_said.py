@@ -1,10 +1,14 @@
 """What a rule file may say of sensors, and what is wrong with what it may not."""
 
+from math import inf
+
 import pytest
 from click.testing import CliRunner
 from rule_builders import limit, rules
 
 from schemas.config import ConfigError
+from schemas.records import WindowFeatures
+from stream.recompute import makes, memory_ms
 from stream.rules_cli import rules as command
 from stream.sensor_checks import NoData
 
@@ -94,6 +98,20 @@ def test_a_process_rule_says_what_silence_means_to_it():
     assert len(rules(body % "1h, action: keep").rules) == 1
     assert "rules[0].no_data.after: 5m is less than a pane" in wrong(body % "5m")
     assert "expected one of alert, resolve, keep, got 'drop'" in wrong(body % "1h, action: drop")
+
+
+def test_a_backfill_knows_which_checks_have_learned_and_that_none_makes_windows():
+    body = sensor(
+        "{stuck: {}, range: {hi: 1}, drift: {learn_for: 1d}, no_data: {after: 5x}, spike: {}}"
+    ) + sensor("{no_data: {after: 1h}}").replace("name: sensor", "name: hourly")
+    made = rules(body)
+    reach = {rule.name: memory_ms(rule) for rule in made.rules}
+    assert {name for name, back in reach.items() if back == inf} == {
+        "sensor_stuck", "sensor_drift", "sensor_no_data", "sensor_spike",
+    }  # fmt: skip
+    assert reach["sensor_range"] == reach["hourly_no_data"] == 0
+    window = WindowFeatures("d", "m", "s", 0, 60_000, 1, *[1.0] * 8)
+    assert not makes(made, window)
 
 
 def test_rules_that_were_there_before_mean_what_they_did():

@@ -102,6 +102,20 @@ def test_what_only_might_become_an_alert_is_forgotten_while_the_sensor_is_not_to
     assert told(device, "hot") == [("FIRED", 94 + 24)]
 
 
+def test_what_ends_with_its_machine_does_not_end_with_its_sensor():
+    hot = HOT.replace("for: 30m", "for: 0s") + (
+        '          when: {metric: running, op: ">=", value: 0.5, open: close}\n'
+    )
+    device = Device(checked("range: {hi: 98}", process=hot), stored=True)
+    for i, value in enumerate([20.0, 20.0, 95.0, 95.0, 99.0, 99.0, 95.0]):
+        device.feed(("a", pane(i, value)), ("running", pane(i, 1.0)))
+    assert told(device, "sensor_range") == [("FIRED", 5), ("RESOLVED", 7)]
+    assert [event for event, _ in told(device, "hot")] == ["FIRED"]
+    for i in (7, 8):
+        device.feed(("a", pane(i, 95.0)), ("running", pane(i, 0.0)))
+    assert [event for event, _ in told(device, "hot")] == ["FIRED", "RESOLVED"]
+
+
 def test_gates_can_be_switched_off_and_drift_never_gates():
     values = [*WILD, *[95.0] * 30]
     off = checked("range: {hi: 90}", "gates: false", HOT)
