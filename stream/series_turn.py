@@ -48,7 +48,8 @@ def take(turn: Turn, asked: Asked, pane: Pane) -> None:
     state, alerts = turn.state, turn.out.alerts
     alerts.extend(_reconcile(state, asked.digests, pane.pane_end))
     first = len(alerts)
-    trusted = look(turn, asked.checks, pane)
+    checked = asked.checks or state.health is not None
+    trusted = look(turn, asked.checks, pane) if checked else 0
     seen_to = pane.pane_start if state.seen_to is None else state.seen_to
     groups = tuple(group for group in asked.groups if not _is_idle(group, turn))
     if not groups or pane.pane_start < seen_to:
