@@ -1,4 +1,4 @@
-"""`tidegate alerts`: follow the alerts topic."""
+"""`tidegate alerts`: follow the alerts topic, measure and explain what is on it."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from compose.alerts_explain import explain
+from compose.alerts_kpi import kpi
 from compose.local.endpoints import read
 from compose.options import prefix_option, state_option
 from gateway.follow import decoder, ends, follow
@@ -16,7 +18,11 @@ _COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "blue"}
 
 @click.group()
 def alerts() -> None:
-    """Follow the alerts topic."""
+    """Follow the alerts topic, measure and explain what is on it."""
+
+
+alerts.add_command(explain)
+alerts.add_command(kpi)
 
 
 @alerts.command()

@@ -59,7 +59,7 @@ class Run:
         self._books = books
         self._engine = Engine(request.rules)
         self._size_of = pane_ms(request.rules, request.panes)
-        self._versions = {rule.name: rule.version for rule in request.rules.rules}
+        self._versions = {rule.name: rule.version for rule in request.rules.every}
         self._ids = ids
         cut = run_in.from_ms > first_ms
         self._whole_from = run_in.from_ms + reach_ms(request.rules) if cut else 0

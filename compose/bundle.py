@@ -19,7 +19,7 @@ The cluster has to have the jars of jars.txt in lib/ (with their plugins), and P
 with requirements.txt on every TaskManager and where this is run. Then:
 
   FLINK_URL=host:8081 KAFKA_BOOTSTRAP=host:9092 REGISTRY_URL=http://... LAKE_URI=s3://... \\
-    sh submit.sh lake|alerts [--parallelism N] [--prefix P.] [--checkpoint-interval-ms N]
+    sh submit.sh lake|alerts|archive [--parallelism N] [--prefix P.] [--checkpoint-interval-ms N]
 
 SAVEPOINT=s3://... goes on from a snapshot, which is left alone. FLINK names the `flink` command.
 """
@@ -27,7 +27,7 @@ _SUBMIT = """#!/bin/sh
 # Usage and environment: README.txt
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-job=${1:?lake or alerts}
+job=${1:?lake, alerts or archive}
 shift
 set -- "$job" "--kafka=${KAFKA_BOOTSTRAP:?}" "--registry=${REGISTRY_URL:?}" \\
   "--lake=${LAKE_URI:?}" "--rules=$here/rules.yaml" "$@"

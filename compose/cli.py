@@ -29,7 +29,7 @@ COMMANDS: dict[str, _Lazy] = {
     "topics": _Lazy("compose.topics:topics", "Create and show the Kafka topics."),
     "schemas": _Lazy("compose.schemas_cli:schemas", "Register and check the Avro contracts."),
     "jobs": _Lazy("compose.jobs_cli:jobs", "Submit and watch the Flink jobs.", "stream"),
-    "rules": _Lazy("stream.rules_cli:rules", "Check rule files and try them on data.", "stream"),
+    "rules": _Lazy("compose.rules_cli:rules", "Check rule files and try them on data.", "stream"),
     "lake": _Lazy("compose.lake_cli:lake", "Query and compact the Parquet lake.", "stream"),
     "sinks": _Lazy("compose.sinks_cli:sinks", "Set up the databases behind the topics.", "stream"),
     "alerts": _Lazy("compose.alerts_cli:alerts", "Follow the alerts topic."),

@@ -18,7 +18,9 @@ from schemas.failure import Failure
 from schemas.records import Alert
 from schemas.topics import DEFAULT_PREFIX
 from stream.jobs.cluster import completed_checkpoints, live_job
-from stream.lake import compact, size
+from stream.lake import size
+from stream.lake_compaction import compact
+from stream.lake_tables import READINGS as LAKE_READINGS
 
 READINGS = f"{DEFAULT_PREFIX}readings"
 _POLL_S = 0.5
@@ -151,7 +153,7 @@ def settle(endpoints: Endpoints, site: str, published: int, watch: Watch, until:
         watch,
         until,
     )
-    compact(lake, site=site, min_age_s=0, grace_s=0)
+    compact(lake, site=site, tables=(LAKE_READINGS,), min_age_s=0, grace_s=0)
 
 
 def _has_read(endpoints: Endpoints, group: str, last: dict[int, int]) -> bool:

@@ -12,6 +12,7 @@ from compose.parallelism import advice
 from compose.submissions import kind_of, prefix_of
 from schemas.failure import Failure, Unavailable
 from schemas.registry import RegistryDown
+from stream.archived import ARCHIVED
 from stream.jobs.cluster import FlinkJob, jobs
 from stream.jobs.health import Observed, Vertex, held_up, observe, overworked, short
 from stream.lake import answers
@@ -23,6 +24,7 @@ _READ: Mapping[str, Sequence[str]] = {
     "lake": ("readings",),
     "alerts": ("readings",),
     "warehouse": [table.topic for table in WAREHOUSE],
+    "archive": [table.name for table in ARCHIVED],
 }
 _STALE_INTERVALS = 3
 _STALE_MS = 30_000

@@ -31,7 +31,7 @@ _ROUTINE = re.compile(
 
 
 @click.command("logs")
-@click.argument("name", metavar="lake|alerts|warehouse|sql-NAME")
+@click.argument("name", metavar="lake|alerts|warehouse|archive|sql-NAME")
 @click.option("-n", "count", type=click.IntRange(0, 100_000), default=40, show_default=True)
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on with new lines.")
 @click.option("--all", "everything", is_flag=True, help="Each checkpoint's lines, too.")

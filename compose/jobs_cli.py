@@ -7,20 +7,20 @@ from typing import Any
 import click
 import msgspec
 
+from compose.backends import BACKENDS, check_move
 from compose.backfill_cli import backfill_
 from compose.bundle import package
+from compose.choosing import Wanted, elsewhere, former, here
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
 from compose.job_logs import logs_command
 from compose.kubernetes_cli import kubernetes_options, surroundings, to_kubernetes
-from compose.local.endpoints import Endpoints, read
+from compose.local.endpoints import read
 from compose.options import Duration, prefix_option, sinks_option, state_option
-from compose.parallelism import await_room, chosen, partitions_to_read
+from compose.parallelism import await_room
 from compose.sql_cli import plan, sql
 from compose.starting import (
     JOBS,
-    Choice,
     check_snapshot,
-    choice_of,
     kept_rules,
     pane_bounds,
     prepare,
@@ -29,13 +29,12 @@ from compose.starting import (
 from compose.status_cli import status
 from compose.submissions import snapshot
 from compose.upgrade_cli import upgrade_command
-from schemas.failure import Failure, Unavailable
+from schemas.failure import Failure
 from stream.jobs.checkpoints import savepoints_of
 from stream.jobs.cluster import (
     FlinkJob,
     await_running,
     cancel,
-    free_slots,
     live_job,
     savepoint,
 )
@@ -43,7 +42,7 @@ from stream.jobs.cluster import jobs as flink_jobs
 from stream.jobs.cluster import stop as stop_job
 from stream.pane_sizes import no_larger
 
-_any_job = click.argument("name", metavar="lake|alerts|warehouse|sql-NAME")
+_any_job = click.argument("name", metavar="lake|alerts|warehouse|archive|sql-NAME")
 
 
 @click.group()
@@ -80,8 +79,7 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
     "--checkpoint-interval",
     "checkpoint_interval_ms",
     type=Duration(),
-    default="10s",
-    show_default=True,
+    show_default="10s, of archive 1m",
     help="Alerts and lake files appear with checkpoints.",
 )
 @click.option(
@@ -91,6 +89,24 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
     default="5s",
     show_default=True,
     help="How long a pane stays open behind its device's own clock.",
+)
+@click.option(
+    "--sensors",
+    type=click.IntRange(1),
+    help="How many there are, metrics of devices: their state decides the backend of alerts. By "
+    "the devices topic unless said.",
+)
+@click.option(
+    "--every",
+    "every_ms",
+    type=Duration(),
+    help="How often one of them reports. By the devices topic, or a minute, unless said.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    help="Where state lives: hashmap is the heap. A job keeps what it had; at first the heap while "
+    "the sensors fit in.",
 )
 @click.option("--panes", hidden=True, callback=_bounds, help="What an upgrade bounds panes by.")
 @click.option(
@@ -119,19 +135,21 @@ def submit(
     when they change.
     """
     options["sinks"] = options["sinks"] and str(options["sinks"].resolve())
-    elsewhere = surroundings(options, target, dry_run=dry_run)
-    if elsewhere is not None:
+    at = surroundings(options, target, dry_run=dry_run)
+    wanted = Wanted(*(options.pop(name) for name in Wanted._fields))
+    if at is not None:
         if "warehouse" in names:
             raise click.UsageError("warehouse: not with --target kubernetes yet, only to a session")
-        choices = [Choice(job=job, **options) for job in names]
-        to_kubernetes(choices, elsewhere, dry_run=dry_run)
+        choices = [elsewhere(job, wanted, options) for job in names]
+        to_kubernetes(choices, at, dry_run=dry_run)
         return
-    _submit(names, restore, state, options)
+    _submit(names, restore, state, wanted, options)
 
 
-def _submit(names: tuple[str, ...], restore: str, state: Path, options: dict[str, Any]) -> None:
+def _submit(
+    names: tuple[str, ...], restore: str, state: Path, wanted: Wanted, options: dict[str, Any]
+) -> None:
     endpoints = read(state)
-    asked = options.pop("parallelism")
     options["rules"] = kept_rules(state, options["rules"])
     for job in names:
         who = named(job, options["prefix"])
@@ -140,42 +158,20 @@ def _submit(names: tuple[str, ...], restore: str, state: Path, options: dict[str
             if running is not None:
                 click.echo(f"{who.name}: runs already as {running.job_id}")
                 continue
-            number = _parallelism(endpoints, options["prefix"], asked)
-            choice = Choice(job=job, parallelism=number, **options)
             snapshot_uri = snapshot(state, endpoints, who, restore)
-            before = read_intent(state, who.name)
-            if snapshot_uri is not None and before is not None and before.verb == "submit":
-                choice = choice._replace(panes=pane_bounds(choice_of(before.argv), choice))
+            before = None if snapshot_uri is None else former(state, who)
+            choice = here(endpoints, job, wanted, before, options)
+            if before is not None:
+                check_move(who.name, before.backend, choice.backend, snapshot_uri)
+                choice = choice._replace(panes=pane_bounds(before, choice))
             prepared = prepare(state, endpoints, who, choice)
             if snapshot_uri is not None:
                 check_snapshot(endpoints, who, snapshot_uri, prepared)
-            await_room(endpoints.flink_url, number)
+            await_room(endpoints.flink_url, choice.parallelism)
             job_id = start(state, who, choice, prepared, snapshot_uri)
         await_running(endpoints.flink_url, job_id)
         since = f", from {snapshot_uri}" if snapshot_uri else ""
         click.echo(f"{who.name}: runs as {job_id}{since}")
-
-
-def _parallelism(endpoints: Endpoints, prefix: str, asked: int | None) -> int:
-    """Return a job's parallelism, and say on stderr what is odd about it."""
-    try:
-        partitions = partitions_to_read(endpoints.kafka_bootstrap, prefix)
-    except Unavailable:
-        if asked is None:
-            raise
-        return asked  # a job that comes back waits for its brokers by itself
-    found = chosen(f"{prefix}readings", partitions, asked, _room(endpoints.flink_url, prefix))
-    if found.warning is not None:
-        click.echo(f"warning: {found.warning}", err=True)
-    return found.parallelism
-
-
-def _room(flink_url: str, prefix: str) -> int:
-    """Return the slots that one job may take and leave as many to the others of this prefix."""
-    free = free_slots(flink_url)
-    live = {job.name for job in flink_jobs(flink_url) if job.live}
-    to_come = sum(named(job, prefix).flink not in live for job in JOBS)
-    return max(free // max(1, to_come), min(1, free))
 
 
 @jobs.command("list")

@@ -1,6 +1,7 @@
 """`tidegate lake`: look into the Parquet lake and keep it tidy."""
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -10,9 +11,18 @@ from compose.listing import aligned
 from compose.local.endpoints import Endpoints, read
 from compose.options import Duration, state_option
 from schemas.failure import Failure
-from stream.lake import Lake, compact, connect, open_lake, partitions
+from stream.lake import Lake, connect, open_lake, partitions
+from stream.lake_compaction import compact
+from stream.lake_tables import TABLES, LakeTable
 
 _site = click.option("--site", help="Only this site.")
+_table = click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    type=click.Choice([table.name for table in TABLES]),
+    help="Only this table; may be given twice. All of them unless said.",
+)
 
 
 @click.group()
@@ -26,14 +36,21 @@ def lake() -> None:
 @click.option("--json", "as_json", is_flag=True)
 @state_option
 def query(sql: str, site: str | None, state: Path, *, as_json: bool) -> None:
-    """Run SQL over `readings` (each once) and `readings_raw` (as written)."""
-    with connect(lake_of(read(state)), site) as connection:
+    """Run SQL over the lake's tables.
+
+    `readings`, `windows` and `alerts` hold what is valid, each once; `X_raw` is what was written.
+    `rollups` are the windows that stand at whole multiples of their own length, a day's in UTC;
+    `sessions` are the runs of machines; `alerts_latest` has the newest record of each alert.
+    """
+    with connect(lake_of(read(state)), site, TABLES) as connection:
         try:
             answer = connection.execute(sql)
             columns = [column[0] for column in answer.description or ()]
             rows = answer.fetchall()
         except duckdb.Error as error:
-            raise Failure(f"the query does not run: {error}") from error
+            raise Failure(
+                f"the query does not run: {error}{_not_there(connection, error)}"
+            ) from error
     if as_json:
         click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
         return
@@ -43,22 +60,45 @@ def query(sql: str, site: str | None, state: Path, *, as_json: bool) -> None:
 
 @lake.command()
 @_site
+@_table
 @state_option
-def ls(site: str | None, state: Path) -> None:
+def ls(site: str | None, tables: tuple[str, ...], state: Path) -> None:
     """List the partitions with their files and bytes."""
-    for folder, infos in partitions(lake_of(read(state)), site).items():
-        bytes_ = sum(info.size for info in infos)
-        click.echo(f"{folder}  {len(infos)} files  {bytes_} bytes")
+    lake = lake_of(read(state))
+    for table in _chosen(tables):
+        for folder, infos in partitions(lake, site, table).items():
+            bytes_ = sum(info.size for info in infos)
+            click.echo(f"{folder}  {len(infos)} files  {bytes_} bytes")
+
+
+def _chosen(names: tuple[str, ...]) -> list[LakeTable]:
+    return [table for table in TABLES if not names or table.name in names]
+
+
+def _not_there(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
+    """Say who writes the table that a query names in vain, if one of ours does; else ""."""
+    if not isinstance(error, duckdb.CatalogException):
+        return ""
+    there = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
+    words = set(re.findall(r"\w+", str(error)))
+    for table in TABLES:
+        if table.name not in there and words & set(table.names):
+            return (
+                f"; the lake holds no {table.name} yet: the job {table.job} writes them "
+                f"(tidegate jobs submit {table.job}), at its checkpoints"
+            )
+    return ""
 
 
 @lake.command("compact")
 @_site
+@_table
 @click.option(
     "--min-age",
     type=Duration(),
     default="5m",
     show_default=True,
-    help="Leave younger files alone; longer than two checkpoints of the lake job.",
+    help="Leave younger files alone; longer than two checkpoints of the jobs.",
 )
 @click.option(
     "--grace",
@@ -69,14 +109,28 @@ def ls(site: str | None, state: Path) -> None:
 )
 @click.option("--json", "as_json", is_flag=True)
 @state_option
-def compact_(site: str | None, min_age: int, grace: int, state: Path, *, as_json: bool) -> None:
-    """Rewrite each partition as one file without repeats."""
-    done = compact(lake_of(read(state)), site=site, min_age_s=min_age / 1000, grace_s=grace / 1000)
+def compact_(
+    site: str | None,
+    tables: tuple[str, ...],
+    min_age: int,
+    grace: int,
+    state: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Rewrite each partition as files of about 128 MB, without repeats and what was replaced."""
+    done = compact(
+        lake_of(read(state)),
+        site=site,
+        tables=_chosen(tables),
+        min_age_s=min_age / 1000,
+        grace_s=grace / 1000,
+    )
     if as_json:
         click.echo(json.dumps(done._asdict()))
         return
     click.echo(
-        f"{done.partitions} partitions, {done.files_read} files into one each; "
+        f"{done.partitions} partitions, {done.files_read} files rewritten; "
         f"{done.rows_read} rows in, {done.rows_kept} kept; {done.files_deleted} old files deleted"
     )
 

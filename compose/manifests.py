@@ -53,6 +53,18 @@ class Surroundings(NamedTuple):
     s3_secret: str | None = None
 
 
+_POD_MIB = 2560
+_SLOTS_OF_A_POD = 2
+# Of a pod's memory, what Flink's own division leaves to the tasks' heap.
+_HEAP_OF_A_POD = 0.28
+
+
+def pods_heap(parallelism: int) -> int:
+    """Return the bytes of heap that the TaskManagers of a job have for tasks."""
+    pods = -(-parallelism // _SLOTS_OF_A_POD)
+    return int(pods * _POD_MIB * _HEAP_OF_A_POD) << 20
+
+
 def manifests(choice: Choice, at: Surroundings) -> str:
     """Return the YAML documents that have the operator run a job: its rules, its deployment.
 
@@ -87,7 +99,7 @@ def _deployment(name: str, choice: Choice, at: Surroundings) -> dict[str, Any]:
             "flinkConfiguration": _configuration(name, choice, at),
             "podTemplate": _pods(name, choice, at),
             "jobManager": {"replicas": 1, "resource": {"cpu": 0.5, "memory": "1024m"}},
-            "taskManager": {"resource": {"cpu": 1.0, "memory": "2560m"}},
+            "taskManager": {"resource": {"cpu": 1.0, "memory": f"{_POD_MIB}m"}},
             "job": {
                 # The operator wants a jar; this one holds the class below, which runs the program.
                 "jarURI": "local:///opt/flink/opt/flink-python-2.3.0.jar",
@@ -115,7 +127,7 @@ def _configuration(name: str, choice: Choice, at: Surroundings) -> dict[str, str
         ours
         | stores
         | {
-            "taskmanager.numberOfTaskSlots": str(min(choice.parallelism, 2)),
+            "taskmanager.numberOfTaskSlots": str(min(choice.parallelism, _SLOTS_OF_A_POD)),
             "execution.checkpointing.dir": f"{lake}/{_below_lake(CHECKPOINTS)}",
             "execution.checkpointing.savepoint-dir": f"{lake}/{_below_lake(SAVEPOINTS)}",
             "high-availability.type": "kubernetes",
@@ -142,6 +154,7 @@ def _arguments(choice: Choice, at: Surroundings) -> list[str]:
         f"--checkpoint-interval-ms={choice.checkpoint_interval_ms}",
         f"--lateness-ms={choice.lateness_ms}",
     ]
+    words.append(f"--backend={choice.backend}")
     if choice.panes is not None:
         words.append(f"--panes={choice.panes}")
     return [*words, f"--rules={_RULES}/rules.yaml"] if choice.job == "alerts" else words

@@ -91,7 +91,7 @@ def sql(file: str | None, text: str | None, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("name", type=click.Choice(("lake", "alerts", "warehouse")))
+@click.argument("name", type=click.Choice(("lake", "alerts", "warehouse", "archive")))
 @click.option("--rules", default="generic", show_default=True, help="A rule file or a pack's name.")
 @_parallelism
 @prefix_option

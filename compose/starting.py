@@ -4,10 +4,11 @@ import hashlib
 import os
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
+from compose.backends import DEFAULT, Backend
 from compose.intents import Intent, Named, read_intent, write_intent
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
@@ -26,7 +27,7 @@ from stream.sinks.config import jdbc_url, password
 if TYPE_CHECKING:  # it starts PyFlink
     from stream.jobs.submit import Prepared
 
-JOBS = ("lake", "alerts", "warehouse")
+JOBS = ("lake", "alerts", "warehouse", "archive")
 
 
 class Choice(NamedTuple):
@@ -34,6 +35,7 @@ class Choice(NamedTuple):
 
     ``rules`` is a file or a pack's name; ``panes`` are pane sizes that its own may not exceed.
     ``sinks`` is the file that says where the warehouse is, the local stack's when left out.
+    ``backend`` is where state lives, see :mod:`compose.backends`.
     """
 
     job: str
@@ -44,6 +46,7 @@ class Choice(NamedTuple):
     lateness_ms: int
     panes: str | None = None
     sinks: str | None = None
+    backend: Backend = DEFAULT
 
     def argv(self) -> list[str]:
         """Return the words of `tidegate jobs submit` that choose the same."""
@@ -57,6 +60,7 @@ class Choice(NamedTuple):
         ]
         if self.panes is not None:
             words.append(f"--panes={self.panes}")
+        words.append(f"--backend={self.backend}")
         return words if self.sinks is None else [*words, f"--sinks={self.sinks}"]
 
 
@@ -77,6 +81,7 @@ def choice_of(argv: list[str]) -> Choice:
         int(duration(said("lateness"))),
         argument(argv, "panes"),
         argument(argv, "sinks"),
+        cast(Backend, argument(argv, "backend") or DEFAULT),
     )
 
 
@@ -135,7 +140,10 @@ def prepare(state: Path, endpoints: Endpoints, who: Named, choice: Choice) -> "P
         parallelism=choice.parallelism,
         checkpoint_interval_ms=choice.checkpoint_interval_ms,
         lateness_ms=choice.lateness_ms,
+        state_backend=choice.backend,
     )
+    if choice.job == "archive":
+        return submit.prepare_archive(who.name, cluster, tuning)
     if choice.job == "lake":
         return submit.prepare_lake(who.name, cluster, tuning)
     if database is not None:

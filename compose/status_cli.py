@@ -22,7 +22,7 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 
 @click.command()
-@click.argument("name", required=False, metavar="[lake|alerts|warehouse|sql-NAME]")
+@click.argument("name", required=False, metavar="[lake|alerts|warehouse|archive|sql-NAME]")
 @prefix_option
 @click.option("--json", "as_json", is_flag=True, help="One list of objects.")
 @click.option("--watch", is_flag=True, help="Again and again, until Ctrl-C.")

@@ -28,11 +28,11 @@ def argument(argv: list[str], option: str) -> str | None:
 
 
 def kind_of(name: str, intent: Intent | None) -> str:
-    """Return which job it is: lake, alerts, warehouse or sql."""
+    """Return which job it is: lake, alerts, warehouse, archive or sql."""
     if intent is not None:
         return "sql" if intent.verb == "sql" else intent.argv[0]
     tail = name.rpartition("-")[2]
-    return tail if tail in ("lake", "alerts", "warehouse") else "sql"
+    return tail if tail in ("lake", "alerts", "warehouse", "archive") else "sql"
 
 
 def prefix_of(name: str, intent: Intent | None) -> str:

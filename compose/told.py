@@ -79,7 +79,7 @@ class Told:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.executescript(_TABLES)
         self._rules = rules
-        self._cooldown_ms = {rule.name: rule.cooldown_ms for rule in rules.rules}
+        self._cooldown_ms = {rule.name: rule.cooldown_ms for rule in rules.every}
         self._pane_ms = pane_ms
         self._scope = scope
         self._whose = whose
@@ -89,8 +89,11 @@ class Told:
         self._db.close()
 
     def add_window(self, window: WindowFeatures, *, corrected: bool) -> None:
-        """Keep a window, the job's or one that a backfill sent; the newest of equal ones stays."""
-        if not self._whose.takes(window):
+        """Keep a window, the job's or one that a backfill sent; the newest of equal ones stays.
+
+        Not a machine's run: it says nothing of how far its metric's windows have come.
+        """
+        if not self._whose.takes(window) or window.session:
             return
         if not corrected:
             self._close(window.device_id, window.metric, told=window.window_end)
@@ -132,8 +135,7 @@ class Told:
         asked = "SELECT body FROM alerts WHERE device = ? ORDER BY rowid"
         for (body,) in self._db.execute(asked, (device,)):
             alert = _alert(body)
-            closed_to = before.closed_to.get(alert.metric)
-            if closed_to is not None and alert.window_end <= closed_to:
+            if before.has_told(alert.metric, alert.window_end):
                 yield alert
 
     def before(self, device: str) -> Before:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from compose.backends import Backend
 from compose.intents import Intent, Named, alone, read_intent
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
@@ -43,6 +44,7 @@ class Asked(NamedTuple):
     parallelism: int | None = None
     checkpoint_interval_ms: int | None = None
     lateness_ms: int | None = None
+    backend: Backend | None = None
 
 
 class Where(NamedTuple):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from compose.backends import BACKENDS, Backend
 from compose.intents import named
 from compose.local.endpoints import read
 from compose.options import Duration, prefix_option, state_option
@@ -17,6 +18,11 @@ from compose.upgrade import Asked, Where, upgrade
 @click.option("--parallelism", type=click.IntRange(1, 720), help="The same unless said.")
 @click.option("--checkpoint-interval", type=Duration(), help="The same unless said.")
 @click.option("--lateness", type=Duration(), help="The same unless said.")
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    help="Where state lives; the same unless said. The savepoint moves it.",
+)
 @click.option(
     "--within",
     type=Duration(),
@@ -32,6 +38,7 @@ def upgrade_command(
     parallelism: int | None,
     checkpoint_interval: int | None,
     lateness: int | None,
+    backend: Backend | None,
     within: int,
     prefix: str,
     state: Path,
@@ -54,5 +61,6 @@ def upgrade_command(
         parallelism=parallelism,
         checkpoint_interval_ms=checkpoint_interval,
         lateness_ms=lateness,
+        backend=backend,
     )
     click.echo(f"{at.who.name}: runs as {upgrade(at, asked)}")

@@ -37,6 +37,14 @@ def duration(text: str) -> DurationMs:
     return DurationMs(_amount(text, _DURATION_MS, 'a duration such as "500ms", "30s", "2m", "1d"'))
 
 
+def told_ms(ms: int) -> str:
+    """Return milliseconds as a person writes them: ``90m``, and ``1500ms`` where it is no more."""
+    for name in ("d", "h", "m", "s"):
+        if ms and ms % _DURATION_MS[name] == 0:
+            return f"{ms // _DURATION_MS[name]}{name}"
+    return f"{ms}ms"
+
+
 def byte_size(text: str) -> ByteSize:
     """Return the bytes in a text such as ``"1GiB"``.
 

@@ -54,7 +54,10 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class WindowFeatures(msgspec.Struct, frozen=True, gc=False):
-    """What the window [window_start, window_end) of one metric held; slope is per second."""
+    """What the window [window_start, window_end) of one metric held; slope is per second.
+
+    ``session`` names what a machine's run is one of; it is empty for windows and roll-ups.
+    """
 
     device_id: str
     metric: str
@@ -70,6 +73,7 @@ class WindowFeatures(msgspec.Struct, frozen=True, gc=False):
     first: float
     last: float
     slope: float
+    session: str = ""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):

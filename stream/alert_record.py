@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from schemas.records import Alert, ResolveReason, WindowFeatures
 from stream.detectors import Verdict
 from stream.lifecycle import Change, Life, Phase, Severity
-from stream.rule import Rule
+from stream.rule import AnyRule
 from stream.windows import Subject
 
 # uuid5(NAMESPACE_URL, "urn:tidegate:alert"), fixed for ever: alert ids hang on it.
@@ -29,7 +29,7 @@ def fingerprint(rule_name: str, of: Subject) -> str:
 
 
 def record(
-    rule: Rule, of: Subject, window: WindowFeatures, verdict: Verdict, life: Life, change: Change
+    rule: AnyRule, of: Subject, window: WindowFeatures, verdict: Verdict, life: Life, change: Change
 ) -> Alert:
     """Return the record of a transition that ``window`` caused; all its times are event time.
 
@@ -73,6 +73,7 @@ def record(
         ends_at=at if change.event == "RESOLVED" else None,
         last_true_at=life.last_true,
         emitted_at=at,
+        first_out=before is not None and before.first_out,
         resolve_reason="VALUE" if change.event == "RESOLVED" else None,
         labels=rule.labels,
         annotations=_filled(rule.annotations, of, verdict, severity),

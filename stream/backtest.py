@@ -3,39 +3,26 @@
 Offline nothing is late: a series is sorted by time, and every row is a reading of its own.
 """
 
-import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from heapq import merge
 from itertools import groupby
 from math import isfinite
-from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
-from schemas.failure import Failure
 from schemas.records import Alert
 from stream.device_state import DeviceState
 from stream.engine import Engine
+from stream.look import Watch
 from stream.nab import PROFILES, Labelled, in_window, probation, score
 from stream.pane_sizes import pane_ms
 from stream.panes import Pane, fold_points
+from stream.recorded import Points, Series, Spans, read_labels, read_series
 from stream.rule import Rules
 
-_LONG = ["timestamp", "device", "metric", "value"]
+__all__ = ["Scores", "Series", "panes", "rate", "read_labels", "read_series", "run"]
+
 _WEEK_MS = 7 * 24 * 3600 * 1000
-_SITE = "offline"
-
-Points = list[tuple[int, float]]
-Spans = list[tuple[int, int]]
-
-
-class Series(NamedTuple):
-    """One metric of one device: (ms, value) in order of time."""
-
-    device_id: str
-    metric: str
-    points: Points
 
 
 class Scores(NamedTuple):
@@ -44,37 +31,46 @@ class Scores(NamedTuple):
     ``event_recall``: of the windows that are scored, the share an alert overlaps at any time.
     ``precision`` and ``false_alerts_per_sensor_week`` look at onsets: an alert is right when it
     starts inside a window. Both leave out what starts before the end of NAB's probation.
+    The medians are over the windows that an alert overlaps, each by the earliest that does:
+    ``median_delay_s`` from the window's start to the alert's (negative when it began before), and
+    ``median_lead_s`` from the alert's start to the window's end.
     """
 
     nab: dict[str, float | None]
     event_recall: float | None
     precision: float | None
     false_alerts_per_sensor_week: float | None
+    median_delay_s: float | None
+    median_lead_s: float | None
 
 
-def run(rules: Rules, series: Iterable[Series]) -> list[Alert]:
-    """Return every transition of every series, device after device, in the order of the job."""
-    engine, size = Engine(rules), pane_ms(rules)
+def run(rules: Rules, series: Iterable[Series], watch: Watch | None = None) -> list[Alert]:
+    """Return every transition of every series, device after device, in the order of the job.
+
+    ``watch`` is told of every window and rule what was compared; see :class:`Look`.
+    """
+    engine, size = Engine(rules, watch), pane_ms(rules)
     devices: dict[str, list[Series]] = {}
     for each in series:
         devices.setdefault(each.device_id, []).append(each)
     alerts: list[Alert] = []
     for device_id, own in devices.items():
         state = DeviceState()
-        for metric, pane in _device_panes(own, size):
-            alerts += engine.on_pane(state, device_id, metric, _SITE, None, pane).alerts
+        for one, pane in _device_panes(own, size):
+            decided = engine.on_pane(state, device_id, one.metric, one.site, one.unit, pane)
+            alerts += decided.alerts
     return alerts
 
 
 def _device_panes(
     own: Sequence[Series], size_ms: Callable[[str], int]
-) -> Iterator[tuple[str, Pane]]:
+) -> Iterator[tuple[Series, Pane]]:
     """Yield the panes of one device's series in order of (end, metric)."""
 
-    def named(each: Series) -> Iterator[tuple[str, Pane]]:
-        return ((each.metric, pane) for pane in panes(each.points, size_ms(each.metric)))
+    def named(each: Series) -> Iterator[tuple[Series, Pane]]:
+        return ((each, pane) for pane in panes(each.points, size_ms(each.metric)))
 
-    return merge(*map(named, own), key=lambda pair: (pair[1].pane_end, pair[0]))
+    return merge(*map(named, own), key=lambda pair: (pair[1].pane_end, pair[0].metric))
 
 
 def panes(points: Points, size_ms: int) -> Iterator[Pane]:
@@ -84,46 +80,6 @@ def panes(points: Points, size_ms: int) -> Iterator[Pane]:
         good = [point for point in inside if isfinite(point[1])]
         start = index * size_ms
         yield fold_points(start, start + size_ms, good, bad=len(inside) - len(good))
-
-
-def read_series(path: Path) -> list[Series]:
-    """Read a CSV file or all of a folder's, of either form.
-
-    Wide: a column ``timestamp``, and one for each metric; the device is named after the file.
-    Long: ``timestamp,device,metric,value``. Times are ISO 8601 (UTC unless they say otherwise) or
-    ms since the epoch. Empty cells are no readings.
-
-    Raises:
-        Failure: nothing there, or a line that cannot be read; it names file and line.
-    """
-    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    if not files:
-        raise Failure(f"{path}: holds no .csv file")
-    return [series for file in files for series in _read_csv(file)]
-
-
-def read_labels(path: Path) -> dict[str, Spans]:
-    """Read labelled windows: a JSON object of file name to list of [first time, last time].
-
-    Returns:
-        The windows in ms by device, that is by file name without folder and ``.csv``; devices of
-        a long file are meant as if each had a file of its own.
-
-    Raises:
-        Failure: the file is not of that form.
-    """
-    try:
-        labels = json.loads(path.read_text("utf-8"))
-        return {
-            Path(name).stem: [(_time_ms(first), _time_ms(last)) for first, last in windows]
-            for name, windows in labels.items()
-        }
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"{path}: cannot be read: {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise Failure(
-            f'{path}: expected {{"file.csv": [["first time", "last time"], …], …}}: {error}'
-        ) from error
 
 
 def rate(series: Sequence[Series], alerts: Sequence[Alert], labels: Mapping[str, Spans]) -> Scores:
@@ -137,20 +93,26 @@ def rate(series: Sequence[Series], alerts: Sequence[Alert], labels: Mapping[str,
     weeks = sum(each.scored_ms for each in judged) / _WEEK_MS
     return Scores(
         nab,
-        sum(each.met for each in judged) / windows if windows else None,
+        sum(len(each.met) for each in judged) / windows if windows else None,
         right / (right + wrong) if right + wrong else None,
         wrong / weeks if weeks else None,
+        _median_s([first.starts_at - span[0] for each in judged for span, first in each.met]),
+        _median_s([span[1] - first.starts_at for each in judged for span, first in each.met]),
     )
 
 
+def _median_s(spans_ms: Sequence[int]) -> float | None:
+    return median(spans_ms) / 1000 if spans_ms else None
+
+
 class _Judged(NamedTuple):
-    """One series' part of the scores."""
+    """One series' part of the scores; ``met`` has the windows met, with the earliest alert."""
 
     onsets: Labelled
     right: int
     wrong: int
     windows: int
-    met: int
+    met: list[tuple[tuple[int, int], Alert]]
     scored_ms: int
 
 
@@ -158,17 +120,24 @@ def _judged(each: Series, alerts: Sequence[Alert], windows: Spans) -> _Judged:
     times = [at for at, _ in each.points]
     from_ms = times[probation(len(times))]
     own = [a for a in alerts if (a.device_id, a.metric) == (each.device_id, each.metric)]
-    fired = {a.alert_id: _last_row(times, a.starts_at) for a in own if a.event == "FIRED"}
+    began = [a for a in own if a.event == "FIRED"]
+    onsets = {a.alert_id: _last_row(times, a.starts_at) for a in began}
     ends = {a.alert_id: a.ends_at for a in own if a.ends_at is not None}
-    late = {name: at for name, at in fired.items() if at >= from_ms}
-    labelled = Labelled(times, windows, list(fired.values()))
+    late = {name: at for name, at in onsets.items() if at >= from_ms}
+    labelled = Labelled(times, windows, list(onsets.values()))
     right = sum(in_window(labelled, at) for at in late.values())
     scored = [(first, last) for first, last in windows if last >= from_ms and first <= times[-1]]
-    met = sum(
-        any(at <= last and ends.get(name, times[-1]) >= first for name, at in late.items())
-        for first, last in scored
-    )
-    return _Judged(labelled, right, len(late) - right, len(scored), met, times[-1] - from_ms)
+    met = []
+    for first, last in scored:
+        over = [
+            a
+            for a in began
+            if late.get(a.alert_id, last + 1) <= last and ends.get(a.alert_id, times[-1]) >= first
+        ]
+        if over:
+            met.append(((first, last), min(over, key=lambda a: a.starts_at)))
+    span_ms = times[-1] - from_ms
+    return _Judged(labelled, right, len(late) - right, len(scored), met, span_ms)
 
 
 def _last_row(times: Sequence[int], end: int) -> int:
@@ -178,70 +147,3 @@ def _last_row(times: Sequence[int], end: int) -> int:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if times[middle] < end else (low, middle)
     return times[max(low - 1, 0)]
-
-
-def _read_csv(path: Path) -> list[Series]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            if [name.strip().lower() for name in header] == _LONG:
-                return _read_long(path, rows)
-            metrics = _metrics(path, header)
-            points: list[Points] = [[] for _ in metrics]
-            for line, row in enumerate(rows, start=2):
-                _take(points, path, line, row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Failure(f"{path}: cannot be read as CSV: {error}") from error
-    for each in points:
-        each.sort(key=lambda point: point[0])
-    return [Series(path.stem, metric, each) for metric, each in zip(metrics, points, strict=True)]
-
-
-def _read_long(path: Path, rows: Iterable[list[str]]) -> list[Series]:
-    found: dict[tuple[str, str], Points] = {}
-    for line, row in enumerate(rows, start=2):
-        if not row:
-            continue
-        if len(row) != len(_LONG):
-            raise Failure(f"{path}:{line}: expected {len(_LONG)} fields, got {len(row)}")
-        timestamp, device, metric, value = row
-        try:
-            if value.strip():
-                own = found.setdefault((device, metric), [])
-                own.append((_time_ms(timestamp), float(value)))
-        except ValueError as error:
-            raise Failure(f"{path}:{line}: {error}") from error
-    for points in found.values():
-        points.sort(key=lambda point: point[0])
-    return [Series(device, metric, points) for (device, metric), points in found.items()]
-
-
-def _metrics(path: Path, header: list[str]) -> list[str]:
-    names = [name.strip() for name in header]
-    if len(names) < 2 or names[0].lower() != "timestamp":
-        raise Failure(
-            f"{path}:1: expected a header timestamp,<metric>[,<metric>…], got {','.join(header)!r}"
-        )
-    return names[1:]
-
-
-def _take(points: Sequence[Points], path: Path, line: int, row: list[str]) -> None:
-    if not row:
-        return
-    if len(row) != len(points) + 1:
-        raise Failure(f"{path}:{line}: expected {len(points) + 1} fields, got {len(row)}")
-    try:
-        at = _time_ms(row[0])
-        for own, cell in zip(points, row[1:], strict=True):
-            if cell.strip():
-                own.append((at, float(cell)))
-    except ValueError as error:
-        raise Failure(f"{path}:{line}: {error}") from error
-
-
-def _time_ms(text: str) -> int:
-    if text.isdigit():
-        return int(text)
-    at = datetime.fromisoformat(text.strip())
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -26,7 +26,7 @@ def when_of(entry: WhenFile | None, path: KeyPath, complaints: list[Complaint]) 
 
 
 def _absent(entry: WhenFile, path: KeyPath) -> Iterator[Complaint]:
-    yield from _one_metric(entry.absent or "", (*path, "absent"))
+    yield from one_metric(entry.absent or "", (*path, "absent"))
     given = {
         "metric": entry.metric, "op": entry.op, "value": entry.value, "for": entry.held,
         "open": entry.open,
@@ -45,9 +45,10 @@ def _state(entry: WhenFile, path: KeyPath) -> Iterator[Complaint]:
             '{metric: running, op: ">=", value: 0.5, for: 2h}, or absent alone',
         )
     if entry.metric is not None:
-        yield from _one_metric(entry.metric, (*path, "metric"))
+        yield from one_metric(entry.metric, (*path, "metric"))
 
 
-def _one_metric(metric: str, path: KeyPath) -> Iterator[Complaint]:
+def one_metric(metric: str, path: KeyPath) -> Iterator[Complaint]:
+    """Say what is wrong with the name of a metric where no glob may stand."""
     if not metric or is_glob(metric) or not metric.isprintable() or " " in metric:
         yield Complaint(path, f"expected the name of one metric, got {metric!r}")

@@ -10,11 +10,15 @@ from typing import TypeVar
 import msgspec
 
 from stream.baselines import Baseline
+from stream.compound import Followed
 from stream.conditions import Gate
 from stream.lifecycle import Life
 from stream.panes import Pane
 from stream.reports import Health
+from stream.rollups import Rolled
 from stream.sensor_checks import Memory
+from stream.sessions import Run, Share
+from stream.standing import Standing
 
 STATE_VERSION = 2
 _READABLE = (1, STATE_VERSION)
@@ -35,26 +39,36 @@ class SeriesState(msgspec.Struct, array_like=True):
 
     ``seen_to`` is the end of the newest pane: every window that ends by then has been given out.
     ``ring`` holds the panes that later windows or baselines need, without those that are empty.
+    ``shares`` are those in runs of the machine, by session. ``above`` says that rules over rules
+    have heard of an alert of it.
     """
 
     seen_to: int | None = None
     ring: list[Pane] = []
     rules: dict[str, RuleState] = {}
+    rolled: Rolled | None = None
+    shares: dict[str, Share] = {}
+    above: bool = False
     health: Health | None = None
 
 
 class DeviceEntry(msgspec.Struct, array_like=True):
-    """What is remembered of a device as a whole; its size does not depend on its metrics.
+    """What is remembered of a device as a whole; new fields go to the end, with a default.
 
     ``held`` panes wait, none of which ends after ``held_to``, until the gates of ``waits`` are told
-    up to there. From ``silence_due`` on, ms, some metric may have been silent for too long; 0 for
-    none.
+    up to there. ``runs`` are by session. ``board`` are the alerts that stand, ``followed`` is what
+    each rule over rules remembers, and ``clock`` the newest time for either, ms; 0 without them.
+    From ``silence_due`` on, ms, some metric may have been silent for too long; 0 for none.
     """
 
     gates: dict[str, Gate] = {}
     held: int = 0
     held_to: int = 0
     waits: list[str] = []
+    runs: dict[str, Run] = {}
+    board: dict[str, Standing] = {}
+    followed: dict[str, Followed] = {}
+    clock: int = 0
     silence_due: int = 0
 
 
@@ -144,9 +158,10 @@ class DeviceState:
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the pieces that are not as they were loaded, as bytes; None is to be removed."""
         for metric, series in self._series.items():
+            before = self._before[_SERIES + metric] or _FRESH_SERIES
             data = encode_state(series)
-            if data != (self._before[_SERIES + metric] or _FRESH_SERIES):
-                yield _SERIES + metric, data
+            if data != before:
+                yield _SERIES + metric, None if data == _FRESH_SERIES else data
         for key, held in self._held.items():
             kept = None if held is None else encode_state(held)
             if kept != self._before[key]:
@@ -154,11 +169,11 @@ class DeviceState:
         if self._entry is not None:
             data = encode_state(self._entry)
             if data != (self._before[_ENTRY] or _FRESH_ENTRY):
-                yield _ENTRY, data
+                yield _ENTRY, None if data == _FRESH_ENTRY else data
         if self._watch is not None:
             data = encode_state(self._watch)
             if data != (self._before[_WATCH] or _FRESH_WATCH):
-                yield _WATCH, data
+                yield _WATCH, None if data == _FRESH_WATCH else data
 
     def _read(self, key: str) -> bytes | None:
         data = self._load(key)

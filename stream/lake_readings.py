@@ -11,7 +11,8 @@ import pyarrow.dataset as ds
 
 from schemas.failure import Failure
 from schemas.records import Reading
-from stream.lake import Lake, connect, day_of, distinct, partitions, readings
+from stream.lake import Lake, connect, day_of, partitions, readings
+from stream.lake_tables import READINGS
 
 _MEMORY = "512MB"
 _ROWS_AT_ONCE = 5_000
@@ -23,7 +24,7 @@ _READINGS = f"""
 SELECT device_id, metric, site, 'READING', unit, gateway_id, gateway_epoch, "value",
   epoch_ms(ts::TIMESTAMP), epoch_ms(device_ts::TIMESTAMP), device_boot, device_seq, quality,
   gateway_seq, part, "repeat", epoch_ms(received_ts::TIMESTAMP), clock, replayed
-FROM ({distinct("chosen")})
+FROM ({READINGS.distinct("chosen")})
 WHERE metric IS NOT NULL AND "value" IS NOT NULL AND ts IS NOT NULL AND quality IS NOT NULL
 ORDER BY device_id, ts
 """

@@ -17,6 +17,8 @@ from schemas.records import Alert, AlertEvent, AlertState
 from schemas.records import Severity as SeverityName
 
 Phase = Literal["INACTIVE", "PENDING", "FIRING", "RECOVERING", "LATCHED"]
+ORDER: tuple[SeverityName, ...] = ("INFO", "WARNING", "CRITICAL")
+"""Severities from the mildest to the worst."""
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -100,7 +102,13 @@ def top_active(life: Life) -> int | None:
 
 
 def advance(
-    life: Life, severities: Sequence[Severity], score: float, value: float, at: int
+    life: Life,
+    severities: Sequence[Severity],
+    score: float,
+    value: float,
+    at: int,
+    *,
+    may_begin: bool = True,
 ) -> Change | None:
     """Take one evaluation into the life, in place; return the transition it makes, if any.
 
@@ -110,8 +118,10 @@ def advance(
         score: what is held against the limits; more is worse. Finite.
         value: the aggregate, kept as the peak beside the worst score.
         at: the window's end, ms.
+        may_begin: False lets what is true be pending for longer than its delay.
     """
     before, before_top = phase(life), _top(life.levels)
+    may_begin = may_begin or before_top >= 0
     if not life.levels:
         if score < severities[0].enter:
             return None
@@ -120,7 +130,7 @@ def advance(
     elif score > life.peak:
         life.peak, life.peak_value = score, value
     for level, severity in zip(life.levels, severities, strict=True):
-        _take(level, severity, score, at)
+        _take(level, severity, score, at, may_begin=may_begin)
     _lift(life.levels)
     if any(level.true for level in life.levels):
         life.last_true = at
@@ -131,19 +141,30 @@ def advance(
     return change
 
 
-def rest(life: Life, until: int) -> None:
-    """Make a life INACTIVE, and let nothing be evaluated before ``until``, ms."""
-    life.levels, life.open, life.rests_until = [], None, until
+def finish(life: Life, cooldown_ms: int, at: int) -> None:
+    """Note that an alert is over, at a time in ms; with a cooldown, nothing is pending either."""
+    life.open = None
+    if cooldown_ms:
+        life.levels, life.rests_until = [], at + cooldown_ms
 
 
-def _take(level: Level, severity: Severity, score: float, at: int) -> None:
+def holds(life: Life, severities: Sequence[Severity], score: float) -> bool:
+    """Say whether a score ends nothing: no severity that is true or active is left by it."""
+    return all(
+        score >= severity.exit
+        for level, severity in zip(life.levels, severities, strict=False)
+        if level.true or level.active
+    )
+
+
+def _take(level: Level, severity: Severity, score: float, at: int, *, may_begin: bool) -> None:
     if score >= (severity.exit if level.true else severity.enter):
         if not level.true:
             level.true, level.since, level.seen = True, at, 0
         level.seen += 1
         level.missed = 0
         level.last_true = at
-        if _reached(severity.delay, at - level.since, level.seen):
+        if may_begin and _reached(severity.delay, at - level.since, level.seen):
             level.active, level.latched = True, False
         return
     level.true = False

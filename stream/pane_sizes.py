@@ -1,23 +1,32 @@
 """How long the panes of each metric are: as long as the slides of its rules allow.
 
 Long panes mean few rows for Python; a pane must divide every slide of the rules that may match
-its metric, and of those whose condition asks for it. The pane operator knows exact names and ``*``,
-so a rule on any other glob counts for all metrics that no rule names.
+its metric, and of those whose condition asks for it, every roll-up's size and every session's gap.
+The pane operator knows exact names and ``*``, so a rule on any other glob counts for all metrics
+that no rule names.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
-from stream.rule import Rule, Rules, is_glob, matches
+from stream.rule import Rules, is_glob, matches
 
 PANES_MS = (1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000)
 _UNUSED_MS = 3_600_000
-"""Panes of metrics without a rule: few rows, for they go nowhere; few open readings each."""
+"""Panes of metrics nobody asks for: few rows, for they go nowhere; few open readings each."""
+
+_ROLLED_UP_MS = 300_000
+"""The longest panes of metrics that are only rolled up: the operator keeps a pane's readings."""
 
 
 def pane_sizes(rules: Rules) -> str:
     """Return the pane operator's argument, such as ``temperature=900000,*=300000`` (ms)."""
-    sizes = {metric: _size(_covering(rules, metric)) for metric in _named(rules)}
-    return ",".join(f"{metric}={ms}" for metric, ms in [*sizes.items(), ("*", _other(rules))])
+    asked = list(_asked(rules))
+    names = sorted({name for each in asked for name in each.metric if not is_glob(name)})
+    sizes = {name: _size(e for e in asked if matches(e.metric, name)) for name in names}
+    sizes["*"] = _size(e for e in asked if any(map(is_glob, e.metric)))
+    _no_longer_than_measured(sizes, rules)
+    return ",".join(f"{metric}={ms}" for metric, ms in sizes.items())
 
 
 def pane_ms(rules: Rules, bounds: str | None = None) -> Callable[[str], int]:
@@ -31,28 +40,46 @@ def pane_ms(rules: Rules, bounds: str | None = None) -> Callable[[str], int]:
     return lambda metric: sizes.get(metric, sizes["*"])
 
 
-def _named(rules: Rules) -> list[str]:
-    names = {name for rule in rules.rules for name in rule.match.metric if not is_glob(name)}
-    return sorted(names | {rule.when.metric for rule in rules.rules if rule.when})
+class _Asked(NamedTuple):
+    """Of which metrics panes have to divide a length, ms."""
+
+    metric: tuple[str, ...]
+    slide_ms: int
+    rolled_up: bool = False
 
 
-def _covering(rules: Rules, metric: str) -> list[Rule]:
-    return [
-        rule
-        for rule in rules.rules
-        if matches(rule.match.metric, metric) or (rule.when and rule.when.metric == metric)
-    ]
+def _asked(rules: Rules) -> Iterator[_Asked]:
+    for rule in rules.rules:
+        state = () if rule.when is None else (rule.when.metric,)
+        yield _Asked((*rule.match.metric, *state), rule.window.slide_ms)
+    for rollup in rules.rollups:
+        yield _Asked(rollup.match.metric, rollup.size_ms, rolled_up=True)
+    for session in rules.sessions:
+        yield _Asked((*session.match.metric, session.state.metric), session.gap_ms)
 
 
-def _other(rules: Rules) -> int:
-    return _size(rule for rule in rules.rules if any(map(is_glob, rule.match.metric)))
-
-
-def _size(rules: Iterable[Rule]) -> int:
-    slides = [rule.window.slide_ms for rule in rules]
-    if not slides:
+def _size(asked: Iterable[_Asked]) -> int:
+    found = list(asked)
+    if not found:
         return _UNUSED_MS
-    return max(pane for pane in PANES_MS if all(slide % pane == 0 for slide in slides))
+    longest = _ROLLED_UP_MS if all(each.rolled_up for each in found) else PANES_MS[-1]
+    return max(
+        pane
+        for pane in PANES_MS
+        if pane <= longest and all(each.slide_ms % pane == 0 for each in found)
+    )
+
+
+def _no_longer_than_measured(sizes: dict[str, int], rules: Rules) -> None:
+    """Make the panes of a machine's state no longer than those that wait to be told by it."""
+    for _ in rules.sessions:  # the state of one may be measured in another
+        for session in rules.sessions:
+            globs = session.match.metric
+            near = [ms for name, ms in sizes.items() if name != "*" and matches(globs, name)]
+            if any(map(is_glob, globs)):
+                near.append(sizes["*"])
+            state = session.state.metric
+            sizes[state] = min(sizes[state], *near)
 
 
 def no_larger(sizes: str, former: str) -> str:

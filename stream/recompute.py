@@ -19,7 +19,8 @@ from stream.lifecycle import Hold, phase
 from stream.pane_sizes import PANES_MS
 from stream.panes import Pane, panes_of
 from stream.rule import Rule, Rules
-from stream.sensor_checks import NoData, OutOfRange
+from stream.sensor_checks import remembers
+from stream.standing import DEVICE_METRIC
 
 DAY_MS = 86_400_000
 """Readings are taken a UTC day at a time: no pane reaches over midnight."""
@@ -41,6 +42,15 @@ class Before(NamedTuple):
     closed_to: Mapping[str, int]
     active: Sequence[tuple[int, float]]
     bounds: Mapping[str, Iterable[int]] = {}
+
+    def has_told(self, metric: str, at: int) -> bool:
+        """Say whether what the job says of alerts of a metric, or the device, at a time is told.
+
+        That alerts of the device as a whole last no longer comes out with the next pane of any.
+        """
+        if metric == DEVICE_METRIC:
+            return at < max(self.closed_to.values(), default=-inf)
+        return at <= self.closed_to.get(metric, -inf)
 
 
 class Counted:
@@ -99,8 +109,8 @@ class _Device(NamedTuple):
 
 
 def reach_ms(rules: Rules) -> int:
-    """Return how far back the longest window looks: how long a reading can matter to windows."""
-    return max(_longest(rule) for rule in rules.rules)
+    """Return how far back the longest window or roll-up looks: how long a reading can matter."""
+    return max(*map(_longest, rules.rules), *_rolled(rules))
 
 
 def settling_ms(rules: Rules) -> int:
@@ -108,11 +118,15 @@ def settling_ms(rules: Rules) -> int:
 
     What conditions need does not count: the metrics that they ask are taken from the beginning.
     """
-    return max(
-        _longest(rule)
+    needs = {
+        rule.name: _longest(rule)
         + max(_lasts(severity.delay, rule.window.slide_ms) for severity in rule.severities)
         for rule in rules.rules
-    )
+    }
+    for each in rules.compounds:
+        own = each.within_ms + max(severity.delay.ms for severity in each.severities)
+        needs[each.name] = own + max(needs[name] for name in each.rules)
+    return max(*needs.values(), *_rolled(rules))
 
 
 def asked_metrics(rules: Rules) -> tuple[str, ...]:
@@ -148,6 +162,11 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
     """Say whether these rules make windows of that shape for that series."""
     length = window.window_end - window.window_start
     return any(
+        rollup.size_ms == length
+        and window.window_start % length == 0
+        and rollup.match.covers(window.device_id, window.metric, window.site)
+        for rollup in rules.rollups
+    ) or any(
         rule.check is None
         and rule.window.size_ms <= length <= _longest(rule)
         and window.window_end % rule.window.slide_ms == 0
@@ -212,15 +231,17 @@ def _take_day(
         decision = engine.on_pane(
             device.state, row.device_id, row.metric, row.site, row.unit, row.pane
         )
-        ahead += _keep(decision, scope, before.closed_to, found)
+        ahead += _keep(decision, scope, before, found)
     return found._replace(panes=found.panes + panes, ahead=found.ahead + ahead)
 
 
-def _keep(decision: Decision, scope: Scope, closed_to: Mapping[str, int], found: Recomputed) -> int:
+def _keep(decision: Decision, scope: Scope, before: Before, found: Recomputed) -> int:
     """Keep what the job has given out, too; return how many windows of the scope it has not."""
     ahead = 0
     for window in decision.windows:
-        upto = closed_to.get(window.metric)
+        if window.session:
+            continue  # runs are not repaired
+        upto = before.closed_to.get(window.metric)
         if upto is None:
             found.unknown.add(window.metric)
         elif scope.after < window.window_end <= scope.upto:
@@ -228,16 +249,17 @@ def _keep(decision: Decision, scope: Scope, closed_to: Mapping[str, int], found:
                 found.windows.append(window)
             else:
                 ahead += 1
-    found.alerts.extend(a for a in decision.alerts if a.emitted_at <= closed_to.get(a.metric, -inf))
+    found.alerts.extend(a for a in decision.alerts if before.has_told(a.metric, a.emitted_at))
     return ahead
 
 
 def _quiet(device: _Device, active: Sequence[tuple[int, float]], at: int) -> bool:
-    """Say whether no alert of any metric is active or about to be at a time."""
+    """Say whether no alert of any metric, or of the device, is active or about to be at a time."""
+    lives = [each.life for each in device.state.entry().followed.values()]
+    for metric in device.metrics:
+        lives += [own.life for own in device.state.series(metric).rules.values()]
     return not any(since < at < end for since, end in active) and all(
-        phase(own.life) == "INACTIVE"
-        for metric in device.metrics
-        for own in device.state.series(metric).rules.values()
+        phase(life) == "INACTIVE" for life in lives
     )
 
 
@@ -249,25 +271,25 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
     """
     if device.state.entry().held:
         return False
-    longest = reach_ms(rules)
+    longest = max(map(_longest, rules.rules))
     for metric, newest in device.metrics.items():
-        ring = device.state.series(metric).ring
-        if ring and newest < min(upto, ring[-1].pane_start + longest):
+        series = device.state.series(metric)
+        if series.ring and newest < min(upto, series.ring[-1].pane_start + longest):
+            return False
+        rolled = {} if series.rolled is None else series.rolled.partial
+        if any(partial.start + size <= upto for size, partial in rolled.items()):
             return False
     return True
 
 
 def _learns(rule: Rule) -> bool:
-    match rule.check:
-        case None:
-            pass
-        case OutOfRange():
-            return False
-        case NoData(after_ms=after_ms):
-            return after_ms == 0
-        case _:
-            return True
+    if rule.check is not None:
+        return remembers(rule.check)
     return rule.baseline is not None and not isinstance(rule.baseline, Constant)
+
+
+def _rolled(rules: Rules) -> tuple[int, ...]:
+    return (0, *(rollup.size_ms for rollup in rules.rollups))
 
 
 def _longest(rule: Rule) -> int:

@@ -6,10 +6,12 @@ import msgspec
 
 from schemas.records import Category
 from stream.baselines import BaselineSpec
+from stream.compound import Compound
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
 from stream.lifecycle import Severity
 from stream.sensor_checks import Check
+from stream.suppress import Suppress
 from stream.windows import WindowSpec
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -61,10 +63,51 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
+class Rollup(msgspec.Struct, frozen=True):
+    """Tumbling windows of some series, ``size_ms`` long; see :mod:`stream.rollups`."""
+
+    match: Match
+    size_ms: int
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Runs of a machine; see :mod:`stream.sessions`.
+
+    ``match`` says of which metrics there is a row for each run. ``state`` is what makes a run, and
+    ``gap_ms`` how long it is not met when a run is over. ``digest`` changes with what these two
+    mean.
+    """
+
+    name: str
+    match: Match
+    state: When
+    gap_ms: int
+
+    @property
+    def digest(self) -> str:
+        """Return what makes a remembered run one of this session."""
+        return f"{self.state.gate}|{self.gap_ms}"
+
+
+AnyRule = Rule | Compound
+
+
 class Rules(msgspec.Struct, frozen=True):
-    """All rules of a file, in its order."""
+    """All rules of a file, in its order, and what else it asks of the windows.
+
+    Of rules over rules, each stands behind those it names.
+    """
 
     rules: tuple[Rule, ...]
+    rollups: tuple[Rollup, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    compounds: tuple[Compound, ...] = ()
+    suppress: Suppress = Suppress()
+
+    @property
+    def every(self) -> tuple[AnyRule, ...]:
+        """Return those on readings and those over rules."""
+        return (*self.rules, *self.compounds)
 
 
 def is_glob(text: str) -> bool:

@@ -3,7 +3,6 @@
 What a rule means is in :mod:`stream.rules`; here is only what may stand in the file.
 """
 
-from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -13,9 +12,10 @@ from schemas.config import Complaint, ConfigError, nearest, read_table, told
 from schemas.records import Category
 from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath
+from stream.compound_file import CompoundEntry, SuppressFile, is_above
 from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
-from stream.sensor_file import ChecksFile
+from stream.sensor_file import ChecksFile, SilenceFile
 from stream.yaml_lines import read_yaml
 
 Globs = str | list[str]
@@ -72,16 +72,6 @@ class WhenFile(msgspec.Struct):
     absent: str | None = None
 
 
-class SilenceFile(msgspec.Struct):
-    """What a silent metric means to a rule: an alert of its own, an end of the open one, nothing.
-
-    ``after`` is as :class:`stream.sensor_file.NoDataFile` has it.
-    """
-
-    after: HoldText
-    action: Literal["alert", "resolve", "keep"] = "alert"
-
-
 class RuleEntry(msgspec.Struct):
     """One rule; ``version`` is the author's count of its changes."""
 
@@ -127,6 +117,34 @@ class SensorEntry(msgspec.Struct):
     annotations: dict[str, str] = {}
 
 
+class RollupFile(msgspec.Struct):
+    """Tumbling windows of all series that match; see :mod:`stream.rollups`."""
+
+    metric: Globs
+    size: DurationMs
+    device: Globs = "*"
+    site: Globs = "*"
+
+
+class WhileFile(msgspec.Struct):
+    """What the state metric says during a run."""
+
+    metric: str
+    op: WhenOp
+    value: float
+
+
+class SessionFile(msgspec.Struct):
+    """Runs of a machine, and of which metrics they get rows; see :mod:`stream.sessions`."""
+
+    name: str
+    gap: DurationMs
+    of: Globs
+    state: WhileFile = msgspec.field(name="while")
+    device: Globs = "*"
+    site: Globs = "*"
+
+
 class DecayedFile(msgspec.Struct):
     """A baseline that forgets; see :class:`stream.baselines.Decayed`."""
 
@@ -168,7 +186,7 @@ class ConstantFile(msgspec.Struct):
 
 
 BaselineFile = DecayedFile | FrozenFile | ConstantFile
-_KINDS: dict[str, type[BaselineFile]] = {
+BASELINE_KINDS: dict[str, type[BaselineFile]] = {
     "decayed": DecayedFile,
     "seasonal": SeasonalFile,
     "frozen": FrozenFile,
@@ -177,17 +195,28 @@ _KINDS: dict[str, type[BaselineFile]] = {
 
 
 class RuleFile(msgspec.Struct):
-    """The whole file; ``version`` is that of its form. What is of several kinds comes later."""
+    """The whole file; ``version`` is that of its form.
+
+    ``rules`` and ``baselines`` are converted one by one, for they are of several kinds.
+    """
 
     version: Literal[1]
     rules: list[Any]
     baselines: dict[str, Any] = {}
+    rollups: tuple[RollupFile, ...] = ()
+    sessions: tuple[SessionFile, ...] = ()
+    suppress: tuple[SuppressFile, ...] = ()
 
 
 class Parsed(NamedTuple):
-    """A file that has the right form, and where its keys stand."""
+    """A file that has the right form, and where its keys stand.
 
-    rules: tuple[RuleEntry | SensorEntry, ...]
+    ``rules`` and ``compounds`` are by their places in the file's list of rules.
+    """
+
+    file: RuleFile
+    rules: dict[int, RuleEntry | SensorEntry]
+    compounds: dict[int, CompoundEntry]
     baselines: dict[str, BaselineFile]
     name: str
     lines: dict[KeyPath, int]
@@ -218,26 +247,35 @@ def read_rule_file(text: str, name: str) -> Parsed:
     if not isinstance(root, dict):
         raise ConfigError([f"{name}:1: expected the keys version and rules, got {root!r}"])
     file = read_table(RuleFile, root, (), complaints)
-    rules = () if file is None else tuple(_rules(file, complaints))
+    rules, compounds = _rules(root.get("rules"), complaints)
     baselines = {} if file is None else _baselines(file, complaints)
     if complaints or file is None:
         raise ConfigError([told(c, name, lines, {}) for c in complaints])
-    return Parsed(rules, baselines, name, lines)
+    return Parsed(file, rules, compounds, baselines, name, lines)
 
 
-def _rules(file: RuleFile, complaints: list[Complaint]) -> Iterator[RuleEntry | SensorEntry]:
-    """Yield the rules that have the right form; with complaints, some may be missing."""
-    for index, entry in enumerate(file.rules):
+def _rules(
+    entries: object, complaints: list[Complaint]
+) -> tuple[dict[int, RuleEntry | SensorEntry], dict[int, CompoundEntry]]:
+    """Return the rules on readings and those over rules, each by its place."""
+    plain: dict[int, RuleEntry | SensorEntry] = {}
+    compounds: dict[int, CompoundEntry] = {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         path: KeyPath = ("rules", index)
         if not isinstance(entry, dict):
             complaints.append(Complaint(path, f"expected a table, got {entry!r}"))
-            continue
-        # One with a slip in the word is about sensors, too: it has nothing that the others need.
-        checks = "checks" in entry or ("window" not in entry and nearest("checks", list(entry)))
-        kind: type[RuleEntry | SensorEntry] = SensorEntry if checks else RuleEntry
-        rule = read_table(kind, entry, path, complaints)
-        if rule is not None:
-            yield rule
+        elif "match" not in entry and is_above(entry):
+            compound = read_table(CompoundEntry, entry, path, complaints)
+            if compound is not None:
+                compounds[index] = compound
+        else:
+            # One with a slip in the word is about sensors, too: it has no window either.
+            checks = "checks" in entry or ("window" not in entry and nearest("checks", list(entry)))
+            kind: type[RuleEntry | SensorEntry] = SensorEntry if checks else RuleEntry
+            rule = read_table(kind, entry, path, complaints)
+            if rule is not None:
+                plain[index] = rule
+    return plain, compounds
 
 
 def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, BaselineFile]:
@@ -248,10 +286,12 @@ def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, Baselin
             complaints.append(Complaint(path, f"expected a table, got {entry!r}"))
             continue
         named = str(entry.get("kind", "decayed"))  # one that is missing is told with the rest
-        kind = _KINDS.get(named)
+        kind = BASELINE_KINDS.get(named)
         if kind is None:
-            told_of = f"expected one of {', '.join(_KINDS)}, got {named!r}"
-            complaints.append(Complaint((*path, "kind"), told_of + nearest(named, list(_KINDS))))
+            told_of = f"expected one of {', '.join(BASELINE_KINDS)}, got {named!r}"
+            complaints.append(
+                Complaint((*path, "kind"), told_of + nearest(named, list(BASELINE_KINDS)))
+            )
             continue
         baseline = read_table(kind, entry, path, complaints)
         if baseline is not None:

@@ -4,9 +4,10 @@ from schemas.records import Alert, AlertState, WindowFeatures
 from stream.alert_record import ended, record
 from stream.detectors import Verdict
 from stream.device_state import RuleState, SeriesState
-from stream.lifecycle import Change, Life, advance, phase, top_active
+from stream.lifecycle import Change, Life, advance, finish, phase, top_active
 from stream.rule import Rule
-from stream.windows import Subject
+from stream.suppress import inhibited
+from stream.turn import Turn
 
 
 def state_of(state: SeriesState, rule: Rule) -> RuleState:
@@ -18,27 +19,36 @@ def state_of(state: SeriesState, rule: Rule) -> RuleState:
 
 
 def settle(
-    rule: Rule, life: Life, of: Subject, window: WindowFeatures, verdict: Verdict
+    rule: Rule, life: Life, turn: Turn, window: WindowFeatures, verdict: Verdict
 ) -> Alert | None:
     """Take a verdict into the life of an alert; return the record of the transition, if any.
 
     Args:
-        rule: whose verdict it is.
+        rule: whose verdict it is; it may not begin if something holds it back.
         life: changed in place.
-        of: whose values they are.
+        turn: whose values they are, and what holds rules back.
         window: what was looked at; its end is the time of the evaluation.
         verdict: its score is finite.
     """
     at = window.window_end
-    change = advance(life, rule.severities, verdict.score, verdict.value, at)
+    change = advance(
+        life, rule.severities, verdict.score, verdict.value, at,
+        may_begin=rule.name not in turn.holds.now,
+    )  # fmt: skip
     change = change or _realarm(rule, life, at)
     if change is None:
         return None
-    alert = record(rule, of, window, verdict, life, change)
+    alert = record(rule, turn.of, window, verdict, life, change)
     life.open = alert
     if change.event == "RESOLVED":
-        end(rule, life, at)
+        finish(life, rule.cooldown_ms, at)
     return alert
+
+
+def tell(turn: Turn, rule: Rule, alert: Alert) -> None:
+    """Give an alert's record out; what it inhibits may not begin from here on."""
+    turn.out.alerts.append(alert)
+    turn.holds.now.update(inhibited(turn.holds.inhibits, {rule.name}))
 
 
 def _realarm(rule: Rule, life: Life, at: int) -> Change | None:
@@ -58,28 +68,23 @@ def _standing(life: Life) -> AlertState:
     return found
 
 
-def suspend(rule: Rule, life: Life, at: int, *, hold: bool) -> Alert | None:
-    """Let a rule rest: what only might have become an alert is forgotten.
+def suspend(rule: Rule, life: Life, at: int, *, closes: bool) -> Alert | None:
+    """Let a rule rest whose condition is not met (``closes``), or for another reason.
 
-    An alert that is open stays as it is, with ``hold`` or a latch, or ends.
+    What only might have become an alert is forgotten; an alert stays as it is, or ends with the
+    condition, unless it is one that latches.
     """
     if life.open is None:
         life.levels = []
         return None
     top = top_active(life)
-    if hold or (top is not None and rule.severities[top].latch):
+    latches = top is not None and rule.severities[top].latch
+    if not closes or latches or rule.when is None or rule.when.open == "hold":
         return None
     alert = ended(life.open, phase(life), at, "RESET")
     life.levels = []
-    end(rule, life, at)
+    finish(life, rule.cooldown_ms, at)
     return alert
-
-
-def end(rule: Rule, life: Life, at: int) -> None:
-    """Note that an alert is over; with a cooldown, nothing is pending either."""
-    life.open = None
-    if rule.cooldown_ms:
-        life.levels, life.rests_until = [], at + rule.cooldown_ms
 
 
 def reset(rule: Rule, life: Life, at: int) -> Alert | None:
@@ -96,5 +101,5 @@ def reset(rule: Rule, life: Life, at: int) -> Alert | None:
         return None
     alert = ended(life.open, "LATCHED", at, "RESET")
     life.levels = []
-    end(rule, life, at)
+    finish(life, rule.cooldown_ms, at)
     return alert

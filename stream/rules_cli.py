@@ -1,20 +1,19 @@
-"""`tidegate rules`: check rule files and try them on recorded data."""
+"""`tidegate rules`: what needs nothing but the rule file."""
 
 import json
-from datetime import UTC, datetime
-from pathlib import Path
 
 import click
-import msgspec
 
-from schemas.records import Alert
-from stream.backtest import Scores, rate, read_labels, read_series, run
+from schemas.amounts import told_ms
+from stream.compounds_told import compound_lines
 from stream.conditions import When
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
+from stream.rule_schema import rule_schema
 from stream.rules import load_rules
 from stream.rules import packs as shipped
-from stream.sensor_told import told
+from stream.sensor_told import told as found
+from stream.state_size import MINUTE_MS, panes_of, rule_bytes, sensor_bytes
 
 _rules = click.argument("rules")
 
@@ -29,12 +28,35 @@ def rules() -> None:
 
 @rules.command()
 @_rules
-def check(rules: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: costs by rule, and panes.")
+def check(rules: str, *, as_json: bool) -> None:
     """Say what is wrong with RULES, or what they cost."""
     loaded = load_rules(rules)
+    if as_json:
+        told = {"rules": [_costs(rule, loaded) for rule in loaded.rules]}
+        click.echo(json.dumps({**told, "panes": pane_sizes(loaded)}))
+        return
     for rule in loaded.rules:
         click.echo(_cost(rule, loaded))
+    for rollup in loaded.rollups:
+        click.echo(f"roll-up of {told_ms(rollup.size_ms)}: {', '.join(rollup.match.metric)}")
+    for session in loaded.sessions:
+        state = session.state
+        click.echo(
+            f"session {session.name}: {', '.join(session.match.metric)}; while {state.metric} "
+            f"{state.op} {state.value:g}, over after {told_ms(session.gap_ms)} without"
+        )
+    for line in compound_lines(loaded):
+        click.echo(line)
     click.echo(f"panes: {pane_sizes(loaded)}")
+    each = sensor_bytes(loaded, MINUTE_MS)
+    click.echo(f"state: at most {each} bytes a sensor that reports every minute")
+
+
+@rules.command()
+def schema() -> None:
+    """Print the JSON Schema of rule files, for editors that complete and check YAML."""
+    click.echo(json.dumps(rule_schema(), indent=2))
 
 
 @rules.command()
@@ -44,49 +66,30 @@ def packs() -> None:
         click.echo(name)
 
 
-@rules.command()
-@_rules
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="A CSV file or a folder of them: timestamp, then a column for each metric; or "
-    "timestamp,device,metric,value.",
-)
-@click.option(
-    "--labels",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='JSON: {"file.csv": [["first time", "last time"], …], …}.',
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object with alerts and scores.")
-def test(rules: str, data: Path, labels: Path | None, *, as_json: bool) -> None:
-    """Run RULES over recorded series with the job's own engine."""
-    loaded = load_rules(rules)
-    windows = None if labels is None else read_labels(labels)
-    series = read_series(data)
-    alerts = run(loaded, series)
-    scores = None if windows is None else rate(series, alerts, windows)
-    if as_json:
-        scored = {} if scores is None else scores._asdict()
-        click.echo(json.dumps({"alerts": msgspec.to_builtins(alerts), "scores": scored}))
-        return
-    for alert in alerts:
-        click.echo(_line(alert))
-    if scores is not None:
-        click.echo(_summary(scores))
+def _costs(rule: Rule, loaded: Rules) -> dict[str, object]:
+    """Return what a rule costs; lengths in seconds, bytes at most for each series."""
+    pane = min(map(pane_ms(loaded), rule.match.metric))
+    window = rule.window
+    return {
+        "rule": rule.name,
+        "metrics": list(rule.match.metric),
+        "window_s": window.size_ms // 1000,
+        "slide_s": window.slide_ms // 1000,
+        "panes": panes_of(rule, pane),
+        "pane_s": pane // 1000,
+        "bytes_per_series": rule_bytes(rule, pane),
+        "condition": _condition(rule.when).removeprefix("; "),
+    }
 
 
 def _cost(rule: Rule, loaded: Rules) -> str:
-    size = pane_ms(loaded)
-    pane = min(map(size, rule.match.metric))
-    window = rule.window
+    of = _costs(rule, loaded)
     if rule.check is not None:
-        return f"{told(rule)}; each pane of {pane // 1000} s{_condition(rule.when)}"
-    panes = max(window.size_ms, window.grow_to_ms) // pane
+        return f"{found(rule)}; each pane of {of['pane_s']} s{_condition(rule.when)}"
     return (
-        f"{rule.name}: {', '.join(rule.match.metric)}; window {window.size_ms // 1000} s every "
-        f"{window.slide_ms // 1000} s; at most {panes} panes of {pane // 1000} s, "
-        f"{panes * _PANE_BYTES + _RULE_BYTES} bytes a series{_condition(rule.when)}"
+        f"{rule.name}: {', '.join(rule.match.metric)}; window {of['window_s']} s every "
+        f"{of['slide_s']} s; at most {of['panes']} panes of {of['pane_s']} s, "
+        f"{of['bytes_per_series']} bytes a series{_condition(rule.when)}"
     )
 
 
@@ -97,29 +100,3 @@ def _condition(when: When | None) -> str:
         return f"; of devices without {when.metric}"
     held = f" for {when.held_ms // 1000} s" if when.held_ms else ""
     return f"; while {when.metric} {when.op} {when.value:g}{held}"
-
-
-# Of a pane and of a rule's own memory as the job stores them, measured with times of today.
-_PANE_BYTES = 150
-_RULE_BYTES = 80
-
-
-def _line(alert: Alert) -> str:
-    at = datetime.fromtimestamp(alert.window_end / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-    score = "" if alert.score is None else f" (z {alert.score:+.2f})"
-    return (
-        f"{at}  {alert.event:11}  {alert.severity:8}  {alert.device_id} {alert.metric}  "
-        f"{alert.rule}: {alert.value:.6g}{score}"
-    )
-
-
-def _summary(scores: Scores) -> str:
-    def shown(number: float | None) -> str:
-        return "-" if number is None else f"{number:.2f}"
-
-    nab = ", ".join(f"{name} {shown(value)}" for name, value in scores.nab.items())
-    return (
-        f"NAB {nab}; event recall {shown(scores.event_recall)}, precision "
-        f"{shown(scores.precision)}, {shown(scores.false_alerts_per_sensor_week)} false alerts per "
-        "sensor and week"
-    )

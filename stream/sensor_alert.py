@@ -6,7 +6,7 @@ from schemas.records import WindowFeatures
 from stream.detectors import Verdict
 from stream.device_state import RuleState
 from stream.rule import Rule
-from stream.rule_life import settle
+from stream.rule_life import settle, tell
 from stream.sensor_checks import Finding
 from stream.turn import Turn
 from stream.windows import Subject
@@ -37,6 +37,6 @@ def settle_check(
     )
     limits = replace(rule.severities[0], shown_enter=found.enter, shown_exit=found.exit)
     shown = replace(rule, severities=(limits,), op="<=" if found.below else ">=")
-    alert = settle(shown, own.life, turn.of, window, verdict)
+    alert = settle(shown, own.life, turn, window, verdict)
     if alert is not None:
-        turn.out.alerts.append(alert)
+        tell(turn, rule, alert)

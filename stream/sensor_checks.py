@@ -86,6 +86,12 @@ class NoData(msgspec.Struct, frozen=True, tag="no_data"):
 Check = Stuck | OutOfRange | Drift | Spike | BadShare | NoData
 
 
+def remembers(check: Check) -> bool:
+    """Say whether a check holds a pane against what it has learned of the series."""
+    given = isinstance(check, OutOfRange) or (isinstance(check, NoData) and check.after_ms > 0)
+    return not given
+
+
 class StuckSeen(msgspec.Struct, array_like=True, tag="stuck"):
     """What is remembered of runs.
 

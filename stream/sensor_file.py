@@ -1,5 +1,7 @@
 """What a rule about a sensor may say in the rule file: its checks, each with its own limits."""
 
+from typing import Literal
+
 import msgspec
 
 from schemas.amounts import DurationMs
@@ -57,3 +59,13 @@ class ChecksFile(msgspec.Struct):
     no_data: NoDataFile | None = None
     spike: SpikeFile | None = None
     bad_share: BadShareFile | None = None
+
+
+class SilenceFile(msgspec.Struct):
+    """What a silent metric means to a rule: an alert of its own, an end of the open one, nothing.
+
+    ``after`` is as :class:`NoDataFile` has it.
+    """
+
+    after: str | int
+    action: Literal["alert", "resolve", "keep"] = "alert"

@@ -1,6 +1,5 @@
 """Rules about sensors in a rule file: what `checks:` and `no_data:` mean, checked for sense."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from schemas.toml_lines import KeyPath
 from stream.baselines import BaselineSpec, Frozen
 from stream.conditions import When
 from stream.lifecycle import Hold, Severity
+from stream.names_said import digest_of
 from stream.rule import Match, Rule
 from stream.rule_file import RuleEntry, SensorEntry
 from stream.sensor_checks import (
@@ -132,8 +132,8 @@ def _rule(
 
 
 def _digested(rule: Rule) -> Rule:
-    meaning = msgspec.json.encode([rule.check, rule.baseline, rule.severities, rule.when])
-    return msgspec.structs.replace(rule, digest=hashlib.sha256(meaning).hexdigest()[:12])
+    meaning = [rule.check, rule.baseline, rule.severities, rule.when]
+    return msgspec.structs.replace(rule, digest=digest_of(meaning))
 
 
 def _checks(

@@ -2,7 +2,7 @@
 
 from stream.baselines import Frozen
 from stream.rule import Rule
-from stream.sensor_checks import BadShare, Drift, NoData, OutOfRange, Spike, Stuck
+from stream.sensor_checks import BadShare, Check, Drift, NoData, OutOfRange, Spike, Stuck
 
 # Of a check's own memory as the job stores it, measured with times of today.
 _BYTES, _SPIKE_BYTES = 130, 270
@@ -12,9 +12,14 @@ _HOUR_MS = 3_600_000
 def told(rule: Rule) -> str:
     """Return what a rule with a check is called, looks at, finds and costs."""
     rests = "; the other rules of the series rest meanwhile" if rule.gates else ""
-    cost = _SPIKE_BYTES if isinstance(rule.check, Spike) else _BYTES
+    cost = check_bytes(rule.check)
     metrics = ", ".join(rule.match.metric)
     return f"{rule.name}: {metrics}; {_finds(rule)}{rests}; {cost} bytes a series"
+
+
+def check_bytes(check: Check | None) -> int:
+    """Return how many bytes a check remembers of a series."""
+    return _SPIKE_BYTES if isinstance(check, Spike) else _BYTES
 
 
 def _finds(rule: Rule) -> str:

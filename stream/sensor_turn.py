@@ -10,7 +10,7 @@ from stream.device_state import RuleState
 from stream.panes import Pane
 from stream.reports import Health, note
 from stream.rule import Rule
-from stream.rule_life import state_of, suspend
+from stream.rule_life import state_of, suspend, tell
 from stream.sensor_alert import empty, settle_check
 from stream.sensor_checks import (
     BadSeen,
@@ -34,6 +34,7 @@ from stream.sensor_checks import (
     stuck,
 )
 from stream.silence import returned
+from stream.suppress import resumed
 from stream.turn import Turn
 from stream.windows import features
 
@@ -85,19 +86,21 @@ def _gated(turn: Turn, rules: tuple[Rule, ...], pane: Pane) -> bool:
 def _check(turn: Turn, rule: Rule, own: RuleState, pane: Pane, *, sound: bool) -> None:
     """Hold a pane against a check that is in force for all of it; drift needs sound values."""
     at = pane.pane_end
-    since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, at)
-    if since is not None and since > pane.pane_start:
-        since = None
+    asked = 0 if rule.when is None else enabled_since(rule.when, turn.gates, at)
+    if asked is not None and asked > pane.pane_start:
+        asked = None
+    since = asked
+    if asked is not None and turn.holds.spans:
+        since = resumed(turn.holds.spans.get(rule.name, ()), pane.pane_start, at, asked)
     sound = sound or not isinstance(rule.check, Drift)
     if rule.baseline is not None and pane.n > 0:
         learn(own.baseline, rule.baseline, [pane], at, frozen=since is None or not sound)
     if since is None or not sound:
         if isinstance(rule.check, Stuck) and isinstance(own.seen, StuckSeen) and pane.n > 0:
             pass_over(rule.check, own.seen, pane)
-        hold = since is not None or rule.when is None or rule.when.open == "hold"
-        alert = suspend(rule, own.life, at, hold=hold)
+        alert = suspend(rule, own.life, at, closes=asked is None)
         if alert is not None:
-            turn.out.alerts.append(alert)
+            tell(turn, rule, alert)
     elif at >= own.life.rests_until:
         found = _find(rule, own, pane)
         if found is not None and (own.life.levels or found.score >= rule.severities[0].enter):

@@ -10,12 +10,14 @@ from stream.conditions import enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
 from stream.lifecycle import phase
+from stream.look import Look
 from stream.panes import Pane
 from stream.rule import Rule
-from stream.rule_life import settle, state_of, suspend
+from stream.rule_life import settle, state_of, suspend, tell
 from stream.sensor_turn import look
+from stream.suppress import resumed
 from stream.turn import Turn
-from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
+from stream.windows import Window, WindowSpec, cut, ends_between, features, kept_from
 
 _NOT_YET = 0
 """Nothing can be forgotten while a window is open that may need it."""
@@ -105,45 +107,54 @@ def _window(turn: Turn, group: Group, end: int, trusted: int | None) -> int:
     turn.out.windows.append(made)
     kept = kept_from(group.spec, window, end)
     for rule in group.rules:
-        alert = _rule_turn(turn, rule, window, made, kept, trusted)
-        if alert is not None:
-            turn.out.alerts.append(alert)
+        _rule_turn(turn, rule, window, made, kept, trusted)
     return kept
 
 
 def _rule_turn(
     turn: Turn, rule: Rule, window: Window, made: WindowFeatures, kept: int, trusted: int | None
-) -> Alert | None:
+) -> None:
     """Let a rule learn from the panes that leave its window, and judge the window.
 
-    It rests while a part of the window is of another state of the machine, or while the sensor is
-    not to be trusted, which says nothing of the machine: then an open alert stays as it is.
+    It rests while a part of the window is of another state of the machine, in planned work, and
+    while the sensor is not to be trusted, which says nothing of the machine.
     """
     own, end = state_of(turn.state, rule), made.window_end
-    since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
-    if since is not None and since > window.start:
+    asked = _asked_since(rule, turn, window.start, end)
+    since = asked
+    if asked is not None and turn.holds.spans:
+        since = resumed(turn.holds.spans.get(rule.name, ()), window.start, end, asked)
+    if rule.category != "SENSOR_HEALTH" and (trusted is None or trusted > window.start):
         since = None
-    of_sensor = rule.category == "SENSOR_HEALTH"
-    sound = of_sensor or (trusted is not None and trusted <= window.start)
     if rule.baseline is not None:
-        frozen = since is None or not sound or freezes(rule.baseline, phase(own.life))
+        frozen = since is None or freezes(rule.baseline, phase(own.life))
         learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
-    if since is None or not sound:
-        hold = since is not None or rule.when is None or rule.when.open == "hold"
-        return suspend(rule, own.life, end, hold=hold)
-    return _apply(rule, own, turn.of, window, made)
+    verdict = alert = None
+    if since is None:
+        alert = suspend(rule, own.life, end, closes=asked is None)
+    else:
+        verdict = _verdict(rule, own, window, made)
+        if verdict is not None:
+            alert = settle(rule, own.life, turn, made, verdict)
+    if alert is not None:
+        tell(turn, rule, alert)
+    if turn.out.watch is not None:
+        gate = turn.gates.get(rule.when.gate) if rule.when else None
+        turn.out.watch(Look(rule, made, window.enough, since, gate, verdict, own, alert))
 
 
-def _apply(
-    rule: Rule, own: RuleState, of: Subject, window: Window, made: WindowFeatures
-) -> Alert | None:
-    life = own.life
-    if not window.enough or made.count < rule.min_samples or made.window_end < life.rests_until:
+def _asked_since(rule: Rule, turn: Turn, start: int, end: int) -> int | None:
+    """Return since when the machine's state has been what a rule asks, ms; None if too short."""
+    since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
+    # Otherwise a part of the window is of another state.
+    return since if since is not None and since <= start else None
+
+
+def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -> Verdict | None:
+    """Compare, where there is enough to compare and the rule does not rest."""
+    if not window.enough or made.count < rule.min_samples or made.window_end < own.life.rests_until:
         return None
-    verdict = _judge(rule, own, made)
-    if verdict is None:
-        return None
-    return settle(rule, life, of, made, verdict)
+    return _judge(rule, own, made)
 
 
 def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:

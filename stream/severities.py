@@ -5,13 +5,10 @@ from itertools import pairwise
 
 from schemas.amounts import duration
 from schemas.config import Complaint
-from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath
 from stream.detectors import Op, signed
-from stream.lifecycle import Hold, Severity
+from stream.lifecycle import ORDER, Hold, Severity
 from stream.rule_file import HoldText, SeverityFile
-
-_ORDER: tuple[SeverityName, ...] = ("INFO", "WARNING", "CRITICAL")
 
 
 def severities_of(
@@ -24,7 +21,7 @@ def severities_of(
         (index, _severity(op, entry, (*path, index), complaints))
         for index, entry in enumerate(entries)
     ]
-    made.sort(key=lambda pair: _ORDER.index(pair[1].level))
+    made.sort(key=lambda pair: ORDER.index(pair[1].level))
     complaints += _out_of_order(made, path)
     return tuple(severity for _, severity in made)
 

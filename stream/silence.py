@@ -16,14 +16,15 @@ from schemas.records import WindowFeatures
 from stream.alert_record import ended
 from stream.conditions import enabled_since
 from stream.device_state import DeviceState, RuleState, Watched
-from stream.lifecycle import Life, advance, phase, rest
+from stream.lifecycle import Life, advance, phase
 from stream.panes import Pane
 from stream.reports import Health, Reports, patience_ms
 from stream.rule import Rule
-from stream.rule_life import state_of
+from stream.rule_life import state_of, tell
 from stream.sensor_alert import empty, settle_check
 from stream.sensor_checks import Finding, NoData
-from stream.turn import Out, Turn
+from stream.suppress import resumed
+from stream.turn import Holds, Out, Turn
 from stream.windows import Subject
 
 RulesOf = Callable[[str, str], Sequence[Rule]]
@@ -56,7 +57,9 @@ def returned(turn: Turn, rule: Rule, reports: Reports, pane: Pane) -> bool:
     return silent
 
 
-def look_out(state: DeviceState, device_id: str, end: int, rules_of: RulesOf, out: Out) -> None:
+def look_out(
+    state: DeviceState, device_id: str, end: int, rules_of: RulesOf, holds: Holds, out: Out
+) -> None:
     """After a pane of a device, notice which of its metrics have been silent for too long.
 
     Args:
@@ -64,6 +67,7 @@ def look_out(state: DeviceState, device_id: str, end: int, rules_of: RulesOf, ou
         device_id: whose.
         end: where the pane ended, ms.
         rules_of: the checks of any metric.
+        holds: what holds rules back.
         out: what is found is added here.
     """
     entry = state.entry()
@@ -76,7 +80,7 @@ def look_out(state: DeviceState, device_id: str, end: int, rules_of: RulesOf, ou
             continue
         series = state.series(metric)
         turn = Turn(series, Subject(device_id, metric, watched.site, watched.unit),
-                    entry.gates, out)  # fmt: skip
+                    entry.gates, holds, out)  # fmt: skip
         look_at = _look(turn, rules_of(metric, watched.site), end, fire=True)
         if look_at is not None:
             watched.look_at = look_at
@@ -93,7 +97,7 @@ def listen(state: DeviceState, of: Subject, end: int, rules_of: RulesOf) -> None
     health = series.health
     if health is None or health.reports.watched:
         return
-    turn = Turn(series, of, entry.gates, Out([], []))
+    turn = Turn(series, of, entry.gates, Holds({}, (), set()), Out([], []))
     look_at = _look(turn, rules_of(of.metric, of.site), end, fire=False)
     if look_at is not None:
         state.watch().metrics[of.metric] = Watched(of.site, of.unit, look_at)
@@ -116,7 +120,7 @@ def _look(turn: Turn, rules: Iterable[Rule], end: int, *, fire: bool) -> int | N
         if own is None or patience is None or own.digest != rule.digest or _is_silent(own.life):
             continue
         deadline = _deadline(turn, rule, reports, patience, end)
-        if deadline is None:
+        if deadline is None or _is_held(turn, rule, end):
             looks.append(end + patience)
         elif not fire or deadline >= (end - 1) // reports.pane_ms * reports.pane_ms:
             looks.append((deadline // reports.pane_ms + 1) * reports.pane_ms + 1)
@@ -136,6 +140,12 @@ def _deadline(turn: Turn, rule: Rule, reports: Reports, patience: int, at: int) 
     """Return when patience ends, ms; None while the rule is not in force."""
     since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, at)
     return None if since is None else max(reports.last_ts, since) + patience
+
+
+def _is_held(turn: Turn, rule: Rule, end: int) -> bool:
+    """Say whether a stronger alert or planned work holds a rule back."""
+    spans = turn.holds.spans.get(rule.name, ())
+    return rule.name in turn.holds.now or resumed(spans, end - 1, end) is None
 
 
 def _is_silent(life: Life) -> bool:
@@ -165,5 +175,5 @@ def _settle(turn: Turn, rule: Rule, own: RuleState, window: WindowFeatures, foun
     if found.score >= 1 and about is not None:
         alert = about.life.open
         if alert is not None:
-            turn.out.alerts.append(ended(alert, phase(about.life), at, "NO_DATA"))
-        rest(about.life, about.life.rests_until)
+            tell(turn, rule, ended(alert, phase(about.life), at, "NO_DATA"))
+        about.life.levels, about.life.open = [], None

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from math import nan, sqrt
 from typing import NamedTuple
 
+import msgspec
+
 from schemas.records import WindowFeatures
 from stream.panes import Pane
 
@@ -91,18 +93,46 @@ def kept_from(spec: WindowSpec, window: Window, end: int) -> int:
     return window.start if window.enough else end - spec.grow_to_ms
 
 
-def features(of: Subject, start: int, end: int, panes: Sequence[Pane]) -> WindowFeatures:
-    """Merge panes, at least one and none empty, from the first to the last.
+class Moments(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Panes merged so far: as in :class:`stream.panes.Pane`, ``t`` counting from a given start."""
 
-    The pairwise update of Chan, Golub and LeVeque (Stanford STAN-CS-79-773, 1979). ``stddev`` is
-    the population's (divided by n), 0 for one reading. ``slope`` is the least-squares line's, 0
-    when all readings have one time.
+    n: int
+    mean: float
+    m2: float
+    lo: float
+    hi: float
+    t_mean: float
+    t_m2: float
+    t_c: float
+    first_value: float
+    last_value: float
+
+
+def features(of: Subject, start: int, end: int, panes: Sequence[Pane]) -> WindowFeatures:
+    """Merge panes, at least one and none empty, from the first to the last, and describe them."""
+    return described(of, start, end, merged(start, panes))
+
+
+def merged(start: int, panes: Sequence[Pane], so_far: Moments | None = None) -> Moments:
+    """Merge panes, at least one and none empty, in order, behind what is merged already.
+
+    The pairwise update of Chan, Golub and LeVeque (Stanford STAN-CS-79-773, 1979). Pane by pane
+    or all at once, the result is the same to the bit.
+
+    Args:
+        start: from when times count, ms; that of ``so_far``, too.
+        panes: the panes.
+        so_far: what came before them.
     """
     it: Iterator[Pane] = iter(panes)
-    a = next(it)
-    n, mean, m2, lo, hi = a.n, a.mean, a.m2, a.lo, a.hi
-    t_mean = a.t_mean + (a.pane_start - start) / 1000.0
-    t_m2, t_c = a.t_m2, a.t_c
+    if so_far is None:
+        a = next(it)
+        n, mean, m2, lo, hi, first = a.n, a.mean, a.m2, a.lo, a.hi, a.first_value
+        t_mean = a.t_mean + (a.pane_start - start) / 1000.0
+        t_m2, t_c = a.t_m2, a.t_c
+    else:
+        n, mean, m2, lo, hi = so_far.n, so_far.mean, so_far.m2, so_far.lo, so_far.hi
+        t_mean, t_m2, t_c, first = so_far.t_mean, so_far.t_m2, so_far.t_c, so_far.first_value
     for b in it:
         total = n + b.n
         share = b.n / total
@@ -119,10 +149,22 @@ def features(of: Subject, start: int, end: int, panes: Sequence[Pane]) -> Window
         if b.hi > hi:  # noqa: PLR1730
             hi = b.hi
         n = total
+    return Moments(n, mean, m2, lo, hi, t_mean, t_m2, t_c, first, panes[-1].last_value)
+
+
+def described(
+    of: Subject, start: int, end: int, merged: Moments, session: str = ""
+) -> WindowFeatures:
+    """Return merged panes as a window's features.
+
+    ``stddev`` is the population's (divided by n), 0 for one reading. ``slope`` is the
+    least-squares line's, 0 when all readings have one time.
+    """
+    m, mean = merged, merged.mean
     # Sums of values near the largest double overflow to NaN or -inf: no root, and no exception.
-    variance = m2 / n if m2 >= 0 else nan
+    variance = m.m2 / m.n if m.m2 >= 0 else nan
     return WindowFeatures(
-        of.device_id, of.metric, of.site, start, end, n, lo, hi, mean, sqrt(variance),
-        sqrt(mean * mean + variance), a.first_value, panes[-1].last_value,
-        t_c / t_m2 if t_m2 > 0 else 0.0,
+        of.device_id, of.metric, of.site, start, end, m.n, m.lo, m.hi, mean, sqrt(variance),
+        sqrt(mean * mean + variance), m.first_value, m.last_value,
+        m.t_c / m.t_m2 if m.t_m2 > 0 else 0.0, session,
     )  # fmt: skip

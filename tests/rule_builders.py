@@ -58,6 +58,21 @@ class Store:
                 self.pieces[key] = data
 
 
+NEVER = """
+- name: never
+  match: {metric: nothing_at_all}
+  window: {size: 1d, slide: 1d}
+  aggregate: mean
+  compare: {op: ">=", to: value}
+  severities: [{level: WARNING, enter: 1e300}]
+"""
+
+
+def asking(more: str) -> Rules:
+    """A rule file whose only rule is for a metric that nothing has; ``more`` is the rest of it."""
+    return rules(NEVER, header=f"version: 1\n{dedent(more)}")
+
+
 def limit(
     severities: str,
     *,

@@ -24,6 +24,7 @@ EDGE_MODULES = (
     "simulators.cli",
     "compose.topics",
     "compose.schemas_cli",
+    "compose.alerts_cli",
 )
 
 

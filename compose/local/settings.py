@@ -15,8 +15,8 @@ SAVEPOINTS: Final = f"{LAKE_URI}/_flink/savepoints"
 S3_ACCESS_KEY: Final = "tidegate"
 S3_SECRET_KEY: Final = "tidegate-local"  # noqa: S105 - of a server on loopback, see above
 REGISTRY_PATH: Final = "/apis/ccompat/v7"
-# Room for lake, alerts and warehouse with two each.
-SLOTS: Final = 6
+# Room for lake, alerts and warehouse with two each, and for archive.
+SLOTS: Final = 7
 
 PARTS: Final = ("kafka", "mosquitto", "s3", "registry", "jobmanager", "taskmanager")
 # What only a sink needs comes up when it is named, and before the jobs that write to it.

@@ -11,7 +11,7 @@ from stream.rules import rules_text
 def arguments() -> argparse.ArgumentParser:
     """Return what the program takes; times are milliseconds."""
     parser = argparse.ArgumentParser(prog="tidegate-job", description=__doc__)
-    parser.add_argument("job", choices=("lake", "alerts"))
+    parser.add_argument("job", choices=("lake", "alerts", "archive"))
     parser.add_argument("--kafka", required=True, metavar="HOST:PORT,…")
     parser.add_argument("--registry", required=True, metavar="URL")
     parser.add_argument("--lake", required=True, metavar="s3://BUCKET/…")
@@ -22,6 +22,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint-interval-ms", type=int, default=10_000)
     parser.add_argument("--lateness-ms", type=int, default=5_000)
     parser.add_argument("--panes", help="sizes that panes may not exceed")
+    parser.add_argument("--backend", choices=("hashmap", "rocksdb"), help="where state lives")
     return parser
 
 
@@ -35,7 +36,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     asked = arguments().parse_args(argv)
     rules = rules_text(asked.rules)
     from stream.jobs.environment import within  # noqa: PLC0415 - starts PyFlink
-    from stream.jobs.submit import prepare_alerts, prepare_lake  # noqa: PLC0415 - starts PyFlink
+    from stream.jobs.submit import (  # noqa: PLC0415 - starts PyFlink
+        prepare_alerts,
+        prepare_archive,
+        prepare_lake,
+    )
 
     cluster = Cluster(
         flink_url="",
@@ -48,10 +53,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         parallelism=asked.parallelism,
         checkpoint_interval_ms=asked.checkpoint_interval_ms,
         lateness_ms=asked.lateness_ms,
+        state_backend=asked.backend,
     )
     name = asked.name or asked.job
     if asked.job == "lake":
         prepare_lake(name, cluster, tuning, opened=within).run()
+    elif asked.job == "archive":
+        prepare_archive(name, cluster, tuning, opened=within).run()
     else:
         prepare_alerts(name, cluster, tuning, rules, asked.panes, opened=within).run()
 

@@ -3,7 +3,7 @@
 import json
 from typing import NamedTuple
 
-from stream.jobs import alerts, lake, warehouse
+from stream.jobs import alerts, archive, lake, warehouse
 from stream.jobs.decide import Ids
 from stream.jobs.environment import client
 from stream.jobs.settings import Cluster, Database, Tuning
@@ -42,6 +42,8 @@ def operators(job: str, cluster: Cluster, tuning: Tuning, rules: str) -> list[Op
     streams, t_env = client(job, cluster, tuning)
     if job == "lake":
         inserts = lake.build(t_env, cluster, tuning)
+    elif job == "archive":
+        inserts = archive.build(t_env, cluster, tuning)
     elif job == "warehouse":
         inserts = warehouse.build(t_env, cluster, tuning, _NO_DATABASE)
     else:

@@ -12,7 +12,7 @@ from schemas.contracts import ContractName, contract_text
 from schemas.failure import Failure
 from schemas.registry import Registry
 from schemas.topics import subject
-from stream.jobs import alerts, lake, warehouse
+from stream.jobs import alerts, archive, lake, warehouse
 from stream.jobs.decide import Ids
 from stream.jobs.environment import Client, client, start_configuration
 from stream.jobs.settings import Cluster, Database, Start, Tuning
@@ -55,6 +55,15 @@ def prepare_lake(
     """Plan the job that fills the lake."""
     streams, t_env = opened(name, cluster, tuning)
     lake.build(t_env, cluster, tuning).attach_as_datastream()
+    return Prepared(name, streams)
+
+
+def prepare_archive(
+    name: str, cluster: Cluster, tuning: Tuning, *, opened: Opener = client
+) -> Prepared:
+    """Plan the job that puts windows and alerts into the lake."""
+    streams, t_env = opened(name, cluster, tuning)
+    archive.build(t_env, cluster, tuning).attach_as_datastream()
     return Prepared(name, streams)
 
 

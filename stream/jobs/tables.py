@@ -6,6 +6,7 @@ from pyflink.table import Schema, TableDescriptor
 
 from schemas.contracts import ContractName, contract_text
 from schemas.topics import subject
+from stream.archived import Archived
 from stream.columns import columns
 from stream.jobs.settings import Cluster, Tuning
 
@@ -13,6 +14,7 @@ from stream.jobs.settings import Cluster, Tuning
 READING_COLUMNS = columns("reading")
 # Those of a dead letter that are never null.
 _OF_LETTERS = frozenset({"origin", "reason", "detail", "payload", "at"})
+_ORIGIN = {"kafka_partition": "INT", "kafka_offset": "BIGINT"}
 
 
 def readings(
@@ -58,6 +60,7 @@ def topic(
     schema = (
         schema.column_by_metadata("undecodable", "BYTES", "value.undecodable")
         .column_by_metadata("undecodable_reason", "STRING", "value.reason")
+        .column_by_metadata("kts", "TIMESTAMP_LTZ(3)", "timestamp")
         .column_by_metadata("kafka_partition", "INT", "partition")
         .column_by_metadata("kafka_offset", "BIGINT", "offset")
     )
@@ -143,20 +146,27 @@ def bytes_sink(
 
 def lake(cluster: Cluster) -> TableDescriptor:
     """Return the lake's readings: Parquet by day and site, files rolled at checkpoints."""
+    kinds = {name: kind for name, kind in READING_COLUMNS.items() if name not in ("kind", "site")}
+    times = dict.fromkeys(("ts", "device_ts", "received_ts"), "TIMESTAMP_LTZ(3)")
+    return _files(cluster, "readings", kinds | times | _ORIGIN)
+
+
+def archive(cluster: Cluster, table: Archived) -> TableDescriptor:
+    """Return a topic's records in the lake, as Parquet like the readings."""
+    kinds = {name: kind for name, kind, _ in table.columns}
+    return _files(cluster, table.name, kinds | {"kts": "TIMESTAMP_LTZ(3)"} | _ORIGIN)
+
+
+def _files(cluster: Cluster, name: str, kinds: dict[str, str]) -> TableDescriptor:
     schema = Schema.new_builder()
-    for name, kind in READING_COLUMNS.items():
-        if name not in ("kind", "site"):
-            is_time = name in ("ts", "device_ts", "received_ts")
-            schema = schema.column(name, "TIMESTAMP_LTZ(3)" if is_time else kind)
-    schema = schema.column("kafka_partition", "INT")
-    schema = schema.column("kafka_offset", "BIGINT")
     # Partition columns stand last.
-    schema = schema.column("dt", "STRING").column("site", "STRING")
+    for column, kind in (kinds | {"dt": "STRING", "site": "STRING"}).items():
+        schema = schema.column(column, kind)
     return (
         TableDescriptor.for_connector("filesystem")
         .schema(schema.build())
         .partitioned_by("dt", "site")
-        .option("path", f"{cluster.lake_uri}/readings")
+        .option("path", f"{cluster.lake_uri}/{name}")
         .format("parquet")
         .option("parquet.compression", "ZSTD")
         .option("parquet.utc-timezone", "true")

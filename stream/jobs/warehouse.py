@@ -10,19 +10,13 @@ At least once, and every key is deterministic, so what is written again changes 
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment, TableDescriptor
 
 from stream.jobs import tables
+from stream.jobs.letters import letter
 from stream.jobs.settings import Cluster, Database, Tuning
-from stream.sinks.warehouse import TIMES, WAREHOUSE, WarehouseTable
+from stream.sinks.warehouse import WAREHOUSE, WarehouseTable
 
 _BATCH_ROWS = "2000"
 _BATCH_INTERVAL = "1 s"
-_DEAD_LETTER = f"""
-SELECT 'JOB', CASE WHEN {{sound}} THEN 'UNSTORABLE' ELSE 'UNDECODABLE' END,
-  COALESCE(undecodable_reason, 'a key too long or a time out of range for PostgreSQL'),
-  COALESCE(undecodable, X''), CAST(CURRENT_TIMESTAMP AS {TIMES}),
-  CAST(NULL AS STRING), CAST(NULL AS STRING), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT),
-  CAST(NULL AS STRING), '{{topic}}', kafka_partition, kafka_offset, CAST(NULL AS BYTES)
-FROM {{source}} WHERE NOT ({{sound}} AND {{storable}})
-"""
+_UNSTORABLE = "a key too long or a time out of range for PostgreSQL"
 
 
 def build(
@@ -48,12 +42,7 @@ def build(
             f"WHERE {sound} AND {table.storable}"
         )
         letters.append(
-            _DEAD_LETTER.format(
-                sound=sound,
-                storable=table.storable,
-                source=source,
-                topic=cluster.topic(table.topic),
-            )
+            letter(source, cluster.topic(table.topic), sound, table.storable, _UNSTORABLE)
         )
     statements.add_insert_sql(f"INSERT INTO dead_letters {' UNION ALL '.join(letters)}")
     return statements

@@ -44,10 +44,12 @@ def document(record: WindowFeatures | Alert, prefix: str) -> Document:
     fields = msgspec.structs.asdict(record)
     if isinstance(record, WindowFeatures):
         index = f"{prefix}windows-{_named(record.window_end, '%Y.%m')}"
-        key = (record.device_id, record.metric, record.window_start, record.window_end)
+        key = [record.device_id, record.metric, record.window_start, record.window_end]
+        # Without one it is the id that such a window has always had.
+        key += [record.session] if record.session else []
     else:
         index = f"{prefix}alerts-{_named(record.starts_at, '%Y')}"
-        key = (record.alert_id, record.event, record.emitted_at, record.seq)
+        key = [record.alert_id, record.event, record.emitted_at, record.seq]
         fields["label_words"] = [f"{name}={value}" for name, value in record.labels.items()]
     return Document(index, _id("|".join(map(str, key))), msgspec.json.encode(fields))
 

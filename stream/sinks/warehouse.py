@@ -56,7 +56,7 @@ WAREHOUSE: tuple[WarehouseTable, ...] = (
         "windows",
         "windows",
         "window_features",
-        ("device_id", "metric", "window_start", "window_end"),
+        ("device_id", "metric", "window_start", "window_end", "session"),
     ),
     WarehouseTable("alerts", "alerts", "alert", ("alert_id", "seq", "event")),
     WarehouseTable("devices", "devices", "device", ("device_id", "valid_from")),

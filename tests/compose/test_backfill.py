@@ -79,11 +79,26 @@ UNTOLD = """
   compare: {op: ">=", to: value}
   severities: [{level: WARNING, enter: 12}]
 """
+ABOVE = """
+- name: hot_again
+  pattern: {times: 2, of: hot, within: 6h}
+  severities: [{level: WARNING}]
+- name: hot_by_both
+  votes: {of: [hot, runs_hot], k: 2}
+  severities: [{level: CRITICAL, for: 15m, keep_firing_for: 1h}]
+- name: hot_then_runs_hot
+  pattern: {first: hot, then: runs_hot, within: 3h}
+  severities: [{level: WARNING}]
+"""
 ALL = LIMITS + GATED + AT_FIRST + UNTOLD + GROWING
 HEADER = """version: 1
 baselines:
   short: {kind: decayed, n0: 200, warmup: 20}
   first: {kind: frozen, learn_for: 12h}"""
+ROLLED = f"""{HEADER}
+rollups: [{{metric: "*", size: 1h}}, {{metric: temp*, size: 1d}}]
+sessions:
+  - {{name: run, while: {{metric: running, op: ">=", value: 0.5}}, gap: 30m, of: temperature}}"""
 TIMES = ("ts", "device_ts", "received_ts")
 
 
@@ -119,19 +134,25 @@ class Topics:
         return told
 
     def believed(self, after: int, upto: int) -> set[WindowFeatures]:
-        """The windows that a reader has who keeps the newest of each."""
-        newest = {(w.device_id, w.metric, w.window_start, w.window_end): w for w, _ in self.windows}
+        """The windows that a reader has who keeps the newest of each; runs are not repaired."""
+        newest = {
+            (w.device_id, w.metric, w.window_start, w.window_end): w
+            for w, _ in self.windows
+            if not w.session
+        }
         return {w for w in newest.values() if w.count and after < w.window_end <= upto}
 
     def closed_to(self) -> dict[str, int]:
         """By metric, up to where the job has come."""
         found: dict[str, int] = {}
         for window, corrected in self.windows:
-            if not corrected:
+            if not corrected and not window.session:
                 found[window.metric] = max(found.get(window.metric, 0), window.window_end)
         return found
 
     def has_told(self, record: WindowFeatures | Alert) -> bool:
+        if record.metric == "*":
+            return record.window_end < max(self.closed_to().values())
         return record.window_end <= self.closed_to().get(record.metric, 0)
 
 
@@ -257,13 +278,16 @@ def over(topics: Sequence[Alert], upto: int) -> dict[str, tuple[object, ...]]:
 @settings(max_examples=12, deadline=None)
 @given(
     st.integers(0, 1 << 30),
-    st.sampled_from([LIMITS, LIMITS + GROWING, GATED, GATED + AT_FIRST, ALL]),
+    st.sampled_from(
+        [LIMITS, LIMITS + GROWING, GATED, GATED + AT_FIRST, ALL, LIMITS + GATED + ABOVE]
+    ),
+    st.sampled_from([HEADER, ROLLED]),
 )
 def test_a_backfill_leaves_what_an_undisturbed_run_gives_and_a_second_sends_nothing(
-    tmp_path_factory, seed, text
+    tmp_path_factory, seed, text, header
 ):
     tmp_path = tmp_path_factory.mktemp("run")
-    laws = rules(text, header=HEADER)
+    laws = rules(text, header=header)
     readings = series(seed) + (states(seed) if "running" in text else [])
     on_time, late = split(readings, seed)
     topics, whole = Topics(laws, on_time, late), Topics(laws, readings, [])
@@ -285,7 +309,7 @@ def test_a_backfill_leaves_what_an_undisturbed_run_gives_and_a_second_sends_noth
 
 def test_what_the_walk_meets(tmp_path):
     """The test above would prove little if nothing were ever corrected, new or withdrawn."""
-    laws = rules(ALL, header=HEADER)
+    laws = rules(ALL + ABOVE, header=HEADER)
     total: dict[str, int] = {}
     changed: set[str] = set()
     for seed in range(12):
@@ -303,6 +327,7 @@ def test_what_the_walk_meets(tmp_path):
     for name in ("corrected", "new", "withdrawn", "unchanged"):
         assert total[f"alerts {name}"] > 0, total
     assert changed >= {"hot", "runs_hot", "unlike_at_first"}
+    assert changed & {"hot_again", "hot_by_both", "hot_then_runs_hot"}
 
 
 @pytest.fixture
@@ -317,6 +342,33 @@ def steps(*levels: float, start: int = START, **over: object) -> list[Reading]:
         for hour, level in enumerate(levels)
         for five in range(12)
     ]
+
+
+def test_roll_ups_are_repaired_and_runs_are_left_alone(tmp_path):
+    laws = rules(GATED, header=ROLLED)
+    running = [float(8 < hour < 30) for hour in range(60)]
+    readings = steps(*[10.0] * 60) + steps(*running, metric="running")
+    late = [each for each in readings if each.ts // HOUR % 24 == 11 and each.metric != "running"]
+    topics = Topics(laws, [each for each in readings if each not in late], late)
+    assert any(w.session for w, _ in topics.windows)
+    lake = lake_of(tmp_path / "lake", readings)
+    request = Request(from_ms=START, to_ms=START + DAY, rules=laws)
+    before = len(topics.windows)
+    backfill(topics, lake, tmp_path / "run", request)
+    sent = [w for w, _ in topics.windows[before:]]
+    lengths = {(w.window_end - w.window_start) // HOUR for w in sent if not w.session}
+    assert {1, 24} <= lengths
+    assert not any(w.session for w in sent)
+    assert backfill(topics, lake, tmp_path / "again", request).sent == 0
+
+
+def test_a_run_says_nothing_of_how_far_its_metric_has_come(tmp_path):
+    laws = rules(GATED, header=ROLLED)
+    topics = Topics(laws, steps(0, 1, 0, 0, metric="running") + steps(0, 10.0, 10.0, 10.0), [])
+    topics.windows = [pair for pair in topics.windows if pair[0].session]
+    assert topics.windows
+    with closing(topics.told(tmp_path / "told", middle(laws))) as told:
+        assert told.nothing()
 
 
 def test_the_run_in_reaches_back_to_where_an_open_alert_began(tmp_path, steady):

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stack_fixture import RunningStack, running_stack
@@ -82,6 +83,42 @@ def test_the_tables_have_the_columns_of_the_contracts(section: PostgresSection) 
                 [table.name],
             ).fetchone()
             assert key == (list(table.key),)
+
+
+def test_roll_ups_and_runs_have_views_of_their_own(section: PostgresSection) -> None:
+    first, *rest = migrations()
+    migrate(section, [first])
+    rows = [
+        ("2026-03-01 10:00+00", "1 hour", 4, None),
+        ("2026-03-01 10:15+00", "1 hour", 4, None),
+        ("2026-03-01 11:00+00", "1 hour", 0, None),
+        ("2026-03-01 00:00+00", "1 day", 4, None),
+        ("2026-03-01 10:00+00", "2 hours", 4, None),
+        ("2026-03-01 10:00+00", "1 hour", 3, "run"),
+    ]
+    with connected(section) as connection:
+        _insert(connection, [row for row in rows if row[3] is None])
+    migrate(section, [first, *rest])  # a table that is in use already
+    with connected(section) as connection:
+        connection.execute("SET timezone TO 'Asia/Kolkata'")
+        _insert(connection, [row for row in rows if row[3] is not None])
+        rolled = connection.execute(
+            "SELECT size::text, count FROM rollups ORDER BY size"
+        ).fetchall()
+        assert rolled == [("01:00:00", 4), ("1 day", 4)]
+        assert connection.execute("SELECT session, count FROM sessions").fetchall() == [("run", 3)]
+
+
+def _insert(connection: Any, rows: list[tuple[str, str, int, str | None]]) -> None:
+    for start, length, count, session in rows:
+        more, values = ("", ()) if session is None else (", session", (session,))
+        connection.execute(
+            "INSERT INTO windows (device_id, metric, site, window_start, window_end, count, min, "
+            f"max, mean, stddev, rms, first, last, slope{more}) VALUES ('d', 'm', 's', "
+            f"%s::timestamptz, %s::timestamptz + %s::interval, %s, 0, 0, 0, 0, 0, 0, 0, 0"
+            f"{', %s' if more else ''})",
+            (start, start, length, count, *values),
+        )
 
 
 def test_of_many_at_once_each_step_is_applied_by_one(section: PostgresSection) -> None:

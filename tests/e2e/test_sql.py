@@ -176,8 +176,8 @@ def example(name: str) -> str:
 def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
     filled: RunningStack,
 ) -> None:
-    names = ("escalation", "rising", "before_alerts", "worst_devices", "hourly")
-    escalated, rising, before, worst, hourly, alerts, undecodable, lake = one_after_the_other(
+    names = ("escalation", "rising", "before_alerts", "worst_devices", "hourly", "alarm_load")
+    escalated, rising, before, worst, hourly, load, alerts, undecodable, lake = one_after_the_other(
         filled,
         *map(example, names),
         "SELECT COUNT(*) AS n FROM alerts",
@@ -200,6 +200,10 @@ def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
     assert sorted((row["hour_start"], row["n"], row["mean"]) for row in hourly) == [
         ("2023-11-14T22:00:00Z", 2, 2.0),
         ("2023-11-14T23:00:00Z", 1, 9.0),
+    ]
+    assert [(row["window_start"], row["raised"], row["too_many"]) for row in load] == [
+        ("2023-11-14T22:00:00Z", 3, False),
+        ("2023-11-14T22:30:00Z", 1, False),
     ]
     assert alerts == [{"n": len(ALERTS)}]
     assert [str(row["undecodable_reason"])[:14] for row in undecodable] == ["the first byte"]

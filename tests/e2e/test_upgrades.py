@@ -84,7 +84,10 @@ def caught_up(stack: RunningStack, end: int) -> dict[str, Any]:
 
 
 def upgrade(
-    stack: RunningStack, rules: Path, *, program: tuple[str, ...] = ("-m", "compose.cli")
+    stack: RunningStack,
+    rules: Path,
+    *words: str,
+    program: tuple[str, ...] = ("-m", "compose.cli"),
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [
@@ -95,6 +98,7 @@ def upgrade(
             "alerts",
             f"--prefix={PREFIX}",
             f"--rules={rules}",
+            *words,
         ],
         env=os.environ | {"TIDEGATE__LOCAL__STATE": str(stack.layout.root)},
         capture_output=True,
@@ -155,8 +159,11 @@ def test_a_job_is_watched_and_upgraded_and_loses_nothing(
     assert status(stack)["job_id"] == intent.job_ids[-1]
 
     rules.write_text(ALSO_STUCK)
-    upgraded = upgrade(stack, rules)
+    upgraded = upgrade(stack, rules, "--backend=rocksdb")
     assert upgraded.returncode == 0, upgraded.stderr
+    intent = read_intent(stack.layout.root, "care-alerts")
+    assert intent is not None
+    assert "--backend=rocksdb" in intent.argv
     minutes(stack, 100, 200)
     alerts = [each for each in committed(stack, 2) if each.rule == "hot"]
     assert [(each.event, each.seq) for each in alerts] == [("FIRED", 0), ("RESOLVED", 1)]

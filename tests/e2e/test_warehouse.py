@@ -108,7 +108,10 @@ def test_rows_are_the_topics_whatever_is_killed_and_replayed(
     feed = Feed(stack.endpoints, PREFIX)
     early = stack.tidegate("jobs", "submit", "warehouse", f"--prefix={PREFIX}", f"--sinks={sinks}")
     assert early.returncode == 78
-    assert "lacks windows_alerts_devices; make it with: tidegate sinks" in early.stderr
+    assert (
+        "lacks windows_alerts_devices, rollups_sessions; make it with: tidegate sinks"
+        in early.stderr
+    )
     made = stack.tidegate("sinks", "postgres", "migrate", f"--sinks={sinks}")
     assert made.returncode == 0, made.stderr
     fill(feed)

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from rule_builders import DAY, HOUR, MINUTE, limit
 
 import simulators
+from compose.rules_cli import rules as command
 from schemas.config import ConfigError
 from schemas.failure import Failure
 from schemas.records import Alert
@@ -22,7 +23,6 @@ from stream.engine import Engine
 from stream.pane_sizes import pane_ms
 from stream.panes import panes_of
 from stream.rules import load_rules
-from stream.rules_cli import rules as command
 
 NAB = Path(simulators.__file__).parent / "data" / "nab"
 
@@ -252,6 +252,8 @@ def test_the_command_prints_one_object_with_alerts_and_scores(tmp_path):
         "event_recall",
         "precision",
         "false_alerts_per_sensor_week",
+        "median_delay_s",
+        "median_lead_s",
     }
     assert set(answer["scores"]["nab"]) == {"standard", "low_fp", "low_fn"}
     assert [a["event"] for a in answer["alerts"]] == ["FIRED", "RESOLVED", "FIRED"]
@@ -281,5 +283,5 @@ def test_check_refuses_wrong_rules_as_a_bad_configuration(tmp_path):
 
 
 def test_packs_are_listed():
-    told = CliRunner().invoke(command, ["packs"]).stdout.split()
-    assert told == ["demo", "generic", "rotating", "sensor_health"]
+    listed = CliRunner().invoke(command, ["packs"]).stdout.split()
+    assert listed == ["demo", "generic", "pump_sequence", "rotating", "sensor_health"]

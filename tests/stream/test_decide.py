@@ -32,6 +32,20 @@ rules:
     aggregate: mean
     compare: {op: "abs>=", to: zscore, baseline: first}
     severities: [{level: WARNING, enter: 1, exit: 0.5}]
+  - name: hot
+    match: {metric: temperature}
+    window: {size: 30m, slide: 15m}
+    aggregate: max
+    compare: {op: ">=", to: value}
+    severities: [{level: WARNING, enter: 26}]
+  - name: hot_and_shifted
+    pattern: {first: hot, then: shifted, within: 2h}
+    severities: [{level: CRITICAL, keep_firing_for: 30m}]
+  - name: again
+    pattern: {times: 3, of: hot, within: 12h}
+    severities: [{level: INFO}]
+suppress:
+  - {inhibit: hot, if_firing: hot_and_shifted}
 """
 
 
@@ -124,6 +138,7 @@ def test_it_raises_the_alerts_of_the_backtest(operator: Decide, pieces: Pieces) 
     alerts = [decode(Alert, row[2]) for row in made if row[0] == "alerts"]
     offline = run(parse_rules(RULES), [Series(*of, points) for of, points in series.items()])
     assert {alert.resolve_reason for alert in offline} == {None, "VALUE", "RESET"}
+    assert {alert.rule for alert in offline} == {"shifted", "hot", "hot_and_shifted", "again"}
     for device in ("pump-1", "pump-2"):
         assert [a for a in alerts if a.device_id == device] == [
             a for a in offline if a.device_id == device

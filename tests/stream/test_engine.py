@@ -126,7 +126,7 @@ def test_an_alert_record_is_complete_and_the_same_for_ever():
             "emitted_at": 3 * PANE,
             "clock": "EVENT",
             "late": False,
-            "first_out": False,
+            "first_out": True,
             "resolve_reason": None,
             "labels": {"team": "rotating"},
             "annotations": {"summary": "plant.pump: 13 degC, WARNING from 12"},

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.failure import Failure
-from stream.lake import Lake, compact, connect, open_lake, partitions, size
+from stream.lake import Lake, connect, open_lake, partitions, size
+from stream.lake_compaction import compact
 
 TIME = pa.timestamp("ms", tz="UTC")
 COLUMNS = {

@@ -2,13 +2,14 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_builders import MINUTE, PANE, limit, pane
 
 from schemas.records import Alert
 from stream.device_state import DeviceState
 from stream.engine import Engine
+from stream.lifecycle import Life, advance, phase
 from stream.rule import Rules
 
 OF = ("plant.pump", "temperature", "plant", "degC")
@@ -177,3 +178,60 @@ def test_no_alert_ends_before_its_keep_firing_time(values):
             assert last.ends_at - last.last_true_at >= 60 * MINUTE
         else:
             assert last.starts_at - last.condition_since >= 30 * MINUTE
+
+
+quarters = st.integers(0, 6)
+
+
+@settings(max_examples=50)
+@given(st.lists(levels, max_size=80), quarters, quarters)
+def test_no_alert_chatters_above_its_delays(values, on, off):
+    rules = limit(
+        f"[{{level: WARNING, enter: 10, exit: 8, for: {on * 15}m, keep_firing_for: {off * 15}m}}]"
+    )
+    for before, after in pairwise(alerts(rules, *values)):
+        waits = off if after.event == "RESOLVED" else on
+        # What is true has been so since an evaluation, and what is over, for one at least.
+        assert after.emitted_at - before.emitted_at >= max(waits, 1) * PANE
+
+
+@settings(max_examples=50)
+@given(st.lists(levels, max_size=60), holds, holds, holds, holds)
+def test_what_has_begun_has_ended_or_is_open_and_an_evaluation_makes_one_record(
+    values, on1, off1, on2, off2
+):
+    rules = limit(f"""
+            - {{level: WARNING, enter: 10, exit: 8, for: {on1}, keep_firing_for: {off1}}}
+            - {{level: CRITICAL, enter: 20, exit: 18, for: {on2}, keep_firing_for: {off2}}}""")
+    engine, state, standing = Engine(rules), DeviceState(), {}
+    for index, value in enumerate(values):
+        made = engine.on_pane(state, *OF, pane(index, value)).alerts
+        assert len(made) <= 1
+        for each in made:
+            assert (each.event == "FIRED") == (each.alert_id not in standing)
+            standing[each.alert_id] = each
+            if each.event == "RESOLVED":
+                del standing[each.alert_id]
+        own = state.series(OF[1]).rules.get("limit")
+        assert list(standing.values()) == ([own.life.open] if own and own.life.open else [])
+        assert sorted(standing) == sorted(
+            each.alert_id for each in standing.values() if each.state in ("FIRING", "RECOVERING")
+        )
+
+
+scores = st.lists(st.tuples(levels, st.booleans()), max_size=60)
+
+
+@settings(max_examples=50)
+@given(scores, quarters)
+def test_what_may_not_begin_is_pending_and_begins_once_it_may(steps, on):
+    (severity,) = limit(f"[{{level: WARNING, enter: 10, for: {on * 15}m}}]").rules[0].severities
+    life, since, is_open = Life(), None, False
+    for index, (value, may_begin) in enumerate(steps):
+        change = advance(life, [severity], value, value, index * PANE, may_begin=may_begin)
+        true = value >= 10
+        since = (index if since is None else since) if true else None
+        begins = not is_open and true and may_begin and index - since >= on
+        assert (change is not None and change.event == "FIRED") == begins
+        is_open = true and (is_open or begins)
+        assert phase(life) == ("FIRING" if is_open else "PENDING" if true else "INACTIVE")

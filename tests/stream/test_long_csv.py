@@ -5,11 +5,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from compose.rules_cli import rules as command
 from schemas.failure import Failure
 from simulators.cli import simulate
 from stream.backtest import Series, rate, read_labels, read_series, run
 from stream.rules import load_rules
-from stream.rules_cli import rules as command
 
 
 def test_a_long_file_holds_a_series_for_each_device_and_metric_in_order_of_time(tmp_path):

@@ -1,6 +1,8 @@
 """The Numenta benchmark's score, by hand and on the shipped series."""
 
+import json
 from math import exp
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +85,47 @@ def test_window_edges_between_rows_take_the_rows_inside():
     assert [in_window(each, row * 1000) for row in (999, 1000, 1100, 1101)] == [
         False, True, True, False,
     ]  # fmt: skip
+
+
+PUBLISHED = json.loads((Path(__file__).parent / "nab_published.json").read_text())
+"""What two detectors of the benchmark found in its 58 files, and the scores published for it."""
+
+
+def published(detector: str) -> list[Labelled]:
+    return [
+        Labelled(range(each["rows"]), [tuple(span) for span in each["windows"]], each[detector])
+        for each in PUBLISHED["files"].values()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("detector", "hits", "outside"), [("relativeEntropy", 78, 156), ("windowedGaussian", 73, 409)]
+)
+def test_the_scores_of_the_benchmark_s_own_detectors_are_the_published_ones(
+    detector, hits, outside
+):
+    series = published(detector)
+    assert (len(series), sum(len(each.windows) for each in series)) == (58, 116)
+    scored = [
+        (each, row) for each in series for row in each.onsets if row >= probation(len(each.times))
+    ]
+    assert sum(not in_window(each, row) for each, row in scored) == outside
+    met = {
+        (id(each), first)
+        for each, row in scored
+        for first, last in each.windows
+        if first <= row <= last
+    }
+    assert len(met) == hits
+    for name, profile in PROFILES.items():
+        assert score(series, profile) == pytest.approx(
+            PUBLISHED["published"][detector][name], abs=1e-6
+        )
+
+
+def test_perfect_and_null_detectors_score_what_they_do_by_definition():
+    series = published("relativeEntropy")
+    perfect = [each._replace(onsets=[first for first, _ in each.windows]) for each in series]
+    for profile in PROFILES.values():
+        assert score((each._replace(onsets=[]) for each in series), profile) == 0
+        assert score(perfect, profile) == pytest.approx(100)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pytest
 from click.testing import CliRunner
 
+from compose.rules_cli import rules as command
 from schemas.records import Alert
 from simulators.clock import parse_time
 from simulators.scenario import SCENARIOS
@@ -13,7 +14,6 @@ from simulators.stage import staged_messages
 from simulators.staging import Staging, staged, truths
 from stream.backtest import Series, run
 from stream.rules import load_rules
-from stream.rules_cli import rules as command
 
 START = parse_time("2026-01-05")
 SHIFTED = [name for name, each in SCENARIOS.items() if each.kind or each.effect == "drift"]
@@ -98,3 +98,32 @@ def test_check_says_under_which_state_a_rule_is_in_force():
     assert anomaly.endswith("bytes a series; of devices without running")
     assert shift.endswith("bytes a series; while running >= 0.5 for 10800 s")
     assert panes == "panes: running=900000,*=900000"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bearing_wear", {"bearing_fails"}),
+        ("clogged_filter", {"flow_fails"}),
+        ("imbalance", set()),
+        ("overheating", set()),
+    ],
+)
+def test_what_came_first_and_what_came_with_it_tells_faults_apart(name, expected):
+    staging = staged(name, machines=2, seed=35)
+    alerts = [each for each in raised(staging, "pump_sequence") if each.metric == "*"]
+    for truth in truths(staging, "s", START):
+        assert truth.placed is not None
+        own = [a for a in alerts if a.device_id == truth.device_id and a.event == "FIRED"]
+        assert {each.rule for each in own} == expected
+        assert all(truth.placed.onset_ms < each.starts_at <= truth.placed.worst_ms for each in own)
+
+
+def test_what_a_sequence_is_made_of_comes_before_it():
+    alerts = raised(staged("bearing_wear", seed=36), "pump_sequence")
+    begun = [(each.rule, each.first_out) for each in alerts if each.event == "FIRED"]
+    assert begun == [("shakes", True), ("heats_up", False), ("bearing_fails", False)]
+    (found,) = [each for each in alerts if each.rule == "bearing_fails" and each.seq == 0]
+    assert found.annotations["summary"].startswith(f"{found.device_id}: first it shook, ")
+    by = {each.rule: each.starts_at for each in alerts if each.event == "FIRED"}
+    assert found.value == (by["heats_up"] - by["shakes"]) / 1000

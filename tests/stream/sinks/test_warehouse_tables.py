@@ -26,6 +26,8 @@ def test_times_and_maps_go_as_text_that_the_database_parses() -> None:
 
 def test_a_row_is_held_against_the_length_of_its_key_and_the_range_of_its_times() -> None:
     storable = TABLES["windows"].storable
-    assert storable.startswith("CHAR_LENGTH(`device_id`) + CHAR_LENGTH(`metric`) <= 600 AND ")
+    assert storable.startswith(
+        "CHAR_LENGTH(`device_id`) + CHAR_LENGTH(`metric`) + CHAR_LENGTH(`session`) <= 600 AND "
+    )
     assert "`window_end` BETWEEN TIMESTAMP '0001-01-01 00:00:00' AND" in storable
     assert "`seq`" not in TABLES["alerts"].storable
