@@ -3,8 +3,9 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from statistics import pstdev
+from statistics import median, pstdev
 from typing import NamedTuple
 
 from rule_builders import DAY, HOUR, MINUTE
@@ -120,14 +121,15 @@ def injected(device: Sequence[Series], rng: random.Random) -> tuple[list[Series]
 
 def _faulty(each: Series, kind: str, rng: random.Random) -> tuple[Points, Fault]:
     """Put a fault of a kind into a series, while it goes on for three days at least."""
-    step = each.points[1][0] - each.points[0][0]
+    # Recorded clocks repeat an hour in autumn.
+    step = median(after - at for (at, _), (after, _) in pairwise(each.points))
     begin, stop = each.points[0][0] + _LEARNED, each.points[-1][0] - _LONGEST
     begin = max(begin, each.points[0][0] + 300 * step)
     hours = {"stuck": (3, 24), "range": (0.1, 1), "no_data": (1, 24), "drift": (60, 60)}[kind]
     least = {"stuck": 40, "no_data": 8}.get(kind, 2)
     while True:
         start = round(rng.uniform(begin, stop))
-        lasts = max(round(rng.uniform(*hours) * HOUR), least * step)
+        lasts = max(round(rng.uniform(*hours) * HOUR), round(least * step))
         inside = [i for i, (at, _) in enumerate(each.points) if start <= at < start + lasts]
         whole = inside and len(inside) >= 0.9 * lasts / step
         if whole and len(inside) >= least - 1:
