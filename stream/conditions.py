@@ -8,6 +8,7 @@ was: many machines tell their state only when it changes.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -34,7 +35,12 @@ class When(msgspec.Struct, frozen=True):
     @property
     def gate(self) -> str:
         """Name of what is remembered for it; conditions that differ in delay alone share it."""
-        return self.metric if self.op is None else f"{self.metric}{self.op}{self.value!r}"
+        return _gate_name(self.metric, self.op, self.value)
+
+
+@lru_cache(maxsize=1024)
+def _gate_name(metric: str, op: WhenOp | None, value: float) -> str:
+    return metric if op is None else f"{metric}{op}{value!r}"
 
 
 class Gate(msgspec.Struct, array_like=True):

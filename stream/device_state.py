@@ -16,7 +16,9 @@ from stream.derive import DerivedState
 from stream.lifecycle import Life
 from stream.methods import Memory
 from stream.panes import Pane
+from stream.reports import Health
 from stream.rollups import Rolled
+from stream.sensor_checks import Memory as CheckMemory
 from stream.sessions import Run, Share
 from stream.standing import Standing
 
@@ -32,6 +34,7 @@ class RuleState(msgspec.Struct, array_like=True):
     life: Life = msgspec.field(default_factory=Life)
     baseline: Baseline = msgspec.field(default_factory=Baseline)
     memory: Memory | None = None
+    seen: CheckMemory | None = None
 
 
 class SeriesState(msgspec.Struct, array_like=True):
@@ -49,6 +52,7 @@ class SeriesState(msgspec.Struct, array_like=True):
     rolled: Rolled | None = None
     shares: dict[str, Share] = {}
     above: bool = False
+    health: Health | None = None
 
 
 class DeviceEntry(msgspec.Struct, array_like=True):
@@ -57,7 +61,8 @@ class DeviceEntry(msgspec.Struct, array_like=True):
     ``held`` panes wait, none of which ends after ``held_to``, until the gates of ``waits`` are told
     up to there. ``runs`` are by session. ``board`` are the alerts that stand, ``followed`` is what
     each rule over rules remembers, and ``clock`` the newest time for either, ms; 0 without them.
-    ``derived`` is by derived metric.
+    ``derived`` is by derived metric. From ``silence_due`` on, ms, some metric may have been silent
+    for too long; 0 for none.
     """
 
     gates: dict[str, Gate] = {}
@@ -69,6 +74,7 @@ class DeviceEntry(msgspec.Struct, array_like=True):
     followed: dict[str, Followed] = {}
     clock: int = 0
     derived: dict[str, DerivedState] = {}
+    silence_due: int = 0
 
 
 class HeldPane(msgspec.Struct, array_like=True, frozen=True):
@@ -80,7 +86,21 @@ class HeldPane(msgspec.Struct, array_like=True, frozen=True):
     pane: Pane
 
 
-Piece = TypeVar("Piece", SeriesState, DeviceEntry, HeldPane)
+class Watched(msgspec.Struct, array_like=True):
+    """A metric that must not fall silent: whose values they are, and when to look, ms."""
+
+    site: str
+    unit: str | None
+    look_at: int
+
+
+class Watch(msgspec.Struct, array_like=True):
+    """The metrics of a device that must not fall silent; read only when one may have."""
+
+    metrics: dict[str, Watched] = {}
+
+
+Piece = TypeVar("Piece", SeriesState, DeviceEntry, HeldPane, Watch)
 
 
 class DeviceState:
@@ -91,6 +111,7 @@ class DeviceState:
         self._load = load
         self._before: dict[str, bytes | None] = {}
         self._entry: DeviceEntry | None = None
+        self._watch: Watch | None = None
         self._series: dict[str, SeriesState] = {}
         self._held: dict[str, HeldPane | None] = {}
 
@@ -108,6 +129,12 @@ class DeviceState:
             found = decode_state(data, SeriesState) or SeriesState()
             self._series[metric] = found
         return found
+
+    def watch(self) -> Watch:
+        """Return which metrics must not fall silent, to be changed in place."""
+        if self._watch is None:
+            self._watch = decode_state(self._read(_WATCH), Watch) or Watch()
+        return self._watch
 
     def hold(self, held: HeldPane) -> None:
         """Put a pane behind those that wait."""
@@ -148,6 +175,10 @@ class DeviceState:
             data = encode_state(self._entry)
             if data != (self._before[_ENTRY] or _FRESH_ENTRY):
                 yield _ENTRY, None if data == _FRESH_ENTRY else data
+        if self._watch is not None:
+            data = encode_state(self._watch)
+            if data != (self._before[_WATCH] or _FRESH_WATCH):
+                yield _WATCH, None if data == _FRESH_WATCH else data
 
     def _read(self, key: str) -> bytes | None:
         data = self._load(key)
@@ -155,10 +186,10 @@ class DeviceState:
         return data
 
 
-_ENTRY, _SERIES, _HELD = "device", "series:", "held:"
+_ENTRY, _SERIES, _HELD, _WATCH = "device", "series:", "held:", "watch"
 
 
-def encode_state(piece: SeriesState | DeviceEntry | HeldPane) -> bytes:
+def encode_state(piece: SeriesState | DeviceEntry | HeldPane | Watch) -> bytes:
     """Return a piece as bytes: the version, then MessagePack."""
     return bytes((STATE_VERSION,)) + _ENCODER.encode(piece)
 
@@ -182,6 +213,8 @@ def decode_state(data: bytes | None, kind: type[Piece]) -> Piece | None:
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS: dict[type, msgspec.msgpack.Decoder] = {  # type: ignore[type-arg]
-    kind: msgspec.msgpack.Decoder(kind) for kind in (SeriesState, DeviceEntry, HeldPane)
+    kind: msgspec.msgpack.Decoder(kind) for kind in (SeriesState, DeviceEntry, HeldPane, Watch)
 }
-_FRESH_SERIES, _FRESH_ENTRY = encode_state(SeriesState()), encode_state(DeviceEntry())
+_FRESH_SERIES, _FRESH_ENTRY, _FRESH_WATCH = (
+    encode_state(piece) for piece in (SeriesState(), DeviceEntry(), Watch())
+)

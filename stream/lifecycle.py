@@ -1,5 +1,7 @@
 """The life of an alert: INACTIVE → PENDING → FIRING → RECOVERING → RESOLVED, per rule and key.
 
+With a latch it stays LATCHED, where it would resolve, until somebody resets it.
+
 Every severity has its own hysteresis (enter, exit) and its own delays, and is active or not by
 itself; the alert has the severity of the highest active one. All time is event time: the ends of
 the windows that were evaluated. A window that holds nothing is no evaluation, neither true nor
@@ -14,7 +16,7 @@ import msgspec
 from schemas.records import Alert, AlertEvent, AlertState
 from schemas.records import Severity as SeverityName
 
-Phase = Literal["INACTIVE", "PENDING", "FIRING", "RECOVERING"]
+Phase = Literal["INACTIVE", "PENDING", "FIRING", "RECOVERING", "LATCHED"]
 ORDER: tuple[SeverityName, ...] = ("INFO", "WARNING", "CRITICAL")
 """Severities from the mildest to the worst."""
 
@@ -26,11 +28,12 @@ class Hold(msgspec.Struct, frozen=True):
     count: int = 0
 
 
-class Severity(msgspec.Struct, frozen=True):
+class Severity(msgspec.Struct, frozen=True, omit_defaults=True):
     """One severity: a score enters it at ``enter`` and leaves it below ``exit``.
 
     Scores are signed so that more is worse; ``shown_enter`` and ``shown_exit`` are the limits as
-    written in the rule file.
+    written in the rule file. With ``latch`` it stays active until it is reset. (A rule's digest
+    holds no defaults, or a new field would be a change of every rule.)
     """
 
     level: SeverityName
@@ -40,10 +43,14 @@ class Severity(msgspec.Struct, frozen=True):
     keep: Hold
     shown_enter: float
     shown_exit: float
+    latch: bool = False
 
 
 class Level(msgspec.Struct, array_like=True):
-    """What is remembered of one severity: true now, since when, and active or not."""
+    """What is remembered of one severity: true now, since when, and active or not.
+
+    ``latched``: it would not be active any more, but for its latch.
+    """
 
     true: bool = False
     since: int = 0
@@ -51,6 +58,7 @@ class Level(msgspec.Struct, array_like=True):
     last_true: int = 0
     missed: int = 0
     active: bool = False
+    latched: bool = False
 
 
 class Life(msgspec.Struct, array_like=True):
@@ -83,10 +91,14 @@ def phase(life: Life) -> Phase:
     """Return where an alert is in its life."""
     if not life.levels:
         return "INACTIVE"
+    top = top_active(life)
+    return "PENDING" if top is None else _state(life.levels[top])
+
+
+def top_active(life: Life) -> int | None:
+    """Return the index of the severity that an alert has; None when it has not fired."""
     top = _top(life.levels)
-    if top < 0:
-        return "PENDING"
-    return "FIRING" if life.levels[top].true else "RECOVERING"
+    return None if top < 0 else top
 
 
 def advance(
@@ -154,12 +166,12 @@ def _take(level: Level, severity: Severity, score: float, at: int, *, may_begin:
         level.missed = 0
         level.last_true = at
         if may_begin and _reached(severity.delay, at - level.since, level.seen):
-            level.active = True
+            level.active, level.latched = True, False
         return
     level.true = False
     level.missed += 1
     if level.active and _reached(severity.keep, at - level.last_true, level.missed):
-        level.active = False
+        level.active = level.latched = severity.latch
 
 
 def _reached(hold: Hold, elapsed_ms: int, count: int) -> bool:
@@ -186,13 +198,21 @@ def _top(levels: Sequence[Level]) -> int:
     return -1
 
 
+def _state(level: Level) -> Literal["FIRING", "RECOVERING", "LATCHED"]:
+    if level.latched:
+        return "LATCHED"
+    return "FIRING" if level.true else "RECOVERING"
+
+
 def _change(life: Life, before: Phase, before_top: int, top: int) -> Change | None:
-    if top == before_top:
-        return None
+    """Return the transition: another severity, or into a latch and out of it."""
     prev: AlertState | None = None if before == "INACTIVE" else before
     if top < 0:
-        return Change("RESOLVED", "RESOLVED", prev, before_top, None)
-    state: AlertState = "FIRING" if life.levels[top].true else "RECOVERING"
+        return None if before_top < 0 else Change("RESOLVED", "RESOLVED", prev, before_top, None)
+    state = _state(life.levels[top])
+    if top == before_top:
+        latches = (state == "LATCHED") != (before == "LATCHED")
+        return Change("RENOTIFY", state, prev, top, top) if latches else None
     if before_top < 0:
         return Change("FIRED", state, prev, top, None)
     return Change("ESCALATED" if top > before_top else "DEESCALATED", state, prev, top, before_top)

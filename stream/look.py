@@ -10,13 +10,21 @@ from stream.device_state import RuleState
 from stream.rule import Rule
 
 
+class Held(NamedTuple):
+    """What held a rule back: planned work, a stronger alert, a sensor that is not to be trusted."""
+
+    works: bool = False
+    inhibited: bool = False
+    doubted: bool = False
+
+
 class Look(NamedTuple):
     """What a rule made of a window, as far as it got.
 
     ``since``: since when its condition is met, ms; None when it is not for the whole window, and
     ``gate`` says how far it is. ``verdict``: what was compared; None when nothing was. ``own`` is
     what the rule remembers after it, as it is changed later: who looks takes what is needed at
-    once. ``works``: there is planned work; ``inhibited``: a stronger alert stands.
+    once.
     """
 
     rule: Rule
@@ -27,8 +35,7 @@ class Look(NamedTuple):
     verdict: Verdict | None
     own: RuleState
     alert: Alert | None
-    works: bool = False
-    inhibited: bool = False
+    held: Held = Held()
 
 
 Watch = Callable[[Look], None]

@@ -12,7 +12,7 @@ from schemas.toml_lines import KeyPath
 from stream.alert_record import PLACEHOLDER
 from stream.compound_file import CompoundEntry
 from stream.rule import is_glob, matches
-from stream.rule_file import RuleEntry
+from stream.rule_file import RuleEntry, SensorEntry
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -23,7 +23,7 @@ def digest_of(meaning: Any) -> str:
 
 
 def mistakes(
-    entry: RuleEntry | CompoundEntry, path: KeyPath, fields: Sequence[str]
+    entry: RuleEntry | CompoundEntry | SensorEntry, path: KeyPath, fields: Sequence[str]
 ) -> Iterator[Complaint]:
     """Yield what is wrong with a rule's name, version and annotations (with ``fields``)."""
     if not _NAME.fullmatch(entry.name):

@@ -92,7 +92,8 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
         and rollup.match.covers(window.device_id, window.metric, window.site)
         for rollup in rules.rollups
     ) or any(
-        rule.window.size_ms <= length <= longest_ms(rule)
+        rule.check is None
+        and rule.window.size_ms <= length <= longest_ms(rule)
         and window.window_end % rule.window.slide_ms == 0
         and rule.match.covers(window.device_id, window.metric, window.site)
         for rule in rules.rules

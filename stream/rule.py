@@ -14,6 +14,7 @@ from stream.iso import Iso
 from stream.lifecycle import Severity
 from stream.methods import Method
 from stream.models import T2Q, Rul
+from stream.sensor_checks import Check
 from stream.suppress import Suppress
 from stream.windows import WindowSpec
 
@@ -40,6 +41,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule; ``severities`` go from the lowest to the highest.
 
     ``method`` is there when more than one window is compared, ``iso`` when a standard's limits are.
+    With a ``check`` it is about the sensor and looks at each pane, as long as its window, by
+    itself; with ``gates`` the other rules of the series rest while its alert is open. An alert
+    that lasts is told of again after ``realarm_ms``, 0 for never.
     ``digest`` changes with whatever makes remembered state meaningless.
     """
 
@@ -60,6 +64,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     cooldown_ms: int = 0
     method: Method | None = None
     iso: Iso | None = None
+    realarm_ms: int = 0
+    check: Check | None = None
+    gates: bool = False
     digest: str = ""
 
 

@@ -17,6 +17,7 @@ from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
 from stream.iso import Iso
 from stream.models import Model, read_model
+from stream.sensor_file import ChecksFile, SilenceFile
 from stream.trends import Fit
 from stream.yaml_lines import read_yaml
 
@@ -74,6 +75,7 @@ class SeverityFile(msgspec.Struct):
     exit: float | None = None
     delay: HoldText = msgspec.field(name="for", default=0)
     keep_firing_for: HoldText = 0
+    latch: bool = False
 
 
 class WhenFile(msgspec.Struct):
@@ -105,6 +107,33 @@ class RuleEntry(msgspec.Struct):
     when: WhenFile | None = None
     iso: Iso | None = None
     cooldown: DurationMs = DurationMs(0)
+    realarm_after: DurationMs = DurationMs(0)
+    no_data: SilenceFile | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class SensorEntry(msgspec.Struct):
+    """A rule about sensors: each of its ``checks`` is a rule of its own, named after both.
+
+    ``every`` is the length of the panes that it looks at. With ``gates``, the other rules of a
+    series rest while an alert says that its values are none.
+    """
+
+    name: str
+    match: MatchFile
+    checks: ChecksFile
+    every: DurationMs = DurationMs(60_000)
+    severity: SeverityName = "WARNING"
+    delay: HoldText = msgspec.field(name="for", default=0)
+    keep_firing_for: HoldText = "30m"
+    latch: bool = False
+    gates: bool = True
+    category: Literal["SENSOR_HEALTH"] = "SENSOR_HEALTH"
+    version: int = 1
+    when: WhenFile | None = None
+    cooldown: DurationMs = DurationMs(0)
+    realarm_after: DurationMs = DurationMs(0)
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
@@ -246,7 +275,7 @@ class Parsed(NamedTuple):
     """
 
     file: RuleFile
-    rules: dict[int, RuleEntry]
+    rules: dict[int, RuleEntry | SensorEntry]
     compounds: dict[int, CompoundEntry]
     baselines: dict[str, BaselineFile]
     models: dict[str, Model]
@@ -289,9 +318,9 @@ def read_rule_file(text: str, name: str) -> Parsed:
 
 def _rules(
     entries: object, complaints: list[Complaint]
-) -> tuple[dict[int, RuleEntry], dict[int, CompoundEntry]]:
+) -> tuple[dict[int, RuleEntry | SensorEntry], dict[int, CompoundEntry]]:
     """Return the rules on readings and those over rules, each by its place."""
-    plain: dict[int, RuleEntry] = {}
+    plain: dict[int, RuleEntry | SensorEntry] = {}
     compounds: dict[int, CompoundEntry] = {}
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         path: KeyPath = ("rules", index)
@@ -302,7 +331,10 @@ def _rules(
             if compound is not None:
                 compounds[index] = compound
         else:
-            rule = read_table(RuleEntry, entry, path, complaints)
+            # One with a slip in the word is about sensors, too: it has no window either.
+            checks = "checks" in entry or ("window" not in entry and nearest("checks", list(entry)))
+            kind: type[RuleEntry | SensorEntry] = SensorEntry if checks else RuleEntry
+            rule = read_table(kind, entry, path, complaints)
             if rule is not None:
                 plain[index] = rule
     return plain, compounds

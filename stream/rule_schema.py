@@ -15,14 +15,14 @@ import msgspec
 
 from schemas.amounts import DurationMs
 from stream.compound_file import CompoundEntry
-from stream.rule_file import BASELINE_KINDS, RuleEntry, RuleFile
+from stream.rule_file import BASELINE_KINDS, RuleEntry, RuleFile, SensorEntry
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _AMOUNT = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$"
 _DURATION = Annotated[
     str, msgspec.Meta(pattern=_AMOUNT, description="A duration such as 500ms, 30s, 15m, 1.5h, 2d.")
 ]
-_RULES = (RuleEntry, CompoundEntry)
+_RULES = (RuleEntry, SensorEntry, CompoundEntry)
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _ROLE = re.compile(r"; see :\w+:`[^.]*`[^.]*|``")
 """What only means something to who reads the code."""

@@ -3,7 +3,7 @@
 Reading a file touches nothing but the file: no network, no data.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from stream.alert_record import FIELDS
 from stream.baselines import Fitted
 from stream.baselines_said import baseline_of
 from stream.compare_said import method_of
-from stream.compound_file import CompoundEntry
 from stream.compounds_said import compounds_of
 from stream.conditions_said import when_of
 from stream.derive_said import Placed, derived_of, in_order, misfits, settled
@@ -26,7 +25,8 @@ from stream.names_said import digest_of, mistakes
 from stream.pane_sizes import PANES_MS, named, pane_ms, pane_sizes
 from stream.rollups_said import rollups_of, sessions_of
 from stream.rule import Match, Rule, Rules, matches
-from stream.rule_file import Parsed, RuleEntry, read_rule_file
+from stream.rule_file import Parsed, RuleEntry, SensorEntry, read_rule_file
+from stream.sensor_said import sensor_rules, silence_rule
 from stream.severities import severities_of
 from stream.suppress_said import suppress_of
 from stream.windows import WindowSpec
@@ -49,12 +49,16 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     """
     parsed = read_rule_file(text, name)
     complaints: list[Complaint] = []
-    rules = tuple(
-        _rule(entry, parsed, ("rules", index), complaints) for index, entry in parsed.rules.items()
-    )
-    if not rules:
+    placed = [
+        (index, rule)
+        for index, entry in parsed.rules.items()
+        for rule in _rules(entry, parsed, ("rules", index), complaints)
+    ]
+    rules = tuple(rule for _, rule in placed)
+    if not parsed.rules:
         complaints.append(Complaint(("rules",), "expected at least one rule on readings"))
-    complaints += _twice({**parsed.rules, **parsed.compounds})
+    names_at = [(index, rule.name) for index, rule in placed]
+    complaints += _twice([*names_at, *((i, each.name) for i, each in parsed.compounds.items())])
     compounds = compounds_of(parsed, rules, complaints)
     names = [*(rule.name for rule in rules), *(rule.name for rule in compounds)]
     derived = in_order(list(_derived(parsed, complaints)), complaints)
@@ -68,7 +72,8 @@ def parse_rules(text: str, name: str = "rules") -> Rules:
     )
     parsed.refuse(complaints)
     made = settled(loaded)
-    wrong = [*misfits(made, [each.at for each in derived]), *_costly(made, list(parsed.rules))]
+    places = [index for index, _ in placed]
+    wrong = [*misfits(made, [each.at for each in derived]), *_costly(made, places)]
     parsed.refuse(wrong)
     return made
 
@@ -123,6 +128,24 @@ def _derived(parsed: Parsed, complaints: list[Complaint]) -> Iterator[Placed]:
             yield Placed(index, found)
 
 
+def _rules(
+    entry: RuleEntry | SensorEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]
+) -> Iterator[Rule]:
+    """Yield the rules on readings that an entry stands for."""
+    if isinstance(entry, SensorEntry):
+        complaints += mistakes(entry, path, FIELDS)
+        given = entry.match
+        match = match_of(given.metric, given.device, given.site, (*path, "match"), complaints)
+        when = when_of(entry.when, (*path, "when"), complaints)
+        yield from sensor_rules(entry, match, when, path, complaints)
+        return
+    rule = _rule(entry, parsed, path, complaints)
+    yield rule
+    silence = silence_rule(entry, rule, path, complaints)
+    if silence is not None:
+        yield silence
+
+
 def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]) -> Rule:
     complaints += _plain_mistakes(entry, path)
     window = _window(entry, (*path, "window"), complaints)
@@ -147,6 +170,7 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         cooldown_ms=int(entry.cooldown),
         method=method_of(entry, severities, path, complaints),
         iso=entry.iso,
+        realarm_ms=int(entry.realarm_after),
     )
     # What a model says of a series counts for that series alone: the engine adds it.
     told = "fitted" if isinstance(rule.baseline, Fitted) else rule.baseline
@@ -187,12 +211,12 @@ def _window(entry: RuleEntry, path: KeyPath, complaints: list[Complaint]) -> Win
     return WindowSpec(size, slide, entry.min_samples, grow_to)
 
 
-def _twice(entries: Mapping[int, RuleEntry | CompoundEntry]) -> Iterator[Complaint]:
+def _twice(names: Sequence[tuple[int, str]]) -> Iterator[Complaint]:
     seen: set[str] = set()
-    for index, entry in sorted(entries.items()):
-        if entry.name in seen:
-            yield Complaint(("rules", index, "name"), f"{entry.name!r} is there twice")
-        seen.add(entry.name)
+    for index, name in sorted(names):
+        if name in seen:
+            yield Complaint(("rules", index, "name"), f"{name!r} is there twice")
+        seen.add(name)
 
 
 def _costly(rules: Rules, places: Sequence[int]) -> Iterator[Complaint]:

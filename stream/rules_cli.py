@@ -16,6 +16,7 @@ from stream.rule import Rule, Rules
 from stream.rule_schema import rule_schema
 from stream.rules import load_rules
 from stream.rules import packs as shipped
+from stream.sensor_told import told as found
 from stream.state_size import MINUTE_MS, panes_of, rule_bytes, sensor_bytes
 
 _rules = click.argument("rules")
@@ -96,6 +97,8 @@ def _costs(rule: Rule, loaded: Rules) -> dict[str, object]:
 
 def _cost(rule: Rule, loaded: Rules) -> str:
     of = _costs(rule, loaded)
+    if rule.check is not None:
+        return f"{found(rule)}; each pane of {of['pane_s']} s{_condition(rule.when)}"
     return (
         f"{rule.name}: {', '.join(rule.match.metric)}; window {of['window_s']} s every "
         f"{of['slide_s']} s; at most {of['panes']} panes of {of['pane_s']} s, "

@@ -7,6 +7,7 @@ from stream.charts import Cusum, Ewma
 from stream.lifecycle import Hold
 from stream.models import Rul
 from stream.rule import Rule, Rules, matches
+from stream.sensor_checks import remembers
 from stream.trends import Rate, Trend
 
 
@@ -48,8 +49,11 @@ def memory_ms(rule: Rule, rules: Rules) -> float:
     """Return how long a rule and the models of its metrics take to forget; 0 for one without.
 
     A baseline, a model or an EWMA, all but a third of it. Infinity for what learns once, or only
-    while its machine is in a certain state, and for a CUSUM, which may never have come back to 0.
+    while its machine is in a certain state, for what the checks of a sensor learn, and for a CUSUM,
+    which may never have come back to 0.
     """
+    if rule.check is not None:
+        return inf if remembers(rule.check) else 0
     own = inf if rule.when is not None and _remembers(rule) else _baseline_ms(rule)
     return max(own, _method_ms(rule), *_model_ms(rule, rules))
 

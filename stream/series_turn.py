@@ -4,18 +4,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from schemas.records import Alert, WindowFeatures
-from stream.alert_record import ended, record
+from stream.alert_record import ended
 from stream.baselines import freezes, learn
-from stream.conditions import Gate, enabled_since, is_out_of_question
+from stream.conditions import enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
-from stream.lifecycle import advance, finish, phase
-from stream.look import Look, Watch
+from stream.lifecycle import phase
+from stream.look import Held, Look
 from stream.methods import CHARTS, Memory, on_chart, on_course, over, rested
 from stream.panes import Pane
 from stream.rule import Rule
-from stream.suppress import Inhibit, Spans, inhibited, resumed
-from stream.windows import Subject, Window, WindowSpec, cut, ends_between, features, kept_from
+from stream.rule_life import settle, state_of, suspend, tell
+from stream.sensor_turn import look
+from stream.suppress import resumed
+from stream.turn import Turn
+from stream.windows import Window, WindowSpec, cut, ends_between, features, kept_from
 
 _NOT_YET = 0
 """Nothing can be forgotten while a window is open that may need it."""
@@ -29,58 +32,38 @@ class Group(NamedTuple):
     asks: bool
 
 
-class Out(NamedTuple):
-    """What a pane has led to so far; ``watch``, if any, is told of every look."""
+class Asked(NamedTuple):
+    """The rules of a series: those on windows, those on the sensor, and the digests of all."""
 
-    windows: list[WindowFeatures]
-    alerts: list[Alert]
-    watch: Watch | None = None
-
-
-class Holds(NamedTuple):
-    """What holds rules back: planned work, and stronger alerts.
-
-    ``now`` are the rules that may not begin; those are added that an alert of this turn inhibits.
-    """
-
-    spans: Spans
-    inhibits: tuple[Inhibit, ...]
-    now: set[str]
+    groups: tuple[Group, ...]
+    checks: tuple[Rule, ...]
+    digests: Mapping[str, str]
 
 
-class Turn(NamedTuple):
-    """What a series' turn changes, reads and adds to."""
-
-    state: SeriesState
-    of: Subject
-    gates: Mapping[str, Gate]
-    holds: Holds
-    out: Out
-
-
-def take(turn: Turn, all_groups: tuple[Group, ...], digests: Mapping[str, str], pane: Pane) -> None:
-    """Take a pane: the windows it completes, and what the rules make of them.
+def take(turn: Turn, asked: Asked, pane: Pane) -> None:
+    """Take a pane: the windows it completes, and what the rules make of them and of the sensor.
 
     Args:
         turn: whose pane it is; its state is changed in place and its output added to.
-        all_groups: the rules of the series.
-        digests: theirs, by name.
+        asked: the rules of the series.
         pane: passed over when it does not follow the newest one.
     """
     state, alerts = turn.state, turn.out.alerts
-    alerts.extend(_reconcile(state, digests, pane.pane_end))
+    alerts.extend(_reconcile(state, asked.digests, pane.pane_end))
+    first = len(alerts)
+    checked = asked.checks or state.health is not None
+    trusted = look(turn, asked.checks, pane) if checked else 0
     seen_to = pane.pane_start if state.seen_to is None else state.seen_to
-    groups = tuple(group for group in all_groups if not _is_idle(group, turn))
+    groups = tuple(group for group in asked.groups if not _is_idle(group, turn))
     if not groups or pane.pane_start < seen_to:
         return
-    first = len(alerts)
     for end, group in _missed(groups, state.ring, seen_to, pane.pane_start):
-        _window(turn, group, end)
+        _window(turn, group, end, trusted)
     state.seen_to = pane.pane_end
     if pane.n > 0:
         state.ring.append(pane)
     kept = [
-        _window(turn, group, pane.pane_end)
+        _window(turn, group, pane.pane_end, trusted)
         if pane.pane_end % group.spec.slide_ms == 0
         else _NOT_YET
         for group in groups
@@ -113,7 +96,7 @@ def _missed(
     return found
 
 
-def _window(turn: Turn, group: Group, end: int) -> int:
+def _window(turn: Turn, group: Group, end: int, trusted: int | None) -> int:
     """Make the window that ends at ``end`` and apply its rules.
 
     Returns where windows of this kind begin from here on.
@@ -125,31 +108,47 @@ def _window(turn: Turn, group: Group, end: int) -> int:
     turn.out.windows.append(made)
     kept = kept_from(group.spec, window, end)
     for rule in group.rules:
-        own = _state_of(turn.state, rule)
-        asked = _asked_since(rule, turn, window.start, end)
-        since = asked
-        if asked is not None and turn.holds.spans:
-            since = resumed(turn.holds.spans.get(rule.name, ()), window.start, end, asked)
-        if rule.baseline is not None:
-            frozen = since is None or freezes(rule.baseline, phase(own.life))
-            learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
-        verdict = alert = None
-        if since is None:
-            alert = _suspend(rule, own, end, closes=asked is None)
-        else:
-            verdict = _verdict(rule, own, window, made)
-            if verdict is not None:
-                alert = _apply(rule, own, turn, made, verdict)
-        if alert is not None:
-            turn.out.alerts.append(alert)
-            turn.holds.now.update(inhibited(turn.holds.inhibits, {rule.name}))
-        if turn.out.watch is not None:
-            gate = turn.gates.get(rule.when.gate) if rule.when else None
-            works, inhibits = asked is not None and since is None, rule.name in turn.holds.now
-            turn.out.watch(
-                Look(rule, made, window.enough, since, gate, verdict, own, alert, works, inhibits)
-            )
+        _rule_turn(turn, rule, window, made, kept, trusted)
     return kept
+
+
+def _rule_turn(
+    turn: Turn, rule: Rule, window: Window, made: WindowFeatures, kept: int, trusted: int | None
+) -> None:
+    """Let a rule learn from the panes that leave its window, and judge the window.
+
+    It rests while a part of the window is of another state of the machine, in planned work, and
+    while the sensor is not to be trusted, which says nothing of the machine.
+    """
+    own, end = state_of(turn.state, rule), made.window_end
+    asked = _asked_since(rule, turn, window.start, end)
+    since = asked
+    if asked is not None and turn.holds.spans:
+        since = resumed(turn.holds.spans.get(rule.name, ()), window.start, end, asked)
+    works = asked is not None and since is None
+    doubts = rule.category != "SENSOR_HEALTH" and (trusted is None or trusted > window.start)
+    if doubts:
+        since = None
+    if rule.baseline is not None:
+        frozen = since is None or freezes(rule.baseline, phase(own.life))
+        learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
+    verdict = alert = None
+    if since is None:
+        if rule.method is not None and own.memory is not None:
+            rested(rule.method, own.memory)
+        alert = suspend(rule, own.life, end, closes=asked is None)
+    else:
+        verdict = _verdict(rule, own, window, made)
+        if verdict is not None:
+            alert = settle(rule, own.life, turn, made, verdict)
+    if alert is not None:
+        if alert.event == "RESOLVED" and rule.method is not None and own.memory is not None:
+            over(rule.method, own.memory)
+        tell(turn, rule, alert)
+    if turn.out.watch is not None:
+        gate = turn.gates.get(rule.when.gate) if rule.when else None
+        held = Held(works, rule.name in turn.holds.now, doubts)
+        turn.out.watch(Look(rule, made, window.enough, since, gate, verdict, own, alert, held))
 
 
 def _asked_since(rule: Rule, turn: Turn, start: int, end: int) -> int | None:
@@ -159,36 +158,12 @@ def _asked_since(rule: Rule, turn: Turn, start: int, end: int) -> int | None:
     return since if since is not None and since <= start else None
 
 
-def _state_of(state: SeriesState, rule: Rule) -> RuleState:
-    found = state.rules.get(rule.name)
-    if found is None:
-        found = state.rules[rule.name] = RuleState(rule.digest)
-    return found
-
-
 def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -> Verdict | None:
     """Compare, where there is enough to compare and the rule does not rest."""
     if not window.enough or made.count < rule.min_samples:
         return None
     verdict = _judge(rule, own, made)  # a chart goes on while the rule rests
     return None if made.window_end < own.life.rests_until else verdict
-
-
-def _apply(
-    rule: Rule, own: RuleState, turn: Turn, made: WindowFeatures, verdict: Verdict
-) -> Alert | None:
-    life = own.life
-    change = advance(
-        life, rule.severities, verdict.score, verdict.value, made.window_end,
-        may_begin=rule.name not in turn.holds.now,
-    )  # fmt: skip
-    if change is None:
-        return None
-    alert = record(rule, turn.of, made, verdict, life, change)
-    life.open = alert
-    if change.event == "RESOLVED":
-        _end(rule, own, made.window_end)
-    return alert
 
 
 def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:
@@ -208,32 +183,6 @@ def _memory(own: RuleState) -> Memory:
     if own.memory is None:
         own.memory = Memory()
     return own.memory
-
-
-def _suspend(rule: Rule, own: RuleState, at: int, *, closes: bool) -> Alert | None:
-    """Let a rule rest whose condition is not met (``closes``), or in planned work.
-
-    What only might have become an alert is forgotten; an alert stays as it is, or ends with the
-    condition.
-    """
-    life = own.life
-    if rule.method is not None and own.memory is not None:
-        rested(rule.method, own.memory)
-    if life.open is None:
-        life.levels = []
-        return None
-    if not closes or rule.when is None or rule.when.open == "hold":
-        return None
-    alert = ended(life.open, phase(life), at, "RESET")
-    life.levels = []
-    _end(rule, own, at)
-    return alert
-
-
-def _end(rule: Rule, own: RuleState, at: int) -> None:
-    finish(own.life, rule.cooldown_ms, at)
-    if rule.method is not None and own.memory is not None:
-        over(rule.method, own.memory)
 
 
 def _reconcile(state: SeriesState, digests: Mapping[str, str], at: int) -> list[Alert]:

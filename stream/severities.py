@@ -108,14 +108,15 @@ def _severity(
         entry.level,
         nextafter(enter, inf) if limits.beyond else enter,
         leave_at,
-        _hold(entry.delay, (*path, "for"), complaints),
-        _hold(entry.keep_firing_for, (*path, "keep_firing_for"), complaints),
+        hold(entry.delay, (*path, "for"), complaints),
+        hold(entry.keep_firing_for, (*path, "keep_firing_for"), complaints),
         limits.enter,
         limits.exit,
+        entry.latch,
     )
 
 
-def _hold(text: HoldText, path: KeyPath, complaints: list[Complaint]) -> Hold:
+def hold(text: HoldText, path: KeyPath, complaints: list[Complaint]) -> Hold:
     """Read a duration of event time, or an integer that counts evaluations."""
     if isinstance(text, int):
         if not 0 <= text <= 1_000_000:

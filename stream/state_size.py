@@ -4,6 +4,7 @@ from stream.baselines import Median, Seasonal, Weekly
 from stream.pane_sizes import pane_ms
 from stream.rule import Rule, Rules, is_glob, matches
 from stream.samples import MOST_KEPT
+from stream.sensor_told import check_bytes
 from stream.trends import Rate, Trend
 
 MINUTE_MS = 60_000
@@ -23,6 +24,8 @@ def rule_bytes(rule: Rule, pane: int) -> int:
 
     An alert that is open adds its record, about 1 kB.
     """
+    if rule.check is not None:
+        return check_bytes(rule.check)
     return panes_of(rule, pane) * PANE_BYTES + _memory_bytes(rule)
 
 
@@ -79,11 +82,11 @@ def engine_bytes(rules: Rules, metric: str) -> int:
     pane = pane_ms(rules)(metric)
     sizes = {each.size_ms for each in rules.rollups if meant(each.match.metric)}
     shares = sum(meant(each.match.metric) for each in rules.sessions)
-    ring = max((panes_of(rule, pane) for rule in own), default=0)
+    ring = max((panes_of(rule, pane) for rule in own if rule.check is None), default=0)
     return (
         _FRAME_BYTES
         + ring * PANE_BYTES
-        + sum(map(_memory_bytes, own))
+        + sum(check_bytes(rule.check) if rule.check else _memory_bytes(rule) for rule in own)
         + len(sizes) * _PARTIAL_BYTES
         + shares * _SHARE_BYTES
     )

@@ -169,8 +169,10 @@ def _outcome(look: Look) -> tuple[Outcome, str]:
         return "event", f"{look.alert.event} {look.alert.severity}: {_compared(look)}"
     if look.since is None:
         held = "; the open alert is held" if life.open is not None else ""
-        if look.works:
+        if look.held.works:
             return "work", f"planned work{held}"
+        if look.held.doubted:
+            return "sensor", f"its sensor is not to be trusted, or was not for all of it{held}"
         return "condition", f"{_unmet(look)}{held}"
     if not look.enough or look.window.count < rule.min_samples:
         return "few", f"{look.window.count} readings in the window, {rule.min_samples} are needed"
@@ -180,7 +182,7 @@ def _outcome(look: Look) -> tuple[Outcome, str]:
         middle = (look.window.window_start + end) // 2
         return "unknown", _unknown(rule.baseline, look.own.baseline, middle)
     name = phase(life)
-    if name == "PENDING" and look.inhibited:
+    if name == "PENDING" and look.held.inhibited:
         return "inhibited", f"a stronger alert stands; {_compared(look)}"
     if name == "PENDING":
         return "pending", f"{_waits(look)}; {_compared(look)}"

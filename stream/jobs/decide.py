@@ -88,7 +88,7 @@ class Decide(KeyedProcessFunction):
         """Yield what the row leads to, as (sink, key, value)."""
         row = value._values  # noqa: SLF001 - the public accessors cost more than the engine
         kind = row[1]
-        if kind == "PANE":
+        if kind in ("PANE", "MARKER"):
             yield from self._decide(row, ctx)
         elif kind == "LATE":
             reading = Reading(*row[_READING]._values[:_READING_FIELDS])  # noqa: SLF001

@@ -144,6 +144,16 @@ def operator(pieces: Pieces, topics: Topics, text: str) -> Decide:
     return opened(pieces, topics, text)
 
 
+SILENCE = """
+version: 1
+rules:
+  - name: sensor
+    match: {metric: "*"}
+    checks: {no_data: {after: 1h}}
+    every: 15m
+"""
+
+
 CONTEXT: Any = SimpleNamespace(
     timer_service=lambda: SimpleNamespace(current_processing_time=lambda: 0)
 )
@@ -217,6 +227,20 @@ def test_state_is_kept_by_device_a_piece_for_each_metric(operator: Decide, piece
         for device in ("pump-1", "pump-2")
         for piece in ("device", "series:current", "series:running", "series:temperature")
     }
+
+
+def test_a_marker_of_a_quiet_device_says_which_of_its_metrics_are_silent(pieces: Pieces) -> None:
+    operator = opened(pieces, Topics(), SILENCE)
+    fed(operator, pieces, pane_rows([reading(ts=0), reading(ts=0, metric="other")]))
+    nothing = [0] * 18
+    for upto, told in ((3_600_000, []), (7_200_000, ["other", "temperature"])):
+        fields = [0, upto, *nothing[2:]]
+        marker = Row("plant.pump", "MARKER", "", "plant", None, *fields, *[None] * 5)
+        made = fed(operator, pieces, [(upto, marker)])
+        alerts = [decode(Alert, row[2]) for row in made]
+        assert [(a.event, a.metric, a.starts_at) for a in alerts] == [
+            ("FIRED", metric, 3_600_000) for metric in told
+        ]
 
 
 def test_state_of_another_release_sets_a_pane_aside_and_says_so(

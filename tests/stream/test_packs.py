@@ -25,6 +25,11 @@ OWN = {
     "temperature": ("bearing_wear", "overheating", "clogged_filter"),
 }
 """What packs that are not about everything find at its usual size."""
+OF_SENSORS = [
+    name
+    for name, each in SCENARIOS.items()
+    if any("SENSOR_HEALTH" in due.categories for due in each.expected)
+]
 
 
 def series(staging: Staging) -> list[Series]:
@@ -50,6 +55,20 @@ def test_healthy_machines_that_start_and_stop_raise_nothing():
     sent = series(staging)
     for pack in (*MACHINES, *OWN):
         assert unfounded(staging, run(load_rules(pack), sent)) == [], pack
+
+
+@pytest.mark.parametrize("name", OF_SENSORS)
+def test_what_befalls_a_sensor_is_found_in_its_time(name):
+    staging = staged(name, machines=2, seed=35)
+    alerts = raised(staging, "sensor_health")
+    assert all(truth.found(alerts) for truth in truths(staging, "s", START))
+    assert unfounded(staging, alerts) == []
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_is_no_fault_of_a_sensor_raises_nothing(name):
+    staging = staged(name, seed=36)
+    assert raised(staging, "sensor_health") == []
 
 
 @pytest.mark.parametrize("pack", MACHINES)

@@ -31,6 +31,11 @@ public class Clocks {
         return slowest;
     }
 
+    /** The slowest clock that was ever heard of. */
+    long slowest() {
+        return deviceMs == null ? gatewayMs : gatewayMs == null ? deviceMs : Math.min(deviceMs, gatewayMs);
+    }
+
     /** Moves a clock forward; it never goes back. */
     void advance(Source source, long toMs) {
         if (toMs <= now(source)) {

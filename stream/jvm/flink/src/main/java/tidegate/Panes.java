@@ -35,7 +35,8 @@ import org.apache.flink.table.types.inference.TypeInference;
  *       the newest time seen, never beyond what the gateway and Kafka saw (see {@link Arrival#clockMs}).
  *   <li>A pane closes when the clock of its metric has passed its end and the lateness. What comes for it later goes out at
  *       once as LATE.
- *   <li>A MARKER moves a clock and does nothing else.
+ *   <li>A MARKER moves a clock, and goes on as one, behind the panes that it closes: up to its pane_end the device has said
+ *       what it had to say.
  *   <li>A reading too far in the future goes out as FUTURE, one with something missing as INVALID; neither moves a clock.
  * </ul>
  */
@@ -125,6 +126,9 @@ public class Panes extends ProcessTableFunction<RowData> {
             }
             if (clocks.isDue(source, latenessMs)) {
                 close(clocks, metrics, open, latenessMs);
+            }
+            if (arrival.isMarker()) {
+                collect(Output.quiet(arrival, clocks.slowest() - latenessMs));
             }
         } else if (!arrival.isMarker()) {
             collect(Output.turnedAway("FUTURE", arrival));

@@ -104,13 +104,16 @@ final class Device {
         return copy;
     }
 
-    /** A row of the output: {@code PANE metric start end n mean bad duplicates} or {@code LATE metric value ts}. */
+    /** A row of the output: {@code PANE metric start end n mean bad duplicates} {@code LATE metric value ts} or {@code MARKER end}. */
     static String text(RowData row) {
         String kind = row.getString(0).toString();
         String metric = row.isNullAt(1) ? "null" : row.getString(1).toString();
         if (kind.equals("PANE")) {
             return "PANE " + metric + " " + row.getLong(4) + " " + row.getLong(5) + " n=" + row.getLong(6) + " mean="
                     + row.getDouble(7) + " bad=" + row.getLong(20) + " duplicates=" + row.getLong(21);
+        }
+        if (kind.equals("MARKER")) {
+            return "MARKER " + row.getLong(5);
         }
         RowData reading = row.getRow(22, 21);
         String value = reading.isNullAt(7) ? "null" : "" + reading.getDouble(7);

@@ -45,6 +45,9 @@ final class Model {
             open.add(sample);
         }
         rows.addAll(close());
+        if (marker) {
+            rows.add("MARKER " + (clocks.values().stream().mapToLong(clock -> clock).min().orElseThrow() - latenessMs));
+        }
         return rows;
     }
 

@@ -171,6 +171,9 @@ class PanesJobTest {
             return start + row.getField("pane_start") + " " + row.getField("pane_end") + " n=" + row.getField("n") + " mean="
                     + row.getField("mean") + " bad=" + row.getField("bad") + " duplicates=" + row.getField("duplicates");
         }
+        if (row.getField("kind").equals("MARKER")) {
+            return "MARKER " + row.getField("pane_end");
+        }
         Row reading = row.getFieldAs("reading");
         return start + reading.getField("value") + " " + reading.getField("ts");
     }

@@ -60,25 +60,33 @@ class PanesTest {
     void aMarkerClosesPanesAndIsInNone() throws Exception {
         device.accept(SAMPLE.at(1000));
         assertEquals(
-                List.of("PANE temperature 0 10000 n=1 mean=1.0 bad=0 duplicates=0"), device.accept(SAMPLE.at(15_000).marker()));
+                List.of("PANE temperature 0 10000 n=1 mean=1.0 bad=0 duplicates=0", "MARKER 10000"),
+                device.accept(SAMPLE.at(15_000).marker()));
         assertEquals(0, device.openReadings());
-        assertNothing(SAMPLE.at(99_000).marker());
+        assertEquals(List.of("MARKER 94000"), device.accept(SAMPLE.at(99_000).marker()));
+    }
+
+    @Test
+    void aMarkerThatComesBehindIsNoNews() throws Exception {
+        device.accept(SAMPLE.at(50_000));
+        assertEquals(List.of("MARKER 45000"), device.accept(SAMPLE.at(20_000).marker()));
     }
 
     @Test
     void theDevicesClockAndItsGatewaysCloseEachTheirOwn() throws Exception {
         device.accept(SAMPLE.metric("timed").at(1000));
         device.accept(SAMPLE.metric("untimed").untimed().at(1000));
-        assertEquals(List.of("PANE untimed 0 10000 n=1 mean=1.0 bad=0 duplicates=0"),
+        assertEquals(List.of("PANE untimed 0 10000 n=1 mean=1.0 bad=0 duplicates=0", "MARKER -4000"),
                 device.accept(SAMPLE.untimed().at(15_000).marker()));
-        assertEquals(List.of("PANE timed 0 10000 n=1 mean=1.0 bad=0 duplicates=0"), device.accept(SAMPLE.at(15_000).marker()));
+        assertEquals(List.of("PANE timed 0 10000 n=1 mean=1.0 bad=0 duplicates=0", "MARKER 10000"),
+                device.accept(SAMPLE.at(15_000).marker()));
     }
 
     @Test
     void aMetricTimedByBothWaitsForBoth() throws Exception {
         device.accept(SAMPLE.at(1000));
         device.accept(SAMPLE.untimed().at(2000));
-        assertNothing(SAMPLE.at(60_000).marker());
+        assertEquals(List.of("MARKER -3000"), device.accept(SAMPLE.at(60_000).marker()));
         assertNothing(SAMPLE.untimed().at(14_999));
         assertEquals(List.of("PANE temperature 0 10000 n=2 mean=1.0 bad=0 duplicates=0"),
                 device.accept(SAMPLE.untimed().at(15_000)));
