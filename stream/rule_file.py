@@ -15,7 +15,7 @@ from schemas.toml_lines import KeyPath
 from stream.compound_file import CompoundEntry, SuppressFile, is_above
 from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
-from stream.models import Model, read_model
+from stream.models import Model, read_models
 from stream.yaml_lines import read_yaml
 
 Globs = str | list[str]
@@ -249,7 +249,7 @@ def read_rule_file(text: str, name: str) -> Parsed:
     file = read_table(RuleFile, root, (), complaints)
     rules, compounds = _rules(root.get("rules"), complaints)
     baselines = {} if file is None else _baselines(file, complaints)
-    models = {} if file is None else _models(file, complaints)
+    models = {} if file is None else read_models(file.models, complaints)
     if complaints or file is None:
         raise ConfigError([told(c, name, lines, {}) for c in complaints])
     return Parsed(file, rules, compounds, baselines, models, name, lines)
@@ -274,13 +274,6 @@ def _rules(
             if rule is not None:
                 plain[index] = rule
     return plain, compounds
-
-
-def _models(file: RuleFile, complaints: list[Complaint]) -> dict[str, Model]:
-    found = {
-        name: read_model(table, ("models", name), complaints) for name, table in file.models.items()
-    }
-    return {name: model for name, model in found.items() if model is not None}
 
 
 def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, BaselineFile]:
