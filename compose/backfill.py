@@ -5,24 +5,31 @@ lake ──▶ panes ──▶ engine ───────────┴─▶
 """
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from compose.backfill_books import Books, Request, RunIn
 from compose.backfill_run import Ids, Run, known_device
 from compose.caught_up import await_jobs
+from compose.fleet_cli import devices_of
 from compose.lake_cli import lake_of
 from compose.local.endpoints import Endpoints
 from compose.outbox import Outbox, Sender
+from compose.rule_topic import pushed
 from compose.told import Told, Whose, listen, listeners
 from schemas.contracts import contract_text
 from schemas.failure import Failure
 from schemas.registry import Registry
 from schemas.topics import subject
 from simulators.clock import iso
+from stream.fleet import Fleet
 from stream.lake_readings import first_day_ms
-from stream.pane_sizes import pane_ms
-from stream.recompute import DAY_MS, learns, settling_ms
+from stream.memory import learns
+from stream.pane_sizes import no_larger, pane_ms, pane_sizes
+from stream.recompute import DAY_MS, settling_ms
+from stream.rule import Rules
+from stream.rule_sets import Engines
 
 
 def backfill(endpoints: Endpoints, request: Request) -> Books:
@@ -33,6 +40,7 @@ def backfill(endpoints: Endpoints, request: Request) -> Books:
         RetryLater: the lake job is behind.
         Unavailable: Kafka, the lake's storage or the cluster does not answer.
     """
+    request = with_pushed(endpoints, request)
     lake = lake_of(endpoints)
     first_ms = first_day_ms(lake, request.site)
     if first_ms is None:
@@ -59,6 +67,38 @@ def backfill(endpoints: Endpoints, request: Request) -> Books:
             if sender is not None and books.sent:
                 sender.send(outbox)
     return books
+
+
+def with_pushed(endpoints: Endpoints, request: Request) -> Request:
+    """Return the request with what was pushed: rules, each for its time, and devices.
+
+    Raises:
+        Unavailable, RegistryDown: Kafka or the registry does not answer.
+    """
+    fleet = Fleet()
+    for device in devices_of(endpoints, request.prefix):
+        fleet.know(device)
+    request = replace(request, fleet=fleet)
+    if request.after is None:
+        return request
+    own = pane_sizes(request.rules)
+    panes = no_larger(own, request.panes or own)
+    found = pushed(endpoints, request.prefix, panes)
+    sets = [one.dated for one in found if one.dated and one.given.version > request.after]
+    if not sets:
+        return request
+    engines = Engines(request.rules)
+    for each in sets:
+        engines.know(each)
+    all_of = [request.rules, *(each.rules for each in sets)]
+    every = Rules(
+        tuple(rule for each in all_of for rule in each.rules),
+        tuple(dict.fromkeys(rollup for each in all_of for rollup in each.rollups)),
+        tuple(dict.fromkeys(session for each in all_of for session in each.sessions)),
+        tuple(compound for each in all_of for compound in each.compounds),
+        request.rules.suppress,
+    )
+    return replace(request, rules=every, engines=engines, panes=panes)
 
 
 def _hear(endpoints: Endpoints, request: Request, told: Told) -> list[str]:

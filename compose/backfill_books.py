@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from schemas.topics import DEFAULT_PREFIX
 from stream.correction import Scope
+from stream.fleet import Fleet
 from stream.recompute import reach_ms
 from stream.rule import Rules
+from stream.rule_sets import Engines
 
 _WINDOWS = ("changed", "new", "withdrawn", "unchanged", "ahead")
 _ALERTS = ("corrected", "new", "withdrawn", "unchanged", "open", "left")
@@ -16,7 +18,10 @@ _ALERTS = ("corrected", "new", "withdrawn", "unchanged", "open", "left")
 class Request:
     """What is to be repaired: readings with event times in [from_ms, to_ms), ms.
 
-    ``panes`` are pane sizes that the job's do not exceed, as it was submitted with them.
+    ``panes`` are pane sizes that the job's do not exceed, as it was submitted with them. Rules that
+    were pushed count beside ``rules`` where their version is above ``after``, none do where that is
+    None; ``engines`` then apply each at its time, and ``rules`` are all of them. ``fleet`` is what
+    is known of the devices.
     """
 
     from_ms: int
@@ -29,6 +34,9 @@ class Request:
     wait_ms: int = 120_000
     dry_run: bool = False
     panes: str | None = None
+    after: int | None = None
+    engines: Engines | None = None
+    fleet: Fleet = field(default_factory=Fleet)
 
     @property
     def scope(self) -> Scope:

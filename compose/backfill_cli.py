@@ -11,15 +11,13 @@ from compose.backfill import backfill
 from compose.backfill_books import Books, Request
 from compose.intents import named, read_intent
 from compose.local.endpoints import read
-from compose.options import Duration, Time, prefix_option, state_option
+from compose.options import LAST_MS, Duration, Time, prefix_option, state_option
 from compose.submissions import argument
 from schemas.failure import Failure
 from simulators.clock import stamp
 from stream.rules import load_rules
 
 _SHOWN = 5
-_LAST_MS = 253_402_300_800_000
-"""The end of the year 9999, where times that can be written end."""
 
 
 @click.command("backfill")
@@ -69,7 +67,7 @@ def backfill_(
     What is as it should be is not sent again, so a second run sends nothing.
     """
     for option, at_ms in (("--from", from_ms), ("--to", to_ms)):
-        if at_ms >= _LAST_MS:
+        if at_ms >= LAST_MS:
             raise click.UsageError(f"{option} {at_ms} lies beyond the year 9999; expected ms")
     if from_ms >= to_ms:
         raise click.UsageError(
@@ -87,14 +85,14 @@ def backfill_(
         wait_ms=wait_ms,
         dry_run=dry_run,
         panes=argument(submitted, "panes"),
+        after=None if rules else int(argument(submitted, "rules-after") or 0),
     )
     books = backfill(read(state), request)
     if as_json:
         period = {"from": stamp(from_ms), "to": stamp(to_ms), "dry_run": dry_run}
         click.echo(json.dumps(period | asdict(books)))
     else:
-        for line in _lines(request, books):
-            click.echo(line)
+        click.echo("\n".join(_lines(request, books)))
     if books.left:
         raise Failure(
             f"left as they are, {len(books.left)} of {books.devices} devices: {_some(books.left)}"

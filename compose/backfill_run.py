@@ -21,10 +21,12 @@ from stream.correction import (
     compare_windows,
 )
 from stream.engine import Engine
+from stream.fleet import enriched, placed
 from stream.lake import Lake
 from stream.lake_readings import Chosen, Whole, has_device, read_back, spans
+from stream.memory import memory_ms
 from stream.pane_sizes import pane_ms
-from stream.recompute import DAY_MS, Recomputed, asked_metrics, memory_ms, reach_ms, recompute
+from stream.recompute import DAY_MS, Recomputed, asked_metrics, reach_ms, recompute
 
 
 class Ids(NamedTuple):
@@ -57,7 +59,7 @@ class Run:
         self._told = told
         self._outbox = outbox
         self._books = books
-        self._engine = Engine(request.rules)
+        self._engine = request.engines or Engine(request.rules)
         self._size_of = pane_ms(request.rules, request.panes)
         self._versions = {rule.name: rule.version for rule in request.rules.every}
         self._ids = ids
@@ -121,10 +123,12 @@ class Run:
         _add(books.alerts, _counts(alerts))
         for window in windows.send:
             key = f"{device}|{window.metric}".encode()
-            value = encode(window, self._ids.windows)
+            known = request.fleet.at(device, window.window_end)
+            value = encode(placed(window, known), self._ids.windows)
             self._outbox.put(f"{request.prefix}windows", key, value)
         for alert in alerts.send:
-            value = encode(alert, self._ids.alerts)
+            known = request.fleet.at(device, alert.window_end)
+            value = encode(enriched(alert, known), self._ids.alerts)
             self._outbox.put(f"{request.prefix}alerts", alert.fingerprint.encode(), value)
 
 

@@ -13,6 +13,7 @@ from compose.bundle import package
 from compose.choosing import Wanted, elsewhere, former, here
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
 from compose.job_logs import logs_command
+from compose.job_rules import DEFAULT_RULES, Begun, rules_of
 from compose.kubernetes_cli import kubernetes_options, surroundings, to_kubernetes
 from compose.local.endpoints import read
 from compose.options import Duration, prefix_option, sinks_option, state_option
@@ -68,7 +69,11 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
 
 @jobs.command()
 @click.argument("names", nargs=-1, required=True, type=click.Choice(JOBS))
-@click.option("--rules", default="generic", show_default=True, help="A rule file or a pack's name.")
+@click.option(
+    "--rules",
+    help="A rule file or a pack's name, in place of what was pushed so far; those that the job "
+    "had, or generic, unless said.",
+)
 @prefix_option
 @click.option(
     "--parallelism",
@@ -109,6 +114,7 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
     "the sensors fit in.",
 )
 @click.option("--panes", hidden=True, callback=_bounds, help="What an upgrade bounds panes by.")
+@click.option("--rules-after", type=click.IntRange(0), hidden=True, help="Pushed rules left out.")
 @click.option(
     "--from",
     "restore",
@@ -135,22 +141,26 @@ def submit(
     when they change.
     """
     options["sinks"] = options["sinks"] and str(options["sinks"].resolve())
+    rules = options.pop("rules"), options.pop("rules_after")
     at = surroundings(options, target, dry_run=dry_run)
     wanted = Wanted(*(options.pop(name) for name in Wanted._fields))
     if at is not None:
         if "warehouse" in names:
             raise click.UsageError("warehouse: not with --target kubernetes yet, only to a session")
+        options |= Begun(rules[0] or DEFAULT_RULES, rules[1] or 0)._asdict()
         choices = [elsewhere(job, wanted, options) for job in names]
         to_kubernetes(choices, at, dry_run=dry_run)
         return
-    _submit(names, restore, state, wanted, options)
+    if rules[0] is not None:
+        rules = kept_rules(state, rules[0]), rules[1]  # wrong ones must cost nothing
+    _submit(names, restore, state, wanted, options | {"rules": rules})
 
 
 def _submit(
     names: tuple[str, ...], restore: str, state: Path, wanted: Wanted, options: dict[str, Any]
 ) -> None:
     endpoints = read(state)
-    options["rules"] = kept_rules(state, options["rules"])
+    rules = options.pop("rules")
     for job in names:
         who = named(job, options["prefix"])
         with alone(state):
@@ -158,9 +168,10 @@ def _submit(
             if running is not None:
                 click.echo(f"{who.name}: runs already as {running.job_id}")
                 continue
+            begun = rules_of(state, endpoints, who, job, options["prefix"], rules)
             snapshot_uri = snapshot(state, endpoints, who, restore)
             before = None if snapshot_uri is None else former(state, who)
-            choice = here(endpoints, job, wanted, before, options)
+            choice = here(endpoints, job, wanted, before, options | begun._asdict())
             if before is not None:
                 check_move(who.name, before.backend, choice.backend, snapshot_uri)
                 choice = choice._replace(panes=pane_bounds(before, choice))

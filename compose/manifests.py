@@ -157,6 +157,8 @@ def _arguments(choice: Choice, at: Surroundings) -> list[str]:
     words.append(f"--backend={choice.backend}")
     if choice.panes is not None:
         words.append(f"--panes={choice.panes}")
+    if choice.rules_after:
+        words.append(f"--rules-after={choice.rules_after}")
     return [*words, f"--rules={_RULES}/rules.yaml"] if choice.job == "alerts" else words
 
 

@@ -9,6 +9,8 @@ from schemas.amounts import duration
 from schemas.topics import DEFAULT_PREFIX
 from simulators.clock import parse_time
 
+LAST_MS = 253_402_300_800_000
+"""The end of the year 9999, where times that can be written end."""
 DEFAULT_STATE = Path(".tidegate/local")
 
 

@@ -127,7 +127,9 @@ def _rated(
 
 def _line(alert: Alert) -> str:
     at = datetime.fromtimestamp(alert.window_end / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-    score = "" if alert.score is None else f" (z {alert.score:+.2f})"
+    kind = alert.comparator.partition(" ")[0]
+    said = "z" if kind == "zscore" else kind.replace("_", " ")
+    score = "" if alert.score is None else f" ({said} {alert.score:+.2f})"
     return (
         f"{at}  {alert.event:11}  {alert.severity:8}  {alert.device_id} {alert.metric}  "
         f"{alert.rule}: {alert.value:.6g}{score}"

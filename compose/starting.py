@@ -35,6 +35,7 @@ class Choice(NamedTuple):
 
     ``rules`` is a file or a pack's name; ``panes`` are pane sizes that its own may not exceed.
     ``sinks`` is the file that says where the warehouse is, the local stack's when left out.
+    ``rules_after`` is the version up to which pushed rules do not count beside ``rules``.
     ``backend`` is where state lives, see :mod:`compose.backends`.
     """
 
@@ -46,6 +47,7 @@ class Choice(NamedTuple):
     lateness_ms: int
     panes: str | None = None
     sinks: str | None = None
+    rules_after: int = 0
     backend: Backend = DEFAULT
 
     def argv(self) -> list[str]:
@@ -60,6 +62,8 @@ class Choice(NamedTuple):
         ]
         if self.panes is not None:
             words.append(f"--panes={self.panes}")
+        if self.job == "alerts":
+            words.append(f"--rules-after={self.rules_after}")
         words.append(f"--backend={self.backend}")
         return words if self.sinks is None else [*words, f"--sinks={self.sinks}"]
 
@@ -81,8 +85,19 @@ def choice_of(argv: list[str]) -> Choice:
         int(duration(said("lateness"))),
         argument(argv, "panes"),
         argument(argv, "sinks"),
+        int(argument(argv, "rules-after") or 0),
         cast(Backend, argument(argv, "backend") or DEFAULT),
     )
+
+
+def panes_of(choice: Choice) -> str:
+    """Return the sizes of an alerts job's panes, as the pane operator takes them.
+
+    Raises:
+        BadConfig: the rules that it was submitted with are gone, or wrong.
+    """
+    own = pane_sizes(load_rules(choice.rules))
+    return no_larger(own, own if choice.panes is None else choice.panes)
 
 
 def kept_rules(state: Path, rules: str) -> str:
@@ -114,10 +129,9 @@ def pane_bounds(before: Choice, after: Choice) -> str | None:
     if after.job != "alerts":
         return None
     try:
-        former = pane_sizes(load_rules(before.rules))
+        former = panes_of(before)
     except BadConfig:
         return after.panes  # the file of a submission that kept no copy is gone
-    former = former if before.panes is None else no_larger(former, before.panes)
     own = pane_sizes(load_rules(after.rules))
     kept = no_larger(own, former)
     return None if kept == no_larger(own, own) else kept
@@ -148,7 +162,7 @@ def prepare(state: Path, endpoints: Endpoints, who: Named, choice: Choice) -> "P
         return submit.prepare_lake(who.name, cluster, tuning)
     if database is not None:
         return submit.prepare_warehouse(who.name, cluster, tuning, database)
-    return submit.prepare_alerts(who.name, cluster, tuning, text, choice.panes)
+    return submit.prepare_alerts(who.name, cluster, tuning, text, choice.panes, choice.rules_after)
 
 
 def _database(state: Path, sinks: str | None) -> Database:

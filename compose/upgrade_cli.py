@@ -8,13 +8,17 @@ from compose.backends import BACKENDS, Backend
 from compose.intents import named
 from compose.local.endpoints import read
 from compose.options import Duration, prefix_option, state_option
+from compose.rule_topic import newest_version
 from compose.starting import JOBS, kept_rules
 from compose.upgrade import Asked, Where, upgrade
 
 
 @click.command("upgrade")
 @click.argument("name", type=click.Choice(JOBS))
-@click.option("--rules", help="A rule file or a pack's name; the same ones unless said.")
+@click.option(
+    "--rules",
+    help="A rule file or a pack's name, in place of what was pushed so far; the same unless said.",
+)
 @click.option("--parallelism", type=click.IntRange(1, 720), help="The same unless said.")
 @click.option("--checkpoint-interval", type=Duration(), help="The same unless said.")
 @click.option("--lateness", type=Duration(), help="The same unless said.")
@@ -58,6 +62,7 @@ def upgrade_command(
     )
     asked = Asked(
         rules=None if rules is None else kept_rules(state, rules),
+        rules_after=None if rules is None else newest_version(at.endpoints, prefix),
         parallelism=parallelism,
         checkpoint_interval_ms=checkpoint_interval,
         lateness_ms=lateness,

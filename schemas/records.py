@@ -57,6 +57,7 @@ class WindowFeatures(msgspec.Struct, frozen=True, gc=False):
     """What the window [window_start, window_end) of one metric held; slope is per second.
 
     ``session`` names what a machine's run is one of; it is empty for windows and roll-ups.
+    The last three say what the device was at the window's end.
     """
 
     device_id: str
@@ -74,6 +75,9 @@ class WindowFeatures(msgspec.Struct, frozen=True, gc=False):
     last: float
     slope: float
     session: str = ""
+    asset_id: str = ""
+    device_class: str = ""
+    iso_group: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):

@@ -26,7 +26,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("alerts", "alert", {**_APPEND_TIME, "retention.ms": str(365 * _DAY_MS)}),
     Topic("dead-letters", "dead_letter", {**_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)}),
     Topic("late", "reading", {**_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)}),
-    Topic("rules", "rule_set", _COMPACTED),
+    Topic("rules", "rule_set", {**_APPEND_TIME, **_COMPACTED}),
     Topic("devices", "device", _COMPACTED),
     Topic("alert-commands", None, {**_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)}),
     Topic("maintenance", None, {**_APPEND_TIME, "retention.ms": str(365 * _DAY_MS)}),

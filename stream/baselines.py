@@ -11,6 +11,7 @@ import msgspec
 
 from stream.lifecycle import Phase
 from stream.panes import Pane
+from stream.samples import Sample, add, settle
 
 _HOUR_MS = 3_600_000
 _LONGEST_STEP_MS = _HOUR_MS
@@ -43,6 +44,12 @@ class Seasonal(msgspec.Struct, frozen=True):
     hourly: Decayed
 
 
+class Weekly(msgspec.Struct, frozen=True, tag="weekly"):
+    """The same by the hour of the week, UTC: 168 of them, from a Thursday's midnight on."""
+
+    hourly: Decayed
+
+
 class Frozen(msgspec.Struct, frozen=True):
     """What a series was like at first: all readings of ``learn_for_ms``, and never again.
 
@@ -62,6 +69,16 @@ class Frozen(msgspec.Struct, frozen=True):
         return self.skip_first_ms + self.learn_for_ms
 
 
+class Median(msgspec.Struct, frozen=True, tag="median"):
+    """The same with the median of the panes' means, and their MAD scaled to a deviation.
+
+    What is odd in that time, such as a spike, moves neither of them much. Of a long time a sample
+    is kept; see :mod:`stream.samples`.
+    """
+
+    frozen: Frozen
+
+
 class Constant(msgspec.Struct, frozen=True):
     """What the author says a series is like; ``std`` is above 0."""
 
@@ -69,7 +86,7 @@ class Constant(msgspec.Struct, frozen=True):
     std: float
 
 
-class Fitted(msgspec.Struct, frozen=True):
+class Fitted(msgspec.Struct, frozen=True, tag="fitted"):
     """What a model says each series is like, by device and metric.
 
     The engine takes what it says of a series in its place; one it does not know is not compared.
@@ -82,7 +99,8 @@ class Fitted(msgspec.Struct, frozen=True):
         return self.devices.get(device_id, {}).get(metric)
 
 
-BaselineSpec = Decayed | Seasonal | Frozen | Constant | Fitted
+BaselineSpec = Decayed | Seasonal | Weekly | Frozen | Median | Constant | Fitted
+_BY_HOUR = (Seasonal, Weekly)
 
 
 class Learned(msgspec.Struct, array_like=True):
@@ -97,7 +115,8 @@ class Baseline(msgspec.Struct, array_like=True):
     """What a baseline remembers; new fields go to the end, with a default.
 
     ``taken_to`` is the end of the newest pane it has seen, ``learned_ms`` the time that a frozen
-    one has counted, ``hours`` what a seasonal one knows of each hour of the day.
+    one has counted, ``hours`` what a seasonal one knows of each hour of the day or week,
+    ``sample`` what a median is taken from.
     """
 
     weight: float = 0.0
@@ -106,6 +125,7 @@ class Baseline(msgspec.Struct, array_like=True):
     taken_to: int | None = None
     learned_ms: int = 0
     hours: dict[int, Learned] = {}
+    sample: Sample | None = None
 
 
 class Usual(NamedTuple):
@@ -126,15 +146,17 @@ def usual(spec: BaselineSpec, baseline: Baseline, at: int) -> Usual | None:
             return _floored(spec, baseline) if baseline.learned_ms >= spec.done_ms else None
         case Decayed():
             return _floored(spec, baseline) if baseline.weight >= spec.warmup else None
-        case Seasonal(hourly):
-            hour = baseline.hours.get(_hour(at))
+        case Median(frozen):
+            return _middle(frozen, baseline.sample)
+        case Seasonal(hourly) | Weekly(hourly):
+            hour = baseline.hours.get(_hour(spec, at))
             known = hour is not None and hour.weight >= hourly.warmup
             return _floored(hourly, hour) if hour is not None and known else None
 
 
 def freezes(spec: BaselineSpec, phase: Phase) -> bool:
     """Say whether nothing is learned while an alert is in that phase."""
-    hourly = spec.hourly if isinstance(spec, Seasonal) else spec
+    hourly = spec.hourly if isinstance(spec, _BY_HOUR) else spec
     return isinstance(hourly, Decayed) and phase in hourly.freeze_while
 
 
@@ -143,8 +165,16 @@ def _floored(spec: Decayed | Frozen, learned: Learned | Baseline) -> Usual:
     return Usual(learned.mean, max(sqrt(learned.variance), floor))
 
 
-def _hour(at: int) -> int:
-    return at // _HOUR_MS % 24
+def _middle(spec: Frozen, sample: Sample | None) -> Usual | None:
+    if sample is None or sample.median is None:
+        return None
+    floor = max(spec.floor_rel * abs(sample.median), spec.floor)
+    return Usual(sample.median, max(sample.deviation, floor))
+
+
+def _hour(spec: Seasonal | Weekly, at: int) -> int:
+    hour = at // _HOUR_MS
+    return hour % 24 if isinstance(spec, Seasonal) else hour % 168
 
 
 def learn(
@@ -166,8 +196,9 @@ def learn(
         frozen: pass the panes over for good.
         since: pass over panes that start before, ms.
     """
-    if isinstance(spec, Constant | Fitted) or (
-        isinstance(spec, Frozen) and baseline.learned_ms >= spec.done_ms
+    once = spec.frozen if isinstance(spec, Median) else spec
+    if isinstance(once, Constant | Fitted) or (
+        isinstance(once, Frozen) and baseline.learned_ms >= once.done_ms
     ):
         return
     for pane in panes:
@@ -180,13 +211,13 @@ def learn(
         if frozen or (since is not None and pane.pane_start < since):
             continue
         elapsed_ms = pane.pane_end - before
-        if isinstance(spec, Frozen):
-            _collect(baseline, spec, pane, elapsed_ms)
-        elif isinstance(spec, Decayed):
-            _decay(baseline, spec, pane, elapsed_ms)
+        if isinstance(once, Frozen):
+            _collect(baseline, once, pane, elapsed_ms, sampled=once is not spec)
+        elif isinstance(once, Decayed):
+            _decay(baseline, once, pane, elapsed_ms)
         else:
-            hour = baseline.hours.setdefault(_hour(pane.pane_start), Learned())
-            _decay(hour, spec.hourly, pane, elapsed_ms)
+            hour = baseline.hours.setdefault(_hour(once, pane.pane_start), Learned())
+            _decay(hour, once.hourly, pane, elapsed_ms)
 
 
 def _decay(learned: Learned | Baseline, spec: Decayed, pane: Pane, elapsed_ms: int) -> None:
@@ -201,14 +232,25 @@ def _decay(learned: Learned | Baseline, spec: Decayed, pane: Pane, elapsed_ms: i
     _move(learned, pane, weight, min(learned.weight + weight, max(spec.n0, weight)))
 
 
-def _collect(baseline: Baseline, spec: Frozen, pane: Pane, elapsed_ms: int) -> None:
-    """Take a pane as all its readings, while there is time left to learn."""
+def _collect(
+    baseline: Baseline, spec: Frozen, pane: Pane, elapsed_ms: int, *, sampled: bool
+) -> None:
+    """Take a pane as all its readings, or its mean as one, while there is time left to learn."""
     if baseline.learned_ms >= spec.done_ms:
         return
     skipped = baseline.learned_ms < spec.skip_first_ms
-    baseline.learned_ms += min(elapsed_ms, _LONGEST_STEP_MS)
-    if not skipped:
-        _move(baseline, pane, float(pane.n), baseline.weight + pane.n)
+    gone = baseline.learned_ms + min(elapsed_ms, _LONGEST_STEP_MS)
+    # A pane that is skipped ends no more than that, or a gap would leave nothing to learn from.
+    baseline.learned_ms = min(gone, spec.skip_first_ms) if skipped else gone
+    if not sampled:
+        if not skipped:
+            _move(baseline, pane, float(pane.n), baseline.weight + pane.n)
+        return
+    sample = baseline.sample = baseline.sample or Sample()
+    if not skipped and isfinite(pane.mean):
+        add(sample, pane.mean)
+    if baseline.learned_ms >= spec.done_ms:
+        settle(sample)
 
 
 def _move(learned: Learned | Baseline, pane: Pane, weight: float, total: float) -> None:

@@ -4,39 +4,64 @@ from collections.abc import Iterator
 
 from schemas.config import Complaint, nearest
 from schemas.toml_lines import KeyPath
-from stream.baselines import BaselineSpec, Constant, Decayed, Fitted, Frozen, Seasonal
-from stream.models import FittedBaseline
-from stream.rule_file import (
-    BaselineFile,
-    CompareFile,
-    ConstantFile,
-    DecayedFile,
-    FittedFile,
-    FrozenFile,
-    Parsed,
+from stream.baseline_file import BaselineFile, ConstantFile, DecayedFile, FittedFile, FrozenFile
+from stream.baselines import (
+    BaselineSpec,
+    Constant,
+    Decayed,
+    Fitted,
+    Frozen,
+    Median,
+    Seasonal,
+    Weekly,
 )
+from stream.detectors import Compare
+from stream.lifecycle import Phase
+from stream.models import FittedBaseline
+from stream.rule_file import CompareFile, Parsed
+
+_ALONE: tuple[Compare, ...] = ("value", "rate", "time_to_limit")
+"""What is compared without a baseline."""
+_FREEZE: tuple[Phase, ...] = ("PENDING", "FIRING")
+"""When a baseline learns nothing unless said otherwise: it would learn the fault.
+
+Not so for z-scores: the rule of that kind was published with a baseline that learns on.
+"""
 
 
 def baseline_of(
     compare: CompareFile, parsed: Parsed, path: KeyPath, complaints: list[Complaint]
 ) -> BaselineSpec | None:
     """Return the baseline that a comparison needs; add what is wrong to ``complaints``."""
-    name = compare.baseline
-    if compare.to == "value":
+    name, to = compare.baseline, compare.to
+    if to in _ALONE:
         if name is not None:
-            complaints.append(Complaint((*path, "baseline"), 'means nothing with "to: value"'))
+            complaints.append(Complaint((*path, "baseline"), f'means nothing with "to: {to}"'))
         return None
     if name not in parsed.baselines:
         known = ", ".join(parsed.baselines) or "none"
         complaints.append(
-            Complaint((*path, "baseline"), f"zscore needs one of the file's baselines: {known}")
+            Complaint((*path, "baseline"), f"{to} needs one of the file's baselines: {known}")
         )
         return None
     file, where = parsed.baselines[name], ("baselines", name)
     complaints += _mistakes(file, where)
+    of_median = isinstance(file, FrozenFile) and file.stat == "median"
+    if of_median != (to == "robust_z") and to in ("zscore", "robust_z"):
+        complaints.append(
+            Complaint(
+                (*path, "to"),
+                f'"{to}" does not go with baseline {name}: robust_z is for one of kind frozen with '
+                "stat median, zscore for all others",
+            )
+        )
+    if to == "ratio" and isinstance(file, ConstantFile) and file.mean <= 0:
+        complaints.append(
+            Complaint((*where, "mean"), f"a ratio needs more than 0, got {file.mean:g}")
+        )
     if isinstance(file, FittedFile):
         return _fitted(file, parsed, where, complaints)
-    return _made(file)
+    return _made(file, to)
 
 
 def _fitted(
@@ -57,16 +82,20 @@ def _fitted(
     return None
 
 
-def _made(file: DecayedFile | FrozenFile | ConstantFile) -> BaselineSpec:
+def _made(file: DecayedFile | FrozenFile | ConstantFile, to: Compare) -> BaselineSpec:
     match file:
         case DecayedFile():
+            usual = () if to == "zscore" else _FREEZE
             decayed = Decayed(
-                file.n0, int(file.counted_every), file.warmup, file.floor_rel, file.freeze_while,
-                file.floor,
+                file.n0, int(file.counted_every), file.warmup, file.floor_rel,
+                usual if file.freeze_while is None else file.freeze_while, file.floor,
             )  # fmt: skip
-            return Seasonal(decayed) if file.kind == "seasonal" else decayed
+            if file.kind == "decayed":
+                return decayed
+            return Seasonal(decayed) if file.kind == "seasonal" else Weekly(decayed)
         case FrozenFile():
-            return Frozen(int(file.learn_for), int(file.skip_first), file.floor_rel, file.floor)
+            frozen = Frozen(int(file.learn_for), int(file.skip_first), file.floor_rel, file.floor)
+            return Median(frozen) if file.stat == "median" else frozen
         case ConstantFile():
             return Constant(file.mean, file.std)
 

@@ -100,8 +100,12 @@ def _key(window: WindowFeatures) -> tuple[str, int, int]:
 
 
 def _bytes(window: WindowFeatures) -> bytes:
-    """Return what is compared: bytes, since a NaN differs from itself."""
-    return msgspec.msgpack.encode(window)
+    """Return what is compared: bytes, since a NaN differs from itself.
+
+    What is known of the device is no reading's doing.
+    """
+    bare = replace(window, asset_id="", device_class="", iso_group=None)
+    return msgspec.msgpack.encode(bare)
 
 
 def _emptied(window: WindowFeatures) -> WindowFeatures:

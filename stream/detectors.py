@@ -1,14 +1,27 @@
-"""What a rule holds against its limits: an aggregate itself, or its distance from a baseline."""
+"""What a rule holds against its limits: an aggregate itself, or how it stands to a baseline.
+
+What is made of several windows is in :mod:`stream.methods`.
+"""
 
 from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Literal, NamedTuple
 
 from schemas.records import WindowFeatures
-from stream.baselines import Baseline, BaselineSpec, usual
+from stream.baselines import Baseline, BaselineSpec, Usual, usual
 
 Op = Literal[">=", "<=", "abs>="]
-Compare = Literal["value", "zscore"]
+Compare = Literal[
+    "value",
+    "zscore",
+    "robust_z",
+    "ratio",
+    "offset",
+    "rate",
+    "ewma",
+    "cusum",
+    "time_to_limit",
+]
 Aggregate = Literal[
     "mean", "min", "max", "range", "rms", "stddev", "count", "first", "last", "delta", "slope"
 ]
@@ -54,15 +67,37 @@ def against_value(op: Op, value: float) -> Verdict | None:
 
 
 def against_baseline(
-    op: Op, value: float, spec: BaselineSpec, baseline: Baseline, at: int
+    op: Op,
+    value: float,
+    spec: BaselineSpec,
+    baseline: Baseline,
+    at: int,
+    to: Compare = "zscore",
 ) -> Verdict | None:
-    """Compare by the distance from the baseline in its standard deviations.
+    """Compare by how the value stands to the baseline; see :func:`relative`.
 
     ``at`` is the time that the value stands for, ms. None when that is not defined: not known yet,
-    no spread at all, or not finite.
+    or not finite.
     """
     known = usual(spec, baseline, at)
-    if known is None or known.std <= 0:
+    if known is None:
         return None
-    z = (value - known.mean) / known.std
-    return Verdict(signed(op, z), value, z, *known) if isfinite(z) else None
+    statistic = relative(to, value, known)
+    if statistic is None or not isfinite(statistic):
+        return None
+    return Verdict(signed(op, statistic), value, statistic, *known)
+
+
+def relative(to: Compare, value: float, known: Usual) -> float | None:
+    """Return how a value stands to what is usual; None when that is not defined.
+
+    A ``ratio`` is defined above a mean of 0, an ``offset`` always, in the unit of the value. All
+    others are the distance in standard deviations, of which there must be some. Against a median
+    that is the robust z-score 0.6745·(x - median)/MAD (Iglewicz and Hoaglin, How to Detect and
+    Handle Outliers, ASQC 1993).
+    """
+    if to == "ratio":
+        return value / known.mean if known.mean > 0 else None
+    if to == "offset":
+        return value - known.mean
+    return (value - known.mean) / known.std if known.std > 0 else None

@@ -14,6 +14,7 @@ from stream.compound import Followed
 from stream.conditions import Gate
 from stream.derive import DerivedState
 from stream.lifecycle import Life
+from stream.methods import Memory
 from stream.panes import Pane
 from stream.rollups import Rolled
 from stream.sessions import Run, Share
@@ -30,6 +31,7 @@ class RuleState(msgspec.Struct, array_like=True):
     digest: str
     life: Life = msgspec.field(default_factory=Life)
     baseline: Baseline = msgspec.field(default_factory=Baseline)
+    memory: Memory | None = None
 
 
 class SeriesState(msgspec.Struct, array_like=True):

@@ -77,6 +77,11 @@ class Engine:
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
         self._plans: dict[tuple[str, str, str], _Plan] = {}
 
+    @property
+    def has_conditions(self) -> bool:
+        """Say whether any rule asks for the state of a machine."""
+        return bool(self._gates)
+
     def on_pane(
         self,
         state: DeviceState,
@@ -112,8 +117,7 @@ class Engine:
                 self._decide(state, self._plan(device_id, each.metric, site), device_id, each, out)
         else:
             self._decide(state, plan, device_id, row, out)
-        windows, alerts, _ = out
-        return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
+        return _decision(out)
 
     def rows(self, state: DeviceState, device_id: str, row: HeldPane) -> list[HeldPane]:
         """Return a pane with those derived from it, as :meth:`on_pane` decides on them in turn."""
@@ -130,6 +134,12 @@ class Engine:
             self._in_turn(state, plan, device_id, row, out)
         else:
             _take(state, plan, device_id, row, _NO_GATES, out)
+
+    def settle(self, state: DeviceState, device_id: str) -> Decision:
+        """Take the panes that wait, with what is known of the machine's state by now."""
+        out = Out([], [], self._watch)
+        self._release(state, device_id, out)
+        return _decision(out)
 
     def _in_turn(
         self, state: DeviceState, plan: _Plan, device_id: str, arrived: HeldPane, out: Out
@@ -165,6 +175,11 @@ class Engine:
                 self._plans.clear()
             plan = self._plans[key] = _planned(self._rules, device_id, metric, site)
         return plan
+
+
+def _decision(out: Out) -> Decision:
+    windows, alerts, _ = out
+    return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
 
 
 def _drop(entry: DeviceEntry, names: set[str]) -> None:

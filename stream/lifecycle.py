@@ -103,7 +103,8 @@ def advance(
     Args:
         life: changed in place.
         severities: from the lowest to the highest.
-        score: what is held against the limits; more is worse. Finite.
+        score: what is held against the limits; more is worse. Not NaN; minus infinity is as good
+            as can be.
         value: the aggregate, kept as the peak beside the worst score.
         at: the window's end, ms.
         may_begin: False lets what is true be pending for longer than its delay.

@@ -128,6 +128,47 @@ def no_larger(sizes: str, former: str) -> str:
     return ",".join(f"{metric}={ms}" for metric, ms in smaller.items())
 
 
+def beyond(panes: str, rules: Rules) -> list[str]:
+    """Return why a job with panes of these sizes cannot take the rules; empty when it can.
+
+    Panes are cut before the rules see them: a window cannot begin or end inside one.
+
+    Args:
+        panes: the pane operator's argument.
+        rules: what the job is to apply.
+    """
+    sizes, asked = _parsed(panes), list(_asked(rules))
+    names = {name for each in asked for name in each.metric if not is_glob(name)}
+    needs = {
+        metric: [each for each in asked if matches(each.metric, metric)]
+        for metric in sorted({*names, *sizes} - {"*"})
+    }
+    needs["*"] = [each for each in asked if any(map(is_glob, each.metric))]
+    wrong = []
+    for metric, found in needs.items():
+        has = sizes.get(metric, sizes["*"])
+        if any(each.slide_ms % has for each in found):
+            need = max(ms for ms in PANES_MS if all(each.slide_ms % ms == 0 for each in found))
+            wrong.append(_too_long(metric, has, need))
+    return wrong + list(_longer_than_measured(sizes, rules))
+
+
+def _longer_than_measured(sizes: dict[str, int], rules: Rules) -> Iterator[str]:
+    for session in rules.sessions:
+        state = session.state.metric
+        has, globs = sizes.get(state, sizes["*"]), session.match.metric
+        near = [ms for name, ms in sizes.items() if name != "*" and matches(globs, name)]
+        if any(map(is_glob, globs)) or not near:
+            near.append(sizes["*"])
+        if has > min(near):
+            yield _too_long(state, has, min(near))
+
+
+def _too_long(metric: str, has_ms: int, need_ms: int) -> str:
+    called = "other metrics" if metric == "*" else metric
+    return f"{called}: panes of {has_ms // 1000} s, and the rules need {need_ms // 1000} s"
+
+
 def _parsed(sizes: str) -> dict[str, int]:
     pairs = (pair.rpartition("=") for pair in sizes.split(","))
     return {metric: int(ms) for metric, _, ms in pairs}

@@ -11,17 +11,18 @@ from math import inf
 from typing import NamedTuple
 
 from schemas.records import Alert, Reading, WindowFeatures
-from stream.baselines import Constant, Decayed, Fitted, Seasonal
 from stream.correction import Scope
 from stream.counted import Counts
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
 from stream.lifecycle import Hold, phase
-from stream.models import Rul
+from stream.memory import memory_ms
 from stream.pane_sizes import PANES_MS
 from stream.panes import panes_of
-from stream.rule import Rule, Rules, matches
+from stream.rule import Rule, Rules
+from stream.rule_sets import Engines
 from stream.standing import DEVICE_METRIC
+from stream.trends import Rate
 
 DAY_MS = 86_400_000
 """Readings are taken a UTC day at a time: no pane reaches over midnight."""
@@ -63,7 +64,7 @@ class Recomputed(NamedTuple):
         panes: how many were folded.
         ahead: windows within the scope that the job has still to give out.
         counts: of the readings between the bounds of the job's windows.
-        learning: metrics and rules that compare with what was learned.
+        learning: metrics and rules that learn from all that came before.
         unknown: metrics with rules of which the job has given nothing out.
     """
 
@@ -95,6 +96,7 @@ def settling_ms(rules: Rules) -> int:
     """
     needs = {
         rule.name: _longest(rule)
+        + (rule.method.over_ms if isinstance(rule.method, Rate) else 0)
         + max(_lasts(severity.delay, rule.window.slide_ms) for severity in rule.severities)
         for rule in rules.rules
     }
@@ -116,38 +118,6 @@ def asked_metrics(rules: Rules) -> tuple[str, ...]:
     return tuple(sorted(asked))
 
 
-def memory_ms(rule: Rule, rules: Rules) -> float:
-    """Return how long its baseline and the models of its metrics take to forget all but a third.
-
-    0 for a rule without; infinity for a baseline that learns once, or only while its machine is in
-    a certain state.
-    """
-    models: dict[str, float] = {}
-    for each in rules.derived:
-        inside = max((models.get(name, 0.0) for name in each.inputs), default=0.0)
-        own = each.pane_ms / each.formula.slow if isinstance(each.formula, Rul) else 0.0
-        models[each.metric] = max(inside, own, models.get(each.metric, 0.0))
-    covered = (ms for metric, ms in models.items() if matches(rule.match.metric, metric))
-    return max(_baseline_ms(rule), *covered, 0.0)
-
-
-def _baseline_ms(rule: Rule) -> float:
-    match rule.baseline:
-        case None | Constant() | Fitted():
-            return 0
-        case Seasonal(hourly) if rule.when is None:
-            return 24 * hourly.n0 * hourly.counted_every_ms  # of each hour, once a day
-        case Decayed() as steady if rule.when is None:
-            return steady.n0 * steady.counted_every_ms
-        case _:
-            return inf
-
-
-def learns(rules: Rules) -> bool:
-    """Say whether any rule compares with what was learned: a baseline, or a model's memory."""
-    return any(memory_ms(rule, rules) > 0 for rule in rules.rules)
-
-
 def makes(rules: Rules, window: WindowFeatures) -> bool:
     """Say whether these rules make windows of that shape for that series."""
     length = window.window_end - window.window_start
@@ -165,7 +135,7 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
 
 
 def recompute(
-    engine: Engine,
+    engine: Engine | Engines,
     rules: Rules,
     size_of: Callable[[str], int],
     days: Iterable[Sequence[Reading]],
@@ -179,7 +149,7 @@ def recompute(
     readings end, panes that still wait for the machine's state lead to nothing yet.
 
     Args:
-        engine: of the rules.
+        engine: of the rules, or one for each set of them.
         rules: the same.
         size_of: how long the job's panes of a metric are, ms; others differ in the last digits.
         days: the device's readings by UTC day, in order; within a day in any order.
@@ -202,7 +172,7 @@ def recompute(
 
 
 def _take_day(
-    engine: Engine,
+    engine: Engine | Engines,
     size_of: Callable[[str], int],
     device: _Device,
     readings: Sequence[Reading],

@@ -10,7 +10,9 @@ from stream.compound import Compound
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
 from stream.expressions import Expression
+from stream.iso import Iso
 from stream.lifecycle import Severity
+from stream.methods import Method
 from stream.models import T2Q, Rul
 from stream.suppress import Suppress
 from stream.windows import WindowSpec
@@ -37,6 +39,7 @@ class Match(msgspec.Struct, frozen=True):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule; ``severities`` go from the lowest to the highest.
 
+    ``method`` is there when more than one window is compared, ``iso`` when a standard's limits are.
     ``digest`` changes with whatever makes remembered state meaningless.
     """
 
@@ -55,6 +58,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str]
     when: When | None = None
     cooldown_ms: int = 0
+    method: Method | None = None
+    iso: Iso | None = None
     digest: str = ""
 
 

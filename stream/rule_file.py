@@ -12,10 +12,13 @@ from schemas.config import Complaint, ConfigError, nearest, read_table, told
 from schemas.records import Category
 from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath
+from stream.baseline_file import BASELINE_KINDS, BaselineFile
 from stream.compound_file import CompoundEntry, SuppressFile, is_above
 from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
+from stream.iso import Iso
 from stream.models import Model, read_models
+from stream.trends import Fit
 from stream.yaml_lines import read_yaml
 
 Globs = str | list[str]
@@ -40,18 +43,35 @@ class WindowFile(msgspec.Struct):
 
 
 class CompareFile(msgspec.Struct):
-    """What the aggregate is compared with, and in which direction."""
+    """What the aggregate is compared with, and in which direction.
+
+    Which of the other keys a comparison has is in :mod:`stream.compare_said`.
+    """
 
     op: Op
     to: Compare
     baseline: str | None = None
+    over: DurationMs | None = None
+    unit: Literal["s", "min", "h", "d"] | None = None
+    share: float | None = msgspec.field(name="lambda", default=None)
+    slack: float | None = msgspec.field(name="k", default=None)
+    limit: float | None = None
+    fit: Fit | None = None
+    points: int | None = None
+    direction: Literal["rising", "falling"] | None = None
+    floor: float | None = None
+    min_tstat: float | None = None
+    horizon: DurationMs | None = None
 
 
 class SeverityFile(msgspec.Struct):
-    """Limits and delays of one severity; a bare integer counts evaluations."""
+    """Limits and delays of one severity; a bare integer counts evaluations.
+
+    ``enter`` is missing where the rule's ``iso`` says the limits.
+    """
 
     level: SeverityName
-    enter: float
+    enter: float | None = None
     exit: float | None = None
     delay: HoldText = msgspec.field(name="for", default=0)
     keep_firing_for: HoldText = 0
@@ -84,6 +104,7 @@ class RuleEntry(msgspec.Struct):
     version: int = 1
     min_samples: int = 1
     when: WhenFile | None = None
+    iso: Iso | None = None
     cooldown: DurationMs = DurationMs(0)
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
@@ -132,63 +153,6 @@ class SessionFile(msgspec.Struct):
     state: WhileFile = msgspec.field(name="while")
     device: Globs = "*"
     site: Globs = "*"
-
-
-class DecayedFile(msgspec.Struct):
-    """A baseline that forgets; see :class:`stream.baselines.Decayed`."""
-
-    kind: Literal["decayed", "seasonal"]
-    n0: float = 6400.0
-    counted_every: DurationMs = DurationMs(300_000)
-    warmup: float = 50.0
-    floor_rel: float = 1e-3
-    floor: float = 0.0
-    freeze_while: tuple[Literal["PENDING", "FIRING", "RECOVERING"], ...] = ()
-
-
-class SeasonalFile(DecayedFile):
-    """The same for each hour of the day; see :class:`stream.baselines.Seasonal`.
-
-    Two weeks of readings of 5 minutes, and nothing said before three days.
-    """
-
-    n0: float = 168.0
-    warmup: float = 36.0
-
-
-class FrozenFile(msgspec.Struct):
-    """A baseline learned once; see :class:`stream.baselines.Frozen`."""
-
-    kind: Literal["frozen"]
-    learn_for: DurationMs
-    skip_first: DurationMs = DurationMs(0)
-    floor_rel: float = 1e-3
-    floor: float = 0.0
-
-
-class ConstantFile(msgspec.Struct):
-    """A baseline that is said; see :class:`stream.baselines.Constant`."""
-
-    kind: Literal["constant"]
-    mean: float
-    std: float
-
-
-class FittedFile(msgspec.Struct):
-    """A baseline of each series, from a model under ``models``."""
-
-    kind: Literal["fitted"]
-    model: str
-
-
-BaselineFile = DecayedFile | FrozenFile | ConstantFile | FittedFile
-BASELINE_KINDS: dict[str, type[BaselineFile]] = {
-    "decayed": DecayedFile,
-    "seasonal": SeasonalFile,
-    "frozen": FrozenFile,
-    "constant": ConstantFile,
-    "fitted": FittedFile,
-}
 
 
 class RuleFile(msgspec.Struct):

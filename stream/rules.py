@@ -15,6 +15,7 @@ from schemas.toml_lines import KeyPath
 from stream.alert_record import FIELDS
 from stream.baselines import Fitted
 from stream.baselines_said import baseline_of
+from stream.compare_said import method_of
 from stream.compound_file import CompoundEntry
 from stream.compounds_said import compounds_of
 from stream.conditions_said import when_of
@@ -125,6 +126,7 @@ def _derived(parsed: Parsed, complaints: list[Complaint]) -> Iterator[Placed]:
 def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Complaint]) -> Rule:
     complaints += _plain_mistakes(entry, path)
     window = _window(entry, (*path, "window"), complaints)
+    severities = severities_of(entry, path, complaints)
     rule = Rule(
         name=entry.name,
         version=entry.version,
@@ -138,20 +140,19 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         op=entry.compare.op,
         to=entry.compare.to,
         baseline=baseline_of(entry.compare, parsed, (*path, "compare"), complaints),
-        severities=severities_of(
-            entry.compare.op, entry.severities, (*path, "severities"), complaints
-        ),
+        severities=severities,
         labels=entry.labels,
         annotations=entry.annotations,
         when=when_of(entry.when, (*path, "when"), complaints),
         cooldown_ms=int(entry.cooldown),
+        method=method_of(entry, severities, path, complaints),
+        iso=entry.iso,
     )
     # What a model says of a series counts for that series alone: the engine adds it.
-    told = "fitted" if isinstance(rule.baseline, Fitted) else rule.baseline
-    meaning = [rule.window, rule.aggregate, rule.op, rule.to, told, rule.severities]
-    return msgspec.structs.replace(
-        rule, digest=digest_of(meaning + ([rule.when] if rule.when else []))
-    )
+    said = "fitted" if isinstance(rule.baseline, Fitted) else rule.baseline
+    meaning = [rule.window, rule.aggregate, rule.op, rule.to, said, rule.severities]
+    optional = [each for each in (rule.when, rule.method) if each is not None]
+    return msgspec.structs.replace(rule, digest=digest_of(meaning + optional))
 
 
 def _plain_mistakes(entry: RuleEntry, path: KeyPath) -> Iterator[Complaint]:

@@ -9,6 +9,7 @@ from stream.compounds_told import compound_lines
 from stream.conditions import When
 from stream.derive_cli import derive, made_of, suggest
 from stream.fit_cli import fit
+from stream.iso import told as standard
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rule import Rule, Rules
 from stream.rule_schema import rule_schema
@@ -91,6 +92,7 @@ def _cost(rule: Rule, loaded: Rules) -> str:
         f"{rule.name}: {', '.join(rule.match.metric)}; window {of['window_s']} s every "
         f"{of['slide_s']} s; at most {of['panes']} panes of {of['pane_s']} s, "
         f"{of['bytes_per_series']} bytes a series{_condition(rule.when)}"
+        f"{'' if rule.iso is None else '; ' + standard(rule.iso)}"
     )
 
 

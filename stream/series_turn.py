@@ -9,8 +9,9 @@ from stream.baselines import freezes, learn
 from stream.conditions import Gate, enabled_since, is_out_of_question
 from stream.detectors import AGGREGATES, Verdict, against_baseline, against_value
 from stream.device_state import RuleState, SeriesState
-from stream.lifecycle import Life, advance, finish, phase
+from stream.lifecycle import advance, finish, phase
 from stream.look import Look, Watch
+from stream.methods import CHARTS, Memory, on_chart, on_course, over, rested
 from stream.panes import Pane
 from stream.rule import Rule
 from stream.suppress import Inhibit, Spans, inhibited, resumed
@@ -134,7 +135,7 @@ def _window(turn: Turn, group: Group, end: int) -> int:
             learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
         verdict = alert = None
         if since is None:
-            alert = _suspend(rule, own.life, end, closes=asked is None)
+            alert = _suspend(rule, own, end, closes=asked is None)
         else:
             verdict = _verdict(rule, own, window, made)
             if verdict is not None:
@@ -164,9 +165,10 @@ def _state_of(state: SeriesState, rule: Rule) -> RuleState:
 
 def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -> Verdict | None:
     """Compare, where there is enough to compare and the rule does not rest."""
-    if not window.enough or made.count < rule.min_samples or made.window_end < own.life.rests_until:
+    if not window.enough or made.count < rule.min_samples:
         return None
-    return _judge(rule, own, made)
+    verdict = _judge(rule, own, made)  # a chart goes on while the rule rests
+    return None if made.window_end < own.life.rests_until else verdict
 
 
 def _apply(
@@ -182,24 +184,38 @@ def _apply(
     alert = record(rule, turn.of, made, verdict, life, change)
     life.open = alert
     if change.event == "RESOLVED":
-        finish(life, rule.cooldown_ms, made.window_end)
+        _end(rule, own, made.window_end)
     return alert
 
 
 def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:
     value = AGGREGATES[rule.aggregate](made)
+    middle = (made.window_start + made.window_end) // 2
+    if rule.method is not None and not isinstance(rule.method, CHARTS):
+        return on_course(rule.method, rule.op, _memory(own), value, middle, made.window_end)
     if rule.baseline is None:
         return against_value(rule.op, value)
-    middle = (made.window_start + made.window_end) // 2
-    return against_baseline(rule.op, value, rule.baseline, own.baseline, middle)
+    verdict = against_baseline(rule.op, value, rule.baseline, own.baseline, middle, rule.to)
+    if verdict is None or rule.method is None:
+        return verdict
+    return on_chart(rule.method, rule.op, _memory(own), verdict)
 
 
-def _suspend(rule: Rule, life: Life, at: int, *, closes: bool) -> Alert | None:
+def _memory(own: RuleState) -> Memory:
+    if own.memory is None:
+        own.memory = Memory()
+    return own.memory
+
+
+def _suspend(rule: Rule, own: RuleState, at: int, *, closes: bool) -> Alert | None:
     """Let a rule rest whose condition is not met (``closes``), or in planned work.
 
     What only might have become an alert is forgotten; an alert stays as it is, or ends with the
     condition.
     """
+    life = own.life
+    if rule.method is not None and own.memory is not None:
+        rested(rule.method, own.memory)
     if life.open is None:
         life.levels = []
         return None
@@ -207,8 +223,14 @@ def _suspend(rule: Rule, life: Life, at: int, *, closes: bool) -> Alert | None:
         return None
     alert = ended(life.open, phase(life), at, "RESET")
     life.levels = []
-    finish(life, rule.cooldown_ms, at)
+    _end(rule, own, at)
     return alert
+
+
+def _end(rule: Rule, own: RuleState, at: int) -> None:
+    finish(own.life, rule.cooldown_ms, at)
+    if rule.method is not None and own.memory is not None:
+        over(rule.method, own.memory)
 
 
 def _reconcile(state: SeriesState, digests: Mapping[str, str], at: int) -> list[Alert]:

@@ -1,12 +1,16 @@
 """How large the alerts job's state is, by sensor: what a choice of the state's store rests on."""
 
+from stream.baselines import Median, Seasonal, Weekly
 from stream.pane_sizes import pane_ms
 from stream.rule import Rule, Rules, is_glob, matches
+from stream.samples import MOST_KEPT
+from stream.trends import Rate, Trend
 
 MINUTE_MS = 60_000
 # Of the engine's pieces as the job stores them, measured with times of today.
 PANE_BYTES = 150
 RULE_BYTES = 80
+_NUMBER_BYTES, _HOUR_BYTES = 9, 29
 _PARTIAL_BYTES = 95
 _SHARE_BYTES = 110 + PANE_BYTES
 _FRAME_BYTES = 60
@@ -19,7 +23,25 @@ def rule_bytes(rule: Rule, pane: int) -> int:
 
     An alert that is open adds its record, about 1 kB.
     """
-    return panes_of(rule, pane) * PANE_BYTES + RULE_BYTES
+    return panes_of(rule, pane) * PANE_BYTES + _memory_bytes(rule)
+
+
+def _memory_bytes(rule: Rule) -> int:
+    """Return what a rule remembers of a series beside panes, with its baseline and method."""
+    size = RULE_BYTES
+    match rule.baseline:
+        case Median():
+            size += MOST_KEPT * _NUMBER_BYTES  # until it has learned
+        case Seasonal():
+            size += 24 * _HOUR_BYTES
+        case Weekly():
+            size += 168 * _HOUR_BYTES
+    match rule.method:
+        case Rate(over_ms):
+            size += (over_ms // rule.window.slide_ms + 1) * 2 * _NUMBER_BYTES
+        case Trend() as trend:
+            size += trend.points * 2 * _NUMBER_BYTES
+    return size
 
 
 def panes_of(rule: Rule, pane: int) -> int:
@@ -61,7 +83,7 @@ def engine_bytes(rules: Rules, metric: str) -> int:
     return (
         _FRAME_BYTES
         + ring * PANE_BYTES
-        + len(own) * RULE_BYTES
+        + sum(map(_memory_bytes, own))
         + len(sizes) * _PARTIAL_BYTES
         + shares * _SHARE_BYTES
     )

@@ -20,9 +20,9 @@ if __name__ == "__main__":
 
     whole = submit.prepare_alerts
 
-    def prepare_alerts(name: str, cluster: Cluster, tuning: Any, rules: str, panes: Any) -> Any:
+    def prepare_alerts(name: str, cluster: Cluster, tuning: Any, rules: str, *more: Any) -> Any:
         python = "/nowhere/python" if "breaks here" in rules else cluster.python
-        return whole(name, replace(cluster, python=python), tuning, rules, panes)
+        return whole(name, replace(cluster, python=python), tuning, rules, *more)
 
     submit.prepare_alerts = prepare_alerts
     main()

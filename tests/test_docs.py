@@ -10,6 +10,11 @@ from compose.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("schemas", "gateway", "stream", "simulators", "compose")
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / package / "README.md" for package in PACKAGES),
+    ROOT / "stream" / "packs" / "README.md",
+]
 
 
 def commands(
@@ -41,9 +46,7 @@ def test_every_command_is_in_the_readme(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *(ROOT / package / "README.md" for package in PACKAGES)], ids=str
-)
+@pytest.mark.parametrize("page", PAGES, ids=str)
 def test_commands_that_a_page_shows_exist(page: Path) -> None:
     shown = re.findall(
         r"(?:\./run|tidegate) ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)", page.read_text()
@@ -57,9 +60,7 @@ def test_commands_that_a_page_shows_exist(page: Path) -> None:
             assert (words[0], words[1]) in ALL, f"{page}: {' '.join(words)}"
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *(ROOT / p / "README.md" for p in PACKAGES)], ids=str
-)
+@pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page}: {target}"

@@ -29,8 +29,11 @@ def forgotten(wanted: list[Intent], live_names: set[str]) -> list[Intent]:
 
 def submission(intent: Intent) -> list[str]:
     """Return the command that submits a job from its newest checkpoint."""
-    command = [sys.executable, "-m", "compose.cli", "jobs", intent.verb]
-    return [*command, *intent.argv, "--from", "latest"]
+    command = [sys.executable, "-m", "compose.cli", "jobs", intent.verb, *intent.argv]
+    told = any(word.startswith("--rules-after=") for word in intent.argv)
+    if intent.argv[:1] == ["alerts"] and not told:
+        command.append("--rules-after=0")  # these are no new rules: pushed ones stay in force
+    return [*command, "--from", "latest"]
 
 
 def _wanted(layout: Layout) -> list[Intent]:

@@ -7,6 +7,9 @@ One source, one pane operator, one Python operator:
                                                                           ├─▶ windows
                                                                           ├─▶ late
                                                                           └─▶ dead-letters
+
+Rules and devices are on topics of their own, which each worker of Decide reads whole: see
+:mod:`stream.jobs.known`. The graph has no second source for them, so it is that of the job before.
 """
 
 from pyflink.common import Types
@@ -16,6 +19,7 @@ from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
 from stream.jobs import tables
 from stream.jobs.decide import DECISION_TYPE, Decide, Ids
+from stream.jobs.known import Given, Source
 from stream.jobs.settings import Cluster, Tuning
 
 _SQL_TYPES = {
@@ -71,8 +75,7 @@ def build(
     cluster: Cluster,
     tuning: Tuning,
     *,
-    rules: str,
-    panes: str,
+    given: Given,
     ids: Ids,
 ) -> StatementSet:
     """Attach the readings topic to the rules and their sinks; return what is to be executed.
@@ -81,15 +84,22 @@ def build(
         t_env: the environment.
         cluster: where to read and write.
         tuning: what the operator chose.
-        rules: the rule file's text, already validated.
-        panes: pane sizes by metric in ms, as the pane operator takes them.
+        given: the rules to begin with, and the panes.
         ids: the schema ids of what is written.
     """
     group = f"{cluster.topic_prefix}alerts"
     t_env.create_temporary_table("readings", tables.readings(cluster, tuning, group))
     create_panes(t_env)
-    decide = Decide(rules, cluster.topic("readings"), ids, tuning.state_ttl_days)
-    decided = _rows(t_env, panes, tuning.lateness_ms).process(decide, DECISION_TYPE)
+    source = Source(
+        cluster.kafka_bootstrap,
+        cluster.registry_url,
+        cluster.topic("rules"),
+        cluster.topic("devices"),
+        ids.rules,
+        ids.devices,
+    )
+    decide = Decide(given, source, cluster.topic("readings"), ids, tuning.state_ttl_days)
+    decided = _rows(t_env, given.panes, tuning.lateness_ms).process(decide, DECISION_TYPE)
     # The uid is that of the state's layout, by device: a savepoint of another one is refused.
     decided.name("decide").uid("decide-by-device")
     t_env.create_temporary_view("decided", t_env.from_data_stream(decided, _DECIDED))

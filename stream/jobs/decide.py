@@ -1,6 +1,6 @@
 """The alerts job's Python operator: a thin adapter over the pure engine."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -9,11 +9,12 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapState, MapStateDescriptor, StateTtlConfig
 
 from schemas.codec import ReadingEncoder, encode
-from schemas.records import DeadLetter, Reading
+from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
 from stream.device_state import DeviceState
-from stream.engine import Engine
+from stream.fleet import enriched, placed
+from stream.jobs.feed import Feed
+from stream.jobs.known import Given, Known, Source
 from stream.panes import Pane
-from stream.rules import parse_rules
 
 DECISION_TYPE = Types.ROW_NAMED(
     ["sink", "record_key", "record_value"],
@@ -28,13 +29,15 @@ _MOST_SITES = 1000
 
 
 class Ids(NamedTuple):
-    """Schema ids of the values this operator writes, by topic."""
+    """Schema ids of the values that the job writes, or takes from those who push, by topic."""
 
     alerts: int
     windows: int
     late: int
     dead_letters: int
     readings: int
+    rules: int
+    devices: int
 
 
 class Decide(KeyedProcessFunction):
@@ -44,16 +47,28 @@ class Decide(KeyedProcessFunction):
     and writes that of its own metric. A piece that has not changed for the time to live dies.
     """
 
-    def __init__(self, rules: str, readings_topic: str, ids: Ids, ttl_days: int) -> None:
-        """Keep only what can be shipped to a worker; the engine is made in :meth:`open`."""
-        self._rules = rules
+    def __init__(
+        self,
+        given: Given,
+        source: Source,
+        readings_topic: str,
+        ids: Ids,
+        ttl_days: int,
+        feed: Callable[[Source], Feed] = Source.feed,
+    ) -> None:
+        """Keep only what can be shipped to a worker; the engines are made in :meth:`open`."""
+        self._given = given
+        self._source = source
         self._topic = readings_topic
         self._ids = ids
         self._ttl_days = ttl_days
+        self._feed = feed
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Make the engine and find the state."""
-        self._engine = Engine(parse_rules(self._rules))
+        """Read what was pushed so far, and find the state."""
+        self._known = Known(self._given, self._source, self._feed(self._source))
+        # What all workers refuse, one of them tells.
+        self._tells = runtime_context.get_index_of_this_subtask() == 0
         self._late = ReadingEncoder(self._ids.late)
         self._readings = ReadingEncoder(self._ids.readings)
         descriptor = MapStateDescriptor(
@@ -67,6 +82,7 @@ class Decide(KeyedProcessFunction):
         self._state: MapState = runtime_context.get_map_state(descriptor)
         self._metrics = runtime_context.get_metrics_group()
         self._newest: dict[str, int] = {}
+        self._metrics.gauge("rules_version", self._known.newest_version)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Yield what the row leads to, as (sink, key, value)."""
@@ -84,9 +100,10 @@ class Decide(KeyedProcessFunction):
     def _decide(self, row: Any, ctx: KeyedProcessFunction.Context) -> list[Row]:
         device_id, _kind, metric, site, unit = row[:_FIRST_OF_PANE]
         pane = Pane(*row[_FIRST_OF_PANE:_READING])
+        self._known.up_to(pane.pane_end)
         try:
             state = DeviceState(self._state.get)
-            decision = self._engine.on_pane(state, device_id, metric, site, unit, pane)
+            decision = self._known.engines.on_pane(state, device_id, metric, site, unit, pane)
             changed = list(state.changed())
         # An exception that leaves here can end the TaskManager, and would again after each
         # restart: whatever it is, this pane is set aside and everybody else goes on.
@@ -105,14 +122,22 @@ class Decide(KeyedProcessFunction):
             else:
                 self._state.put(piece, data)
         self._note(site, pane.pane_end)
-        windows = [
-            Row("windows", f"{device_id}|{each.metric}".encode(), encode(each, self._ids.windows))
-            for each in decision.windows
-        ]
-        return windows + [
-            Row("alerts", each.fingerprint.encode(), encode(each, self._ids.alerts))
-            for each in decision.alerts
-        ]
+        windows = [self._window(each) for each in decision.windows]
+        return windows + [self._alert(each) for each in decision.alerts] + self._refused()
+
+    def _window(self, window: WindowFeatures) -> Row:
+        known = self._known.fleet.at(window.device_id, window.window_end)
+        key = f"{window.device_id}|{window.metric}".encode()
+        return Row("windows", key, encode(placed(window, known), self._ids.windows))
+
+    def _alert(self, alert: Alert) -> Row:
+        known = self._known.fleet.at(alert.device_id, alert.window_end)
+        value = encode(enriched(alert, known), self._ids.alerts)
+        return Row("alerts", alert.fingerprint.encode(), value)
+
+    def _refused(self) -> list[Row]:
+        letters = self._known.letters()
+        return [self._set_aside("", each) for each in letters] if self._tells else []
 
     def _note(self, site: str, pane_end: int) -> None:
         """Keep a site's newest pane end (epoch ms) as a metric: its age is how late alerts are."""

@@ -22,6 +22,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint-interval-ms", type=int, default=10_000)
     parser.add_argument("--lateness-ms", type=int, default=5_000)
     parser.add_argument("--panes", help="sizes that panes may not exceed")
+    parser.add_argument("--rules-after", type=int, default=0, help="pushed versions left out")
     parser.add_argument("--backend", choices=("hashmap", "rocksdb"), help="where state lives")
     return parser
 
@@ -61,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif asked.job == "archive":
         prepare_archive(name, cluster, tuning, opened=within).run()
     else:
-        prepare_alerts(name, cluster, tuning, rules, asked.panes, opened=within).run()
+        after = asked.rules_after
+        prepare_alerts(name, cluster, tuning, rules, asked.panes, after, opened=within).run()
 
 
 if __name__ == "__main__":

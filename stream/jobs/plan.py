@@ -6,12 +6,13 @@ from typing import NamedTuple
 from stream.jobs import alerts, archive, lake, warehouse
 from stream.jobs.decide import Ids
 from stream.jobs.environment import client
+from stream.jobs.known import Given
 from stream.jobs.settings import Cluster, Database, Tuning
 from stream.pane_sizes import pane_sizes
 from stream.rules import parse_rules
 
 # Only records carry schema ids: a plan is the same with any.
-_NO_IDS = Ids(alerts=0, windows=0, late=0, dead_letters=0, readings=0)
+_NO_IDS = Ids(alerts=0, windows=0, late=0, dead_letters=0, readings=0, rules=0, devices=0)
 # … and with any database.
 _NO_DATABASE = Database("jdbc:postgresql://127.0.0.1/none", "none", "none")
 
@@ -47,8 +48,8 @@ def operators(job: str, cluster: Cluster, tuning: Tuning, rules: str) -> list[Op
     elif job == "warehouse":
         inserts = warehouse.build(t_env, cluster, tuning, _NO_DATABASE)
     else:
-        panes = pane_sizes(parse_rules(rules))
-        inserts = alerts.build(t_env, cluster, tuning, rules=rules, panes=panes, ids=_NO_IDS)
+        given = Given(rules, 0, pane_sizes(parse_rules(rules)))
+        inserts = alerts.build(t_env, cluster, tuning, given=given, ids=_NO_IDS)
     inserts.attach_as_datastream()
     return [_operator(node) for node in json.loads(streams.get_execution_plan())["nodes"]]
 

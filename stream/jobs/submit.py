@@ -15,6 +15,7 @@ from schemas.topics import subject
 from stream.jobs import alerts, archive, lake, warehouse
 from stream.jobs.decide import Ids
 from stream.jobs.environment import Client, client, start_configuration
+from stream.jobs.known import Given
 from stream.jobs.settings import Cluster, Database, Start, Tuning
 from stream.pane_sizes import no_larger, pane_sizes
 from stream.rules import parse_rules
@@ -73,10 +74,20 @@ def prepare_alerts(
     tuning: Tuning,
     rules: str,
     panes: str | None = None,
+    after: int = 0,
     *,
     opened: Opener = client,
 ) -> Prepared:
-    """Plan the job that raises alerts; its panes are no larger than ``panes``, if that is given.
+    """Plan the job that raises alerts.
+
+    Args:
+        name: the job's.
+        cluster: where it runs, reads and writes.
+        tuning: what the operator chose.
+        rules: the rule file's text.
+        panes: sizes that its panes may not exceed.
+        after: the version up to which pushed sets do not count beside ``rules``.
+        opened: makes its environment.
 
     Raises:
         BadConfig: the rules are wrong.
@@ -86,7 +97,7 @@ def prepare_alerts(
     sizes = sizes if panes is None else no_larger(sizes, panes)
     ids = _ids(cluster)
     streams, t_env = opened(name, cluster, tuning)
-    job = alerts.build(t_env, cluster, tuning, rules=rules, panes=sizes, ids=ids)
+    job = alerts.build(t_env, cluster, tuning, given=Given(rules, after, sizes), ids=ids)
     job.attach_as_datastream()
     return Prepared(name, streams)
 
@@ -121,4 +132,6 @@ def _ids(cluster: Cluster) -> Ids:
         late=written("late", "reading"),
         dead_letters=written("dead-letters", "dead_letter"),
         readings=written("readings", "reading"),
+        rules=written("rules", "rule_set"),
+        devices=written("devices", "device"),
     )

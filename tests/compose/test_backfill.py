@@ -15,21 +15,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_builders import DAY, HOUR, MINUTE, reading, rules
 
-from compose.backfill import run_in_of
+from compose.backfill import run_in_of, with_pushed
 from compose.backfill_books import Books, Request
 from compose.backfill_run import Ids, Run, known_device
 from compose.outbox import Outbox
+from compose.rule_topic import Pushed
 from compose.told import Told, Whose
 from schemas.codec import decode
 from schemas.failure import Failure
-from schemas.records import Alert, Reading, WindowFeatures
+from schemas.records import Alert, Device, Reading, RuleSet, WindowFeatures
 from stream.device_state import DeviceState
 from stream.engine import Engine
+from stream.fleet import placed
 from stream.lake import Lake, open_lake
 from stream.lake_readings import first_day_ms
 from stream.pane_sizes import pane_ms
 from stream.panes import panes_of
 from stream.rule import Rules
+from stream.rule_sets import Dated, Engines
 
 START = 20_000 * DAY
 LIMITS = """
@@ -136,13 +139,14 @@ class Topics:
         on_time: Sequence[Reading],
         late: Sequence[Reading],
         panes: str | None = None,
+        engines: Engines | None = None,
     ) -> None:
         self.laws = laws
         self.late = late
         self.windows: list[tuple[WindowFeatures, bool]] = []
         self.alerts: list[Alert] = []
-        for window, alerts in ((w, a) for w, a in run(laws, on_time, panes)):
-            self.windows += [(each, False) for each in window]
+        for window, alerts in ((w, a) for w, a in run(laws, on_time, panes, engines)):
+            self.windows += [(placed(each, None), False) for each in window]
             self.alerts += alerts
 
     def told(self, path: Path, request: Request) -> Told:
@@ -182,9 +186,12 @@ class Topics:
 
 
 def run(
-    laws: Rules, readings: Iterable[Reading], panes: str | None = None
+    laws: Rules,
+    readings: Iterable[Reading],
+    panes: str | None = None,
+    engines: Engines | None = None,
 ) -> Iterable[tuple[tuple[WindowFeatures, ...], tuple[Alert, ...]]]:
-    engine, states = Engine(laws), defaultdict(DeviceState)
+    engine, states = engines or Engine(laws), defaultdict(DeviceState)
     for row in panes_of(readings, pane_ms(laws, panes)):
         yield engine.on_pane(
             states[row.device_id], row.device_id, row.metric, row.site, row.unit, row.pane
@@ -418,6 +425,34 @@ def test_without_the_run_in_the_alert_would_begin_at_another_time(tmp_path, stea
     monkeypatch.setattr(Told, "active_since", lambda self, at: None)
     books = backfill(topics, lake_of(tmp_path / "lake", readings), tmp_path / "run", request)
     assert books.alerts["new"] + books.alerts["withdrawn"] > 0
+
+
+def test_a_backfill_takes_for_each_window_the_rules_of_its_time(tmp_path, steady, monkeypatch):
+    change = START + 30 * HOUR
+    text = LIMITS.replace("enter: 12, exit: 11", "enter: 9, exit: 8")
+    dated = Dated(1, change, rules(text, header=HEADER))
+    pushed = RuleSet(version=1, effective_from=change, sha256="", text="")
+    pump = Device(device_id="plant.pump", asset_id="P-7", site="plant")
+    monkeypatch.setattr("compose.backfill.pushed", lambda *_: [Pushed(pushed, b"", 0, dated)])
+    monkeypatch.setattr("compose.backfill.devices_of", lambda *_: [pump])
+    readings = steps(*[10.0] * 40, *[5.0] * 30)
+    late = readings[28 * 12 : 32 * 12]
+    asked = Request(from_ms=late[0].ts, to_ms=late[-1].ts + 1, rules=steady, after=0)
+    request = with_pushed(None, asked)
+    topics = Topics(
+        steady, [each for each in readings if each not in late], late, engines=request.engines
+    )
+    missed = over(topics.alerts, request.scope.upto)
+    backfill(topics, lake_of(tmp_path / "lake", readings), tmp_path / "run", request)
+    whole = Topics(steady, readings, [], engines=request.engines)
+    believed = topics.believed(*request.scope)
+    ours = {msgspec.structs.replace(each, asset_id="plant.pump") for each in believed}
+    assert ours == whole.believed(*request.scope)
+    right = over(whole.alerts, request.scope.upto)
+    assert over(topics.alerts, request.scope.upto) == right != missed
+    assert [starts for _, _, starts, *_ in right.values()] == [change + 15 * MINUTE]
+    assert {each.asset_id for each in topics.alerts if each.event == "CORRECTED"} == {"P-7"}
+    assert with_pushed(None, replace(asked, after=1)).engines is None
 
 
 def told_late(

@@ -1,8 +1,9 @@
 """Baselines that are learned once, or said; those that forget are in test_detectors."""
 
 import random
+from itertools import pairwise
 from math import inf, sqrt
-from statistics import fmean, pstdev
+from statistics import fmean, median, pstdev
 
 import pytest
 from hypothesis import given
@@ -15,14 +16,17 @@ from stream.baselines import (
     Constant,
     Decayed,
     Frozen,
+    Median,
     Seasonal,
     Usual,
+    Weekly,
     freezes,
     learn,
     usual,
 )
 from stream.detectors import against_baseline
 from stream.panes import Pane
+from stream.samples import MOST_KEPT, Sample, add
 
 QUARTERS = 24 * 4
 NOW = 0
@@ -155,8 +159,80 @@ def test_an_hour_of_a_seasonal_one_is_a_baseline_of_the_panes_of_that_hour(value
     assert usual(spec, learned(spec, panes), hour * HOUR) == usual(spec.hourly, alone, NOW)
 
 
+WEEKLY = Weekly(Decayed(n0=100, counted_every_ms=PANE, warmup=8, floor=0.01))
+
+
+def by_the_week(weeks: int) -> list[Pane]:
+    """Panes of a value that is the hour of the week, of a Monday's first hour 0."""
+    return [pane(i, float((i // 4 + 3 * 24) % 168)) for i in range(weeks * 7 * QUARTERS)]
+
+
+def test_a_weekly_one_knows_each_hour_of_the_week_by_itself():
+    baseline = learned(WEEKLY, by_the_week(2)[-9 * QUARTERS :])
+    assert usual(WEEKLY, baseline, 0) is None  # a Thursday, seen once
+    twice = learned(WEEKLY, by_the_week(2))
+    monday = 4 * DAY  # 1970-01-05
+    for hour in (0, 1, 23, 24, 100, 167):
+        known = usual(WEEKLY, twice, monday + hour * HOUR + 1)
+        assert known == pytest.approx((hour, max(0.01, hour * 1e-3)))
+        assert usual(WEEKLY, twice, monday + 7 * DAY * 52 + hour * HOUR) == known
+
+
+values = st.lists(st.floats(-100, 100), min_size=3, max_size=60)
+
+
+@given(values)
+def test_a_median_is_that_of_the_panes_means_of_its_time(means):
+    spec = Median(Frozen(learn_for_ms=len(means) * PANE - 2 * PANE, skip_first_ms=2 * PANE))
+    panes = [pane(i, mean, mean) for i, mean in enumerate(means)] + noise(90)[60:]
+    known = usual(spec, learned(spec, panes), NOW)
+    center = median(means[2:])
+    spread = 1.4826 * median(abs(mean - center) for mean in means[2:])
+    assert known == pytest.approx((center, max(spread, 1e-3 * abs(center))))
+
+
+def test_a_median_is_unknown_until_its_time_is_over_and_forgets_what_it_is_from():
+    spec = Median(Frozen(DAY))
+    baseline = learned(spec, noise(QUARTERS - 1))
+    assert usual(spec, baseline, NOW) is None
+    assert len(baseline.sample.kept) == QUARTERS - 1
+    baseline = learned(spec, noise(QUARTERS + 9))
+    assert usual(spec, baseline, NOW) is not None
+    assert baseline.sample.kept == []
+
+
+def test_of_a_long_time_a_median_keeps_a_bounded_sample_from_all_of_it():
+    spec, baseline = Median(Frozen(4000 * PANE)), Baseline()
+    for index in range(4000):
+        each = pane(index, float(index))
+        learn(baseline, spec, [each], each.pane_end, frozen=False)
+        assert baseline.sample is not None
+        assert len(baseline.sample.kept) < MOST_KEPT
+    known = usual(spec, baseline, NOW)
+    assert known == pytest.approx((2000, 1.4826 * 1000), rel=0.01)
+
+
+def test_the_sample_is_spread_evenly():
+    sample = Sample()
+    for index in range(10_000):
+        add(sample, float(index))
+        if index >= MOST_KEPT:
+            steps = {b - a for a, b in pairwise(sample.kept)}
+            assert steps == {float(sample.stride)}
+            assert sample.kept[0] == 0
+            assert index - sample.kept[-1] < sample.stride
+
+
+@pytest.mark.parametrize("kind", [lambda frozen: frozen, Median])
+def test_a_gap_while_skipping_leaves_something_to_learn_from(kind):
+    spec = kind(Frozen(PANE, skip_first_ms=2 * PANE, floor=1.0))
+    panes = [pane(0, 1.0), pane(8, 2.0), pane(9, 5.0), pane(10, 8.0)]
+    assert usual(spec, learned(spec, panes[:2]), NOW) is None
+    assert usual(spec, learned(spec, panes), NOW) == Usual(5.0, 1.0)
+
+
 def test_what_freezes_a_baseline_freezes_each_hour_of_it():
     hourly = Decayed(freeze_while=("FIRING",))
-    for spec in (hourly, Seasonal(hourly)):
+    for spec in (hourly, Seasonal(hourly), Weekly(hourly)):
         assert [freezes(spec, each) for each in ("PENDING", "FIRING")] == [False, True]
     assert not freezes(Frozen(DAY), "FIRING")

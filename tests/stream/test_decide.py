@@ -1,17 +1,20 @@
 """The job's Python operator, fed as the JVM feeds it: the alerts are those of the backtest."""
 
 import random
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rule_builders import reading
+from rule_builders import MINUTE, PANE, reading
 
-from schemas.codec import decode
-from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
+from schemas.codec import decode, encode
+from schemas.records import Alert, DeadLetter, Device, Reading, RuleSet, WindowFeatures
 from stream.backtest import Series, run
-from stream.pane_sizes import pane_ms
-from stream.panes import panes_of
+from stream.fleet import record_key
+from stream.pane_sizes import pane_ms, pane_sizes
+from stream.panes import fold_points, panes_of
+from stream.rule_sets import text_digest
 from stream.rules import parse_rules
 
 pytest.importorskip("pyflink", reason="the extra [stream] is not installed")
@@ -19,6 +22,8 @@ pytest.importorskip("pyflink", reason="the extra [stream] is not installed")
 from pyflink.common import Row
 
 from stream.jobs.decide import Decide, Ids
+from stream.jobs.feed import Feed, News
+from stream.jobs.known import Given, Source
 
 RULES = """
 version: 1
@@ -80,6 +85,54 @@ def pieces() -> Pieces:
     return Pieces()
 
 
+class Topics(Feed):
+    """The topics of rules and devices; counts how often it was asked for what is new."""
+
+    def __init__(self) -> None:
+        self.waiting: list[News] = []
+        self.asked = 0
+
+    def catch_up(self, take: Callable[[News], None]) -> None:
+        self.asked += 1
+        while self.waiting:
+            take(self.waiting.pop(0))
+
+    def rules(self, version: int, from_ms: int, text: str, at: int = -1) -> None:
+        given = RuleSet(
+            version=version, effective_from=from_ms, sha256=text_digest(text), text=text
+        )
+        self.waiting.append(News("r", 0, version, at, b"", encode(given, 6)))
+
+    def device(self, **of: Any) -> None:
+        device = Device(**of)
+        key = record_key(device.device_id, device.valid_from)
+        self.waiting.append(News("d", 0, 0, -1, key, encode(device, 7)))
+
+
+SOURCE = Source("", "http://127.0.0.1:9", "r", "d", rules_id=6, devices_id=7)
+
+
+def opened(pieces: Pieces, topics: Topics, text: str = RULES, subtask: int = 0) -> Decide:
+    given = Given(text, 0, pane_sizes(parse_rules(text)))
+    ids = Ids(1, 2, 3, 4, 5, 6, 7)
+    made = Decide(given, SOURCE, "tidegate.readings", ids, ttl_days=90, feed=lambda _: topics)
+    sites = SimpleNamespace(gauge=lambda _name, _value: None)
+    metrics = SimpleNamespace(add_group=lambda *_: sites, gauge=lambda _name, _value: None)
+    made.open(
+        SimpleNamespace(
+            get_map_state=lambda _: pieces,
+            get_metrics_group=lambda: metrics,
+            get_index_of_this_subtask=lambda: subtask,
+        )
+    )
+    return made
+
+
+@pytest.fixture
+def topics() -> Topics:
+    return Topics()
+
+
 @pytest.fixture(params=[RULES])
 def text(request: pytest.FixtureRequest) -> str:
     """The rules: a test may ask for others."""
@@ -87,12 +140,8 @@ def text(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def operator(pieces: Pieces, text: str) -> Decide:
-    made = Decide(text, "tidegate.readings", Ids(1, 2, 3, 4, 5), ttl_days=90)
-    sites = SimpleNamespace(gauge=lambda _name, _value: None)
-    metrics = SimpleNamespace(add_group=lambda *_: sites)
-    made.open(SimpleNamespace(get_map_state=lambda _: pieces, get_metrics_group=lambda: metrics))
-    return made
+def operator(pieces: Pieces, topics: Topics, text: str) -> Decide:
+    return opened(pieces, topics, text)
 
 
 CONTEXT: Any = SimpleNamespace(
@@ -179,3 +228,102 @@ def test_state_of_another_release_sets_a_pane_aside_and_says_so(
     letter = decode(DeadLetter, row[2])
     assert letter.reason == "ENGINE"
     assert "state of version 99, and this program reads 1 and 2" in letter.detail
+
+
+HOT = """
+version: 1
+rules:
+  - name: hot
+    match: {metric: temperature}
+    window: {size: 15m, slide: 15m}
+    aggregate: mean
+    compare: {op: ">=", to: value}
+    severities: [{level: WARNING, enter: 80}]
+    labels: {team: rotating}
+"""
+WARM = HOT.replace("80", "20")
+
+
+def hot_rows(count: int) -> list[tuple[int, Row]]:
+    every_minute = [reading(ts=i * MINUTE, value=30.0, device_seq=i) for i in range(15 * count)]
+    return [
+        (end, Row(*row._values[:2], "temperature", *row._values[3:]))
+        for end, row in pane_rows(every_minute)
+    ]
+
+
+FAR = (1 << 50) // PANE * PANE
+"""Beyond the clock of whoever runs this."""
+
+
+def far_row(device: str, end: int) -> tuple[int, Row]:
+    made = fold_points(end - PANE, end, [(end - 1, 30.0)])
+    fields = [getattr(made, name) for name in made.__struct_fields__]
+    return end, Row(device, "PANE", "temperature", "plant", None, *fields, *[None] * 5)
+
+
+def alerts_of(made: list[Row]) -> list[Alert]:
+    return [decode(Alert, row[2]) for row in made if row[0] == "alerts"]
+
+
+def test_rules_that_were_pushed_before_a_pane_ended_decide_it(
+    pieces: Pieces, topics: Topics
+) -> None:
+    """They reach the worker only as it asks, with the pane in its hands."""
+    operator = opened(pieces, topics, HOT)
+    topics.rules(1, FAR + PANE, WARM)
+    (fired,) = alerts_of(fed(operator, pieces, [far_row("a", FAR + i * PANE) for i in range(3)]))
+    assert (fired.event, fired.window_end) == ("FIRED", FAR + PANE)
+
+
+def test_the_topics_are_asked_once_for_each_end_of_a_pane(
+    pieces: Pieces, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms = FAR
+    monkeypatch.setattr("stream.jobs.known.time.time_ns", lambda: now_ms * 1_000_000)
+    operator = opened(pieces, topics, HOT)
+    assert topics.asked == 1
+    for now_ms in (FAR, FAR + PANE):
+        fed(operator, pieces, [far_row(device, now_ms) for device in "abc"])
+    assert topics.asked == 3
+    fed(operator, pieces, hot_rows(1))
+    assert topics.asked == 3
+    # A pane from the future is nothing to go by: what is pushed after it must be heard of.
+    fed(operator, pieces, [far_row("a", FAR + 9 * PANE), far_row("a", FAR + 8 * PANE)])
+    assert topics.asked == 5
+
+
+@pytest.mark.parametrize("subtask", [0, 1])
+def test_rules_that_cannot_be_taken_are_set_aside_by_one_worker_and_the_old_go_on(
+    pieces: Pieces, topics: Topics, subtask: int
+) -> None:
+    topics.rules(1, 3 * PANE, WARM.replace("mean", "meen"))
+    topics.rules(2, 3 * PANE, WARM, at=3 * PANE)
+    topics.waiting.append(News("r", 0, 9, 5, b"", b"rubbish"))
+    operator = opened(pieces, topics, HOT, subtask)
+    made = fed(operator, pieces, hot_rows(4))
+    assert alerts_of(made) == []
+    letters = [decode(DeadLetter, row[2]) for row in made if row[0] == "dead-letters"]
+    assert [each.reason for each in letters] == ([] if subtask else ["PUSHED"] * 3)
+    if letters:
+        assert "did you mean" in letters[0].detail
+        assert "reached the topic at 2700000" in letters[1].detail
+        assert (letters[2].payload, letters[2].kafka_offset) == (b"rubbish", 9)
+
+
+def test_an_alert_says_what_its_device_was_when_its_window_ended(
+    pieces: Pieces, topics: Topics
+) -> None:
+    known = {"device_id": "plant.pump", "site": "elsewhere"}
+    topics.device(**known, asset_id="P-7", iso_group="2", labels={"line": "3", "team": "x"})
+    topics.device(**known, asset_id="P-8", valid_from=PANE + 1)
+    operator = opened(pieces, topics, WARM)
+    (fired,) = alerts_of(fed(operator, pieces, hot_rows(1)))
+    assert (fired.asset_id, fired.device_id, fired.site) == ("P-7", "plant.pump", "plant")
+    assert fired.labels == {"line": "3", "team": "rotating", "iso_group": "2"}
+
+
+def test_an_unknown_device_is_its_own_asset(pieces: Pieces, topics: Topics) -> None:
+    operator = opened(pieces, topics, WARM)
+    (fired,) = alerts_of(fed(operator, pieces, hot_rows(1)))
+    assert (fired.asset_id, fired.labels) == ("plant.pump", {"team": "rotating"})

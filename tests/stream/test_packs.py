@@ -13,12 +13,18 @@ from simulators.scenario import SCENARIOS
 from simulators.stage import staged_messages
 from simulators.staging import Staging, staged, truths
 from stream.backtest import Series, run
-from stream.rules import load_rules
+from stream.rules import PACKS, load_rules, packs
 
 START = parse_time("2026-01-05")
 SHIFTED = [name for name, each in SCENARIOS.items() if each.kind or each.effect == "drift"]
 HARMLESS = [name for name, each in SCENARIOS.items() if each.faulty and not each.expected]
 MACHINES = ("generic", "rotating")
+OWN = {
+    "bearing_wear": ("bearing_wear", "imbalance", "cavitation", "clogged_filter"),
+    "pump": ("bearing_wear", "imbalance", "cavitation", "clogged_filter"),
+    "temperature": ("bearing_wear", "overheating", "clogged_filter"),
+}
+"""What packs that are not about everything find at its usual size."""
 
 
 def series(staging: Staging) -> list[Series]:
@@ -38,11 +44,12 @@ def unfounded(staging: Staging, alerts: Iterable[Alert]) -> list[Alert]:
     return [each for truth in truths(staging, "s", START) for each in truth.unfounded(every)]
 
 
-@pytest.mark.parametrize("pack", MACHINES)
-def test_healthy_machines_that_start_and_stop_raise_nothing(pack):
-    # 100 machine-days; what thousands of them gave is in stream/README.md.
+def test_healthy_machines_that_start_and_stop_raise_nothing():
+    # 100 machine-days; what thousands of them gave is in stream/packs/README.md.
     staging = staged("healthy", machines=5, days=20, seed=31)
-    assert unfounded(staging, raised(staging, pack)) == []
+    sent = series(staging)
+    for pack in (*MACHINES, *OWN):
+        assert unfounded(staging, run(load_rules(pack), sent)) == [], pack
 
 
 @pytest.mark.parametrize("pack", MACHINES)
@@ -52,6 +59,17 @@ def test_three_sigma_are_found_in_their_time(pack, name):
     alerts = raised(staging, pack)
     assert all(truth.found(alerts) for truth in truths(staging, "s", START))
     assert unfounded(staging, alerts) == []
+
+
+@pytest.mark.parametrize("name", sorted({name for names in OWN.values() for name in names}))
+def test_packs_find_the_faults_that_their_page_says(name):
+    staging = staged(name, seed=35)
+    (truth,) = truths(staging, "s", START)
+    sent = series(staging)
+    for pack in (pack for pack in OWN if name in OWN[pack]):
+        alerts = run(load_rules(pack), sent)
+        assert alerts, pack
+        assert all(each.starts_at > truth.placed.onset_ms for each in alerts), pack
 
 
 @pytest.mark.parametrize("pack", MACHINES)
@@ -72,10 +90,18 @@ def test_a_device_that_does_not_tell_its_state_is_judged_by_the_rule_for_such():
     assert run(load_rules("rotating"), silent) == []
 
 
+def test_every_pack_has_its_part_of_the_page_that_ships():
+    page = PACKS.joinpath("README.md").read_text("utf-8")
+    parts = {part.partition("\n")[0]: part for part in page.split("\n## ")[1:]}
+    assert set(parts) == set(packs())
+    assert all("**Not for**" in part for part in parts.values())
+    assert all(f"| `{name}` |" in page for name in parts if name != "demo")
+
+
 def test_check_says_under_which_state_a_rule_is_in_force():
     done = CliRunner().invoke(command, ["check", "generic"])
     assert done.exit_code == 0
-    anomaly, shift, panes = done.stdout.splitlines()
+    anomaly, shift, panes, _ = done.stdout.splitlines()
     assert anomaly.endswith("bytes a series; of devices without running")
     assert shift.endswith("bytes a series; while running >= 0.5 for 10800 s")
     assert panes == "panes: running=900000,*=900000"

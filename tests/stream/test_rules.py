@@ -83,7 +83,7 @@ def test_a_good_file_is_taken():
         ("for: 3m", "for: true", "rules[0].severities[0].for: expected"),
         ("enter: 2.5", "enter: -2.5", 'my.yaml:21: rules[1].severities[0]: "abs>=" compares distances'),
         ("n0: 6400", "n0: 20", "my.yaml:3: baselines.slow.warmup: is never reached with n0 20"),
-        ("kind: decayed", "kind: decade", "my.yaml:3: baselines.slow.kind: expected one of decayed, seasonal, frozen, constant, fitted, got 'decade'; did you mean \"decayed\"?"),
+        ("kind: decayed", "kind: decade", "my.yaml:3: baselines.slow.kind: expected one of decayed, seasonal, weekly, frozen, constant, fitted, got 'decade'; did you mean \"decayed\"?"),
         ("warmup: 50", "warm_up: 50", 'my.yaml:3: baselines.slow.warm_up: unknown key; did you mean "warmup"?'),
         ("metric: temperature", "metric: 'a b'", "my.yaml:7: rules[0].match.metric: expected a name or a glob such as vibration_*, got 'a b'"),
         ("metric: temperature", "metric: []", "my.yaml:7: rules[0].match.metric: expected a name or a glob"),
@@ -157,7 +157,7 @@ def test_every_shipped_pack_is_good():
 
 def test_neither_a_file_nor_a_pack_is_told_with_the_packs_there_are():
     with pytest.raises(
-        ConfigError, match="generik: no such rule file, and no pack; packs: demo, gen"
+        ConfigError, match="generik: no such rule file, and no pack; packs: bearing_wear, demo, gen"
     ):
         rules_text("generik")
 

@@ -77,7 +77,7 @@ STATE = '{metric: running, op: ">=", value: 0.5, for: 2h}'
         ("floor: 0.1", "floor: -0.1", "my.yaml:3: baselines.first.floor: expected 0 or more"),
         ("learn_for", "lern_for", 'my.yaml:3: baselines.first.lern_for: unknown key; did you mean "learn_for"?'),
         ("std: 2.5", "std: 0", "my.yaml:4: baselines.vendor.std: expected more than 0, got 0"),
-        ("kind: constant", "kind: [constant]", "my.yaml:4: baselines.vendor.kind: expected one of decayed, seasonal, frozen, constant"),
+        ("kind: constant", "kind: [constant]", "my.yaml:4: baselines.vendor.kind: expected one of decayed, seasonal, weekly, frozen, constant"),
         ("kind: constant, ", "", "my.yaml:4: baselines.vendor.kind: missing"),
     ],
 )  # fmt: skip
@@ -111,8 +111,8 @@ def test_another_rest_is_the_same_meaning():
     assert changed.digest == parse_rules(GOOD).rules[0].digest
 
 
-def test_the_rule_file_that_the_page_shows_is_one():
+def test_the_rules_that_the_page_shows_are_such():
     parts = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     shown = parse_rules("".join(parts), PAGE.name)
-    assert shown.rules[0].name == "bearing_hot"
+    assert [rule.name for rule in shown.rules[:2]] == ["bearing_hot", "days_to_alarm"]
     assert ([each.size_ms for each in shown.rollups], len(shown.sessions)) == ([HOUR, DAY], 1)

@@ -1,0 +1,150 @@
+"""Files that say what devices there are: CSV, TOML or JSON."""
+
+import csv
+import io
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from schemas.amounts import DurationMs
+from schemas.config import Complaint, ConfigError, read_table, told
+from schemas.records import Device
+from schemas.toml_lines import KeyPath, key_lines
+from simulators.clock import parse_time
+
+_LABEL = "label."
+
+
+class DeviceFile(msgspec.Struct):
+    """One device; ``valid_from`` is a time such as ``2026-01-31T06:00Z``, the epoch unless said."""
+
+    device_id: str
+    asset_id: str = ""
+    site: str = ""
+    device_class: str = msgspec.field(name="class", default="")
+    interval: DurationMs | None = None
+    iso_group: str | None = None
+    valid_from: str = "1970-01-01"
+    own_clock_metrics: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+
+
+class FleetFile(msgspec.Struct):
+    """The whole file."""
+
+    devices: tuple[DeviceFile, ...]
+
+
+def read_fleet(path: Path) -> list[Device]:
+    """Read a file of devices.
+
+    CSV has a row for each: ``device_id``, and any of ``asset_id``, ``site``, ``class``,
+    ``interval``, ``iso_group``, ``valid_from`` and ``label.NAME``; an empty cell says nothing. TOML
+    has ``[[devices]]``, JSON a list of objects, with ``labels`` as a table.
+
+    Raises:
+        ConfigError: every mistake with file, line where the form has lines, and key.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError([f"{path}: cannot read the devices: {reason}"]) from error
+    table, lines = _table(path, text)
+    complaints: list[Complaint] = []
+    found = read_table(FleetFile, table, (), complaints)
+    devices = (
+        []
+        if found is None
+        else [_device(i, one, complaints) for i, one in enumerate(found.devices)]
+    )
+    if not complaints:
+        complaints += _mistakes(devices)
+    if complaints:
+        raise ConfigError([told(each, str(path), lines, {}) for each in complaints])
+    return devices
+
+
+def _table(path: Path, text: str) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
+    if path.suffix == ".csv":
+        return _csv(text)
+    try:
+        if path.suffix == ".toml":
+            return tomllib.loads(text), key_lines(text)
+        if path.suffix == ".json":
+            root = json.loads(text)
+            return (root if isinstance(root, dict) else {"devices": root}), {}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: not TOML: {error}"]) from error
+    except json.JSONDecodeError as error:
+        raise ConfigError([f"{path}:{error.lineno}: not JSON: {error.msg}"]) from error
+    raise ConfigError([f"{path}: expected a file that ends in .csv, .toml or .json"])
+
+
+def _csv(text: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), restkey="more than the heading")
+    devices: list[dict[str, Any]] = []
+    lines: dict[KeyPath, int] = {}
+    for row in rows:
+        lines["devices", len(devices)] = rows.line_num
+        given = {key.strip(): value.strip() for key, value in row.items() if isinstance(value, str)}
+        labels = {
+            key.removeprefix(_LABEL): value
+            for key, value in given.items()
+            if key.startswith(_LABEL) and value
+        }
+        plain = {key: each for key, each in given.items() if each and not key.startswith(_LABEL)}
+        extra = {key: value for key, value in row.items() if isinstance(value, list)}
+        devices.append(plain | extra | ({"labels": labels} if labels else {}))
+    return {"devices": devices}, lines
+
+
+def _device(index: int, given: DeviceFile, complaints: list[Complaint]) -> Device:
+    valid_from = 0
+    try:
+        valid_from = parse_time(given.valid_from)
+    except (ValueError, OverflowError):
+        complaints.append(
+            Complaint(
+                ("devices", index, "valid_from"),
+                f"expected a time such as 2026-01-31T06:00Z, got {given.valid_from!r}",
+            )
+        )
+    return Device(
+        device_id=given.device_id,
+        asset_id=given.asset_id or given.device_id,
+        site=given.site,
+        device_class=given.device_class,
+        interval_ms=None if given.interval is None else int(given.interval),
+        iso_group=given.iso_group,
+        own_clock_metrics=list(given.own_clock_metrics),
+        valid_from=valid_from,
+        labels=given.labels,
+    )
+
+
+def _mistakes(devices: list[Device]) -> list[Complaint]:
+    found, seen = [], set[tuple[str, int]]()
+    if not devices:
+        found.append(Complaint(("devices",), "expected at least one device"))
+    for index, each in enumerate(devices):
+        if not each.device_id or "|" in each.device_id:
+            found.append(
+                Complaint(
+                    ("devices", index, "device_id"),
+                    f"expected a device's id, got {each.device_id!r}",
+                )
+            )
+        if (key := (each.device_id, each.valid_from)) in seen:
+            found.append(
+                Complaint(
+                    ("devices", index, "device_id"),
+                    f"{each.device_id} is there twice from the same time on",
+                )
+            )
+        seen.add(key)
+    return found
