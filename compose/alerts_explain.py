@@ -16,6 +16,7 @@ from stream.alert_story import leading_panes, led_to, records_of, story
 from stream.backtest import run
 from stream.panes import Pane
 from stream.recorded import Series, Wanted
+from stream.standing import DEVICE_METRIC
 from stream.why_not import Seen, asks, at_ms, spans, watcher
 
 
@@ -70,6 +71,11 @@ def _series(
     """Return the readings of the alert's device: those that led to it, or all for a replay."""
     if readings is None and not lake:
         return []
+    if first.metric == DEVICE_METRIC:
+        raise Failure(
+            f"{first.rule} looks at alerts of {first.device_id}, not at readings; explain those "
+            "that stood when it fired, or leave out --readings and --lake"
+        )
     span = led_to(first)
     wanted = Wanted(device=first.device_id)
     if not whole:

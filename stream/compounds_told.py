@@ -24,6 +24,14 @@ def compound_lines(rules: Rules) -> Iterator[str]:
         yield f"planned work {span}: {', '.join(sorted(pause.rules))}, {whose}"
 
 
+def compound_costs(rules: Rules) -> list[dict[str, object]]:
+    """Return what rules over rules mean and cost; bytes at most for each device."""
+    return [
+        {"rule": each.name, "meaning": _meaning(each), "bytes_per_device": _bytes(each)}
+        for each in rules.compounds
+    ]
+
+
 def _meaning(rule: Compound) -> str:
     match rule.of:
         case Votes(of):

@@ -16,7 +16,7 @@ class Look(NamedTuple):
     ``since``: since when its condition is met, ms; None when it is not for the whole window, and
     ``gate`` says how far it is. ``verdict``: what was compared; None when nothing was. ``own`` is
     what the rule remembers after it, as it is changed later: who looks takes what is needed at
-    once.
+    once. ``works``: there is planned work; ``inhibited``: a stronger alert stands.
     """
 
     rule: Rule
@@ -27,6 +27,8 @@ class Look(NamedTuple):
     verdict: Verdict | None
     own: RuleState
     alert: Alert | None
+    works: bool = False
+    inhibited: bool = False
 
 
 Watch = Callable[[Look], None]

@@ -3,9 +3,10 @@
 import json
 
 import click
+import msgspec
 
 from schemas.amounts import told_ms
-from stream.compounds_told import compound_lines
+from stream.compounds_told import compound_costs, compound_lines
 from stream.conditions import When
 from stream.derive_cli import derive, made_of, suggest
 from stream.fit_cli import fit
@@ -35,8 +36,15 @@ def check(rules: str, *, as_json: bool) -> None:
     """Say what is wrong with RULES, or what they cost."""
     loaded = load_rules(rules)
     if as_json:
-        told = {"rules": [_costs(rule, loaded) for rule in loaded.rules]}
-        click.echo(json.dumps({**told, "panes": pane_sizes(loaded)}))
+        told = {
+            "rules": [_costs(rule, loaded) for rule in loaded.rules],
+            "over_rules": compound_costs(loaded),
+            "rollups": msgspec.to_builtins(loaded.rollups),
+            "sessions": msgspec.to_builtins(loaded.sessions),
+            "panes": pane_sizes(loaded),
+            "bytes_per_sensor_a_minute": sensor_bytes(loaded, MINUTE_MS),
+        }
+        click.echo(json.dumps(told))
         return
     for rule in loaded.rules:
         click.echo(_cost(rule, loaded))

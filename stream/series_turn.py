@@ -145,7 +145,10 @@ def _window(turn: Turn, group: Group, end: int) -> int:
             turn.holds.now.update(inhibited(turn.holds.inhibits, {rule.name}))
         if turn.out.watch is not None:
             gate = turn.gates.get(rule.when.gate) if rule.when else None
-            turn.out.watch(Look(rule, made, window.enough, since, gate, verdict, own, alert))
+            works, inhibits = asked is not None and since is None, rule.name in turn.holds.now
+            turn.out.watch(
+                Look(rule, made, window.enough, since, gate, verdict, own, alert, works, inhibits)
+            )
     return kept
 
 

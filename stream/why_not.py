@@ -17,7 +17,18 @@ from stream.lifecycle import Hold, phase
 from stream.look import Look
 from stream.rule import Rule, matches
 
-Outcome = Literal["condition", "few", "rests", "unknown", "below", "pending", "active", "event"]
+Outcome = Literal[
+    "condition",
+    "work",
+    "few",
+    "rests",
+    "unknown",
+    "below",
+    "pending",
+    "inhibited",
+    "active",
+    "event",
+]
 """Why a window raised nothing, in the order in which the engine asks; ``event`` is a transition."""
 
 
@@ -158,6 +169,8 @@ def _outcome(look: Look) -> tuple[Outcome, str]:
         return "event", f"{look.alert.event} {look.alert.severity}: {_compared(look)}"
     if look.since is None:
         held = "; the open alert is held" if life.open is not None else ""
+        if look.works:
+            return "work", f"planned work{held}"
         return "condition", f"{_unmet(look)}{held}"
     if not look.enough or look.window.count < rule.min_samples:
         return "few", f"{look.window.count} readings in the window, {rule.min_samples} are needed"
@@ -167,6 +180,8 @@ def _outcome(look: Look) -> tuple[Outcome, str]:
         middle = (look.window.window_start + end) // 2
         return "unknown", _unknown(rule.baseline, look.own.baseline, middle)
     name = phase(life)
+    if name == "PENDING" and look.inhibited:
+        return "inhibited", f"a stronger alert stands; {_compared(look)}"
     if name == "PENDING":
         return "pending", f"{_waits(look)}; {_compared(look)}"
     if name in ("FIRING", "RECOVERING"):

@@ -149,3 +149,17 @@ def test_an_alert_that_is_not_over_says_so(told):
 def refused(done: Result, said: str) -> None:
     with pytest.raises(Failure, match=said):
         raise done.exception  # type: ignore[misc]
+
+
+def test_an_alert_of_a_rule_over_rules_is_told_without_readings_and_refused_with_them(told):
+    above = "  - {name: often, votes: {of: [hot], k: 1}, severities: [{level: CRITICAL}]}\n"
+    told.rules.write_text(RULES + above)
+    told.alerts = run(load_rules(str(told.rules)), read_series(told.readings))
+    told.keep(*told.alerts)
+    (name,) = {each.alert_id for each in told.alerts if each.rule == "often"}
+    done = told.explain(name=name)
+    assert done.exit_code == 0
+    assert "often (version 1, MULTI) on pump *, site offline" in done.stdout
+    refused = told.explain("--readings", str(told.readings), name=name)
+    assert isinstance(refused.exception, Failure)
+    assert "often looks at alerts of pump, not at readings" in str(refused.exception)

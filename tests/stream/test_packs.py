@@ -101,7 +101,7 @@ def test_every_pack_has_its_part_of_the_page_that_ships():
 def test_check_says_under_which_state_a_rule_is_in_force():
     done = CliRunner().invoke(command, ["check", "generic"])
     assert done.exit_code == 0
-    anomaly, shift, panes, _ = done.stdout.splitlines()
+    anomaly, shift, panes, _state = done.stdout.splitlines()
     assert anomaly.endswith("bytes a series; of devices without running")
     assert shift.endswith("bytes a series; while running >= 0.5 for 10800 s")
     assert panes == "panes: running=900000,*=900000"

@@ -2,8 +2,6 @@
 
 import copy
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 import jsonschema  # comes with Flink's Python packages
@@ -11,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page_rules import shown
 
-import stream
 from schemas.config import ConfigError
 from stream.rule_file import read_rule_file
 from stream.rule_schema import rule_schema
@@ -22,8 +20,7 @@ from stream.yaml_lines import read_yaml
 
 SCHEMA = json.loads(json.dumps(rule_schema()))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-PAGE = (Path(stream.__file__).parent / "README.md").read_text()
-SHOWN = next(text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "rules:" in text)
+SHOWN = shown()
 
 
 def refused(value: Any) -> bool:
@@ -106,7 +103,7 @@ def test_the_schema_refuses_what_reading_refuses_and_nothing_else(path, new, ren
     else:
         value = replaced(VALID, new, *path)
     try:
-        read_rule_file(json.dumps(value), "x")
+        read_rule_file(json.dumps(value, default=str), "x")
         wrong = False
     except ConfigError:
         wrong = True
@@ -125,3 +122,9 @@ def test_costs_are_told_to_programs():
     assert answer["panes"].endswith("*=3600000")
     when = json.loads(CliRunner().invoke(command, ["check", "rotating", "--json"]).stdout)
     assert when["rules"][0]["condition"] == "while running >= 0.5 for 5400 s"
+    above = json.loads(CliRunner().invoke(command, ["check", "pump_sequence", "--json"]).stdout)
+    assert above["over_rules"][1] == {
+        "rule": "flow_fails",
+        "meaning": "3 of shakes, heats_up, draws_less at the same time",
+        "bytes_per_device": 240,
+    }

@@ -1,9 +1,7 @@
 """What a rule file may say of a machine's state, of baselines and of rest between alerts."""
 
-import re
-from pathlib import Path
-
 import pytest
+from page_rules import shown
 from rule_builders import DAY, HOUR, MINUTE, PANE
 
 from schemas.config import ConfigError
@@ -12,7 +10,6 @@ from stream.conditions import When
 from stream.pane_sizes import pane_ms, pane_sizes
 from stream.rules import parse_rules
 
-PAGE = Path(__file__).parent.parent.parent / "stream" / "README.md"
 GOOD = """\
 version: 1
 baselines:
@@ -112,7 +109,6 @@ def test_another_rest_is_the_same_meaning():
 
 
 def test_the_rules_that_the_page_shows_are_such():
-    parts = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    shown = parse_rules("".join(parts), PAGE.name)
-    assert [rule.name for rule in shown.rules[:2]] == ["bearing_hot", "days_to_alarm"]
-    assert ([each.size_ms for each in shown.rollups], len(shown.sessions)) == ([HOUR, DAY], 1)
+    page = parse_rules(shown(), "page.yaml")
+    assert [rule.name for rule in page.rules[:2]] == ["bearing_hot", "days_to_alarm"]
+    assert ([each.size_ms for each in page.rollups], len(page.sessions)) == ([HOUR, DAY], 1)

@@ -13,6 +13,7 @@ from compose.rules_cli import rules as command
 from schemas.failure import Failure
 from stream.backtest import Series, run
 from stream.rule import Rules
+from stream.rules import parse_rules
 from stream.why_not import Seen, mismatch, spans, watcher
 
 QUARTER = 15 * MINUTE
@@ -242,3 +243,32 @@ def test_a_name_that_is_not_there_is_refused_with_the_nearest(folder, words, sai
     done = asked(folder, *words)
     with pytest.raises(Failure, match=said):
         raise done.exception  # type: ignore[misc]
+
+
+def test_what_holds_a_rule_back_is_told():
+    weak, strong = (
+        f"""
+  - name: {name}
+    match: {{metric: {metric}}}
+    window: {{size: 15m, slide: 15m}}
+    aggregate: mean
+    compare: {{op: ">=", to: value}}
+    severities: [{{level: WARNING, enter: 1}}]
+"""
+        for name, metric in (("weak", "heat"), ("strong", "cold"))
+    )
+    loaded = parse_rules(
+        f"version: 1\nrules:{weak}{strong}\nsuppress:\n"
+        "  - {inhibit: weak, if_firing: strong}\n"
+        "  - {rules: weak, from: 1970-01-01T00:45Z, to: 1970-01-01T01:00Z}\n"
+    )
+    found: list[Seen] = []
+    points = {"cold": [0, 1, 0, 0, 0], "heat": [0, 1, 0, 1, 1]}
+    series = [
+        Series("pump", metric, [(i * QUARTER, float(x)) for i, x in enumerate(values)])
+        for metric, values in points.items()
+    ]
+    run(loaded, series, watcher(found, metric="heat"))
+    assert [each.outcome for each in found] == ["below", "inhibited", "below", "work", "event"]
+    assert told(found)[1] == ("inhibited", "a stronger alert stands; mean 1 (WARNING >= 1)")
+    assert told(found)[3] == ("work", "planned work")
