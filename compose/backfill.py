@@ -25,11 +25,11 @@ from schemas.topics import subject
 from simulators.clock import iso
 from stream.fleet import Fleet
 from stream.lake_readings import first_day_ms
-from stream.memory import learns
 from stream.pane_sizes import no_larger, pane_ms, pane_sizes
-from stream.recompute import DAY_MS, settling_ms
+from stream.recompute import DAY_MS
 from stream.rule import Rules
 from stream.rule_sets import Engines
+from stream.run_in import learns, settling_ms
 
 
 def backfill(endpoints: Endpoints, request: Request) -> Books:

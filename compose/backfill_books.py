@@ -6,9 +6,9 @@ from typing import NamedTuple
 from schemas.topics import DEFAULT_PREFIX
 from stream.correction import Scope
 from stream.fleet import Fleet
-from stream.recompute import reach_ms
 from stream.rule import Rules
 from stream.rule_sets import Engines
+from stream.run_in import reach_ms
 
 _WINDOWS = ("changed", "new", "withdrawn", "unchanged", "ahead")
 _ALERTS = ("corrected", "new", "withdrawn", "unchanged", "open", "left")

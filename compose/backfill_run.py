@@ -24,9 +24,9 @@ from stream.engine import Engine
 from stream.fleet import enriched, placed
 from stream.lake import Lake
 from stream.lake_readings import Chosen, Whole, has_device, read_back, spans
-from stream.memory import memory_ms
 from stream.pane_sizes import pane_ms
-from stream.recompute import DAY_MS, Recomputed, asked_metrics, reach_ms, recompute
+from stream.recompute import DAY_MS, Recomputed, recompute
+from stream.run_in import asked_metrics, memory_ms, reach_ms
 
 
 class Ids(NamedTuple):

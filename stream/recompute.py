@@ -15,14 +15,13 @@ from stream.correction import Scope
 from stream.counted import Counts
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
-from stream.lifecycle import Hold, phase
-from stream.memory import memory_ms
+from stream.lifecycle import phase
 from stream.pane_sizes import PANES_MS
 from stream.panes import panes_of
-from stream.rule import Rule, Rules
+from stream.rule import Rules
 from stream.rule_sets import Engines
+from stream.run_in import longest_ms, memory_ms
 from stream.standing import DEVICE_METRIC
-from stream.trends import Rate
 
 DAY_MS = 86_400_000
 """Readings are taken a UTC day at a time: no pane reaches over midnight."""
@@ -84,40 +83,6 @@ class _Device(NamedTuple):
     metrics: dict[str, int]
 
 
-def reach_ms(rules: Rules) -> int:
-    """Return how far back the longest window or roll-up looks: how long a reading can matter."""
-    return max(*map(_longest, rules.rules), *_rolled(rules))
-
-
-def settling_ms(rules: Rules) -> int:
-    """Return the run-in that windows and delays need, without alerts already active: ms.
-
-    What conditions need does not count: the metrics that they ask are taken from the beginning.
-    """
-    needs = {
-        rule.name: _longest(rule)
-        + (rule.method.over_ms if isinstance(rule.method, Rate) else 0)
-        + max(_lasts(severity.delay, rule.window.slide_ms) for severity in rule.severities)
-        for rule in rules.rules
-    }
-    for each in rules.compounds:
-        own = each.within_ms + max(severity.delay.ms for severity in each.severities)
-        needs[each.name] = own + max(needs[name] for name in each.rules)
-    return max(*needs.values(), *_rolled(rules))
-
-
-def asked_metrics(rules: Rules) -> tuple[str, ...]:
-    """Return the metrics that conditions ask, and what those of them are made of that are derived.
-
-    Without them, the state of a machine is unknown.
-    """
-    asked = {rule.when.metric for rule in rules.rules if rule.when is not None}
-    for each in reversed(rules.derived):
-        if each.metric in asked:
-            asked.update(each.inputs)
-    return tuple(sorted(asked))
-
-
 def makes(rules: Rules, window: WindowFeatures) -> bool:
     """Say whether these rules make windows of that shape for that series."""
     length = window.window_end - window.window_start
@@ -127,7 +92,7 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
         and rollup.match.covers(window.device_id, window.metric, window.site)
         for rollup in rules.rollups
     ) or any(
-        rule.window.size_ms <= length <= _longest(rule)
+        rule.window.size_ms <= length <= longest_ms(rule)
         and window.window_end % rule.window.slide_ms == 0
         and rule.match.covers(window.device_id, window.metric, window.site)
         for rule in rules.rules
@@ -231,7 +196,7 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
     entry = device.state.entry()
     if entry.held or any(each.parts and each.end <= upto for each in entry.derived.values()):
         return False
-    longest = max(map(_longest, rules.rules))
+    longest = max(map(longest_ms, rules.rules))
     for metric, newest in device.metrics.items():
         series = device.state.series(metric)
         if series.ring and newest < min(upto, series.ring[-1].pane_start + longest):
@@ -240,15 +205,3 @@ def _has_told(device: _Device, rules: Rules, upto: int) -> bool:
         if any(partial.start + size <= upto for size, partial in rolled.items()):
             return False
     return True
-
-
-def _rolled(rules: Rules) -> tuple[int, ...]:
-    return (0, *(rollup.size_ms for rollup in rules.rollups))
-
-
-def _longest(rule: Rule) -> int:
-    return max(rule.window.size_ms, rule.window.grow_to_ms)
-
-
-def _lasts(hold: Hold, slide_ms: int) -> int:
-    return max(hold.ms, hold.count * slide_ms)

@@ -11,10 +11,9 @@ from schemas.records import Alert
 from stream.baselines import Decayed
 from stream.device_state import DeviceState
 from stream.engine import Engine
-from stream.memory import learns, memory_ms
 from stream.panes import Pane
-from stream.recompute import settling_ms
 from stream.rule import Rules
+from stream.run_in import learns, memory_ms, settling_ms
 
 VENDOR = "version: 1\nbaselines:\n  usual: {kind: constant, mean: 10, std: 2}"
 FIRST = "version: 1\nbaselines:\n  usual: {kind: frozen, learn_for: 2h%s}"
