@@ -86,7 +86,7 @@ class Constant(msgspec.Struct, frozen=True):
     std: float
 
 
-class Fitted(msgspec.Struct, frozen=True):
+class Fitted(msgspec.Struct, frozen=True, tag="fitted"):
     """What a model says each series is like, by device and metric.
 
     The engine takes what it says of a series in its place; one it does not know is not compared.

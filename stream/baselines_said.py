@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from schemas.config import Complaint, nearest
 from schemas.toml_lines import KeyPath
+from stream.baseline_file import BaselineFile, ConstantFile, DecayedFile, FittedFile, FrozenFile
 from stream.baselines import (
     BaselineSpec,
     Constant,
@@ -17,15 +18,7 @@ from stream.baselines import (
 from stream.detectors import Compare
 from stream.lifecycle import Phase
 from stream.models import FittedBaseline
-from stream.rule_file import (
-    BaselineFile,
-    CompareFile,
-    ConstantFile,
-    DecayedFile,
-    FittedFile,
-    FrozenFile,
-    Parsed,
-)
+from stream.rule_file import CompareFile, Parsed
 
 _ALONE: tuple[Compare, ...] = ("value", "rate", "time_to_limit")
 """What is compared without a baseline."""

@@ -103,6 +103,14 @@ Model = T2Q | Rul | FittedBaseline
 _KINDS: Mapping[str, type[Model]] = {"t2_q": T2Q, "rul": Rul, "baseline": FittedBaseline}
 
 
+def read_models(tables: Mapping[str, Any], complaints: list[Complaint]) -> dict[str, Model]:
+    """Return the models of a rule file by name; add what is wrong to ``complaints``."""
+    found = {
+        name: read_model(table, ("models", name), complaints) for name, table in tables.items()
+    }
+    return {name: model for name, model in found.items() if model is not None}
+
+
 def read_model(table: Any, path: KeyPath, complaints: list[Complaint]) -> Model | None:
     """Return a model from plain values; None, and complaints added, when it is none."""
     if not isinstance(table, dict):

@@ -12,11 +12,12 @@ from schemas.config import Complaint, ConfigError, nearest, read_table, told
 from schemas.records import Category
 from schemas.records import Severity as SeverityName
 from schemas.toml_lines import KeyPath
+from stream.baseline_file import BASELINE_KINDS, BaselineFile
 from stream.compound_file import CompoundEntry, SuppressFile, is_above
 from stream.conditions import WhenOp, WhenOpen
 from stream.detectors import Aggregate, Compare, Op
 from stream.iso import Iso
-from stream.models import Model, read_model
+from stream.models import Model, read_models
 from stream.sensor_file import ChecksFile, SilenceFile
 from stream.trends import Fit
 from stream.yaml_lines import read_yaml
@@ -183,75 +184,6 @@ class SessionFile(msgspec.Struct):
     site: Globs = "*"
 
 
-class DecayedFile(msgspec.Struct):
-    """A baseline that forgets; see :class:`stream.baselines.Decayed`.
-
-    What ``freeze_while`` is unless said, the comparison decides; see :mod:`stream.baselines_said`.
-    """
-
-    kind: Literal["decayed", "seasonal", "weekly"]
-    n0: float = 6400.0
-    counted_every: DurationMs = DurationMs(300_000)
-    warmup: float = 50.0
-    floor_rel: float = 1e-3
-    floor: float = 0.0
-    freeze_while: tuple[Literal["PENDING", "FIRING", "RECOVERING"], ...] | None = None
-
-
-class SeasonalFile(DecayedFile):
-    """The same for each hour of the day; see :class:`stream.baselines.Seasonal`.
-
-    Two weeks of readings of 5 minutes, and nothing said before three days.
-    """
-
-    n0: float = 168.0
-    warmup: float = 36.0
-
-
-class WeeklyFile(DecayedFile):
-    """The same for each hour of the week: four weeks of them, and nothing said before two."""
-
-    n0: float = 48.0
-    warmup: float = 24.0
-
-
-class FrozenFile(msgspec.Struct):
-    """A baseline learned once; see :class:`stream.baselines.Frozen` and, for ``stat``, Median."""
-
-    kind: Literal["frozen"]
-    learn_for: DurationMs
-    stat: Literal["mean", "median"] = "mean"
-    skip_first: DurationMs = DurationMs(0)
-    floor_rel: float = 1e-3
-    floor: float = 0.0
-
-
-class ConstantFile(msgspec.Struct):
-    """A baseline that is said; see :class:`stream.baselines.Constant`."""
-
-    kind: Literal["constant"]
-    mean: float
-    std: float
-
-
-class FittedFile(msgspec.Struct):
-    """A baseline of each series, from a model under ``models``."""
-
-    kind: Literal["fitted"]
-    model: str
-
-
-BaselineFile = DecayedFile | FrozenFile | ConstantFile | FittedFile
-BASELINE_KINDS: dict[str, type[BaselineFile]] = {
-    "decayed": DecayedFile,
-    "seasonal": SeasonalFile,
-    "weekly": WeeklyFile,
-    "frozen": FrozenFile,
-    "constant": ConstantFile,
-    "fitted": FittedFile,
-}
-
-
 class RuleFile(msgspec.Struct):
     """The whole file; ``version`` is that of its form.
 
@@ -310,7 +242,7 @@ def read_rule_file(text: str, name: str) -> Parsed:
     file = read_table(RuleFile, root, (), complaints)
     rules, compounds = _rules(root.get("rules"), complaints)
     baselines = {} if file is None else _baselines(file, complaints)
-    models = {} if file is None else _models(file, complaints)
+    models = {} if file is None else read_models(file.models, complaints)
     if complaints or file is None:
         raise ConfigError([told(c, name, lines, {}) for c in complaints])
     return Parsed(file, rules, compounds, baselines, models, name, lines)
@@ -338,13 +270,6 @@ def _rules(
             if rule is not None:
                 plain[index] = rule
     return plain, compounds
-
-
-def _models(file: RuleFile, complaints: list[Complaint]) -> dict[str, Model]:
-    found = {
-        name: read_model(table, ("models", name), complaints) for name, table in file.models.items()
-    }
-    return {name: model for name, model in found.items() if model is not None}
 
 
 def _baselines(file: RuleFile, complaints: list[Complaint]) -> dict[str, BaselineFile]:

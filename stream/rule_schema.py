@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from schemas.amounts import DurationMs
+from stream.baseline_file import BASELINE_KINDS
 from stream.compound_file import CompoundEntry
-from stream.rule_file import BASELINE_KINDS, RuleEntry, RuleFile, SensorEntry
+from stream.rule_file import RuleEntry, RuleFile, SensorEntry
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _AMOUNT = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$"

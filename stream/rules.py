@@ -173,8 +173,8 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         realarm_ms=int(entry.realarm_after),
     )
     # What a model says of a series counts for that series alone: the engine adds it.
-    told = "fitted" if isinstance(rule.baseline, Fitted) else rule.baseline
-    meaning = [rule.window, rule.aggregate, rule.op, rule.to, told, rule.severities]
+    said = "fitted" if isinstance(rule.baseline, Fitted) else rule.baseline
+    meaning = [rule.window, rule.aggregate, rule.op, rule.to, said, rule.severities]
     optional = [each for each in (rule.when, rule.method) if each is not None]
     return msgspec.structs.replace(rule, digest=digest_of(meaning + optional))
 

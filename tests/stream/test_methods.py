@@ -238,8 +238,8 @@ def test_going_to_disk_and_back_changes_nothing(compare, severities, header, val
 
 def test_how_far_back_a_rule_remembers():
     def memory(compare: str, severities: str, header: str = "version: 1") -> float:
-        laws = rule(compare, severities, header=header)
-        return memory_ms(laws.rules[0], laws)
+        made = rule(compare, severities, header=header)
+        return memory_ms(made.rules[0], made)
 
     one = "{level: WARNING, enter: 3}"
     assert memory(RATE, one) == 0
