@@ -20,6 +20,7 @@ from stream.rule import Rule, matches
 Outcome = Literal[
     "condition",
     "work",
+    "sensor",
     "few",
     "rests",
     "unknown",
