@@ -105,7 +105,7 @@ def test_a_backfill_knows_which_checks_have_learned_and_that_none_makes_windows(
         "{stuck: {}, range: {hi: 1}, drift: {learn_for: 1d}, no_data: {after: 5x}, spike: {}}"
     ) + sensor("{no_data: {after: 1h}}").replace("name: sensor", "name: hourly")
     made = rules(body)
-    reach = {rule.name: memory_ms(rule) for rule in made.rules}
+    reach = {rule.name: memory_ms(rule, made) for rule in made.rules}
     assert {name for name, back in reach.items() if back == inf} == {
         "sensor_stuck", "sensor_drift", "sensor_no_data", "sensor_spike",
     }  # fmt: skip
