@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from compose.in_force import Changes, Standing, changes_of, in_force, standing_of
 from compose.intents import named
 from compose.local.endpoints import read
 from compose.options import LAST_MS, Duration, Time, prefix_option, state_option
 from compose.rule_topic import Pushed, publish
-from compose.standing import Changes, Standing, changes_of, in_force, standing_of
 from compose.starting import kept_rules
 from compose.upgrade import Asked, Where, upgrade
 from schemas.failure import BadConfig, Failure

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pyflink.table import Schema, StreamTableEnvironment, TableDescriptor
 
 from schemas.contracts import ContractName, contract_text
+from stream.archived import ARCHIVED, Archived
 from stream.columns import columns
 from stream.jobs.settings import Cluster
 
@@ -30,6 +31,10 @@ _READING_KEY = """
   CASE WHEN device_ts IS NULL THEN gateway_seq END,
   CASE WHEN device_ts IS NULL THEN part END
 """
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 class _TopicTable(NamedTuple):
@@ -55,7 +60,60 @@ _TOPICS = {
     "devices": _TopicTable("devices", "device", "valid_from", "device_id", "device_id"),
     "rules": _TopicTable("rules", "rule_set", "effective_from", "sha256"),
 }
-NAMES = frozenset(f"{name}{raw}" for name in (*_TOPICS, "lake_readings") for raw in ("", "_raw"))
+
+
+class _LakeTable(NamedTuple):
+    """A table of the lake: columns of its files, event time, key, and which of equal keys counts.
+
+    ``shown`` is what a row of the view has to meet.
+    """
+
+    files: dict[str, str]
+    event_time: str
+    key: str
+    first: str
+    shown: str = "TRUE"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Return all columns; those it is partitioned by stand last."""
+        return self.files | _ORIGIN | {"dt": "STRING", "site": "STRING"}
+
+    def view(self, name: str) -> str:
+        """Return the query for the rows of the table that count."""
+        order = f"PARTITION BY {self.key} ORDER BY {self.first}"
+        return _numbered([*self.columns, "rt"], f"FROM {name}_raw", order, self.shown)
+
+
+def _archived(table: Archived) -> _LakeTable:
+    kinds = {
+        name: _TIMES if kind.startswith("TIMESTAMP") else kind for name, kind, _ in table.columns
+    }
+    return _LakeTable(
+        kinds | {"kts": _TIMES},
+        _TOPICS[table.name].event_time,
+        _listed(list(table.key)),
+        "kts DESC, kafka_partition, kafka_offset DESC",
+        # A backfill takes a window back by sending it once more, empty.
+        "`count` > 0" if table.name == "windows" else "TRUE",
+    )
+
+
+_ORIGIN = {"kafka_partition": "INT", "kafka_offset": "BIGINT"}
+_LAKE = {
+    "lake_readings": _LakeTable(
+        {
+            name: kind
+            for name, kind in columns("reading", _TIMES).items()
+            if name not in ("kind", "site")
+        },
+        "ts",
+        _READING_KEY,
+        "kafka_partition, kafka_offset",
+    ),
+    **{f"lake_{each.name}": _archived(each) for each in ARCHIVED},
+}
+NAMES = frozenset(f"{name}{raw}" for name in (*_TOPICS, *_LAKE) for raw in ("", "_raw"))
 
 
 class Scan(NamedTuple):
@@ -82,19 +140,16 @@ def create(
 ) -> None:
     """Make every table of :data:`NAMES` known, for this environment only.
 
-    Without ``lake`` its view is left out: the planner lists the lake's folders to make it.
+    Without ``lake`` its views are left out: the planner lists the lake's folders to make them.
     """
     views = {}
     for name, table in _TOPICS.items():
         t_env.create_temporary_table(f"{name}_raw", _topic(cluster, table, scan))
         views[name] = _sound(name, table)
-    t_env.create_temporary_table("lake_readings_raw", _lake(cluster, scan))
-    if lake:
-        views["lake_readings"] = _numbered(
-            [*_lake_columns(), "rt"],
-            "FROM lake_readings_raw",
-            f"PARTITION BY {_READING_KEY} ORDER BY kafka_partition, kafka_offset",
-        )
+    for name, files in _LAKE.items():
+        t_env.create_temporary_table(f"{name}_raw", _lake(cluster, name, files, scan))
+        if lake:
+            views[name] = files.view(name)
     for name, query in views.items():
         t_env.create_temporary_view(name, t_env.sql_query(query))
 
@@ -149,36 +204,26 @@ def _sound(name: str, table: _TopicTable) -> str:
     return _numbered(shown, source, f"PARTITION BY `{table.newest_by}` ORDER BY rt DESC")
 
 
-def _numbered(shown: list[str], source: str, order: str) -> str:
-    """Return the query for the first row of each partition."""
+def _numbered(shown: list[str], source: str, order: str, where: str = "TRUE") -> str:
+    """Return the query for the first row of each partition, if it meets a condition."""
     return (
         f"SELECT {_listed(shown)} FROM "
-        f"(SELECT *, ROW_NUMBER() OVER ({order}) AS row_in_order {source}) WHERE row_in_order = 1"
+        f"(SELECT *, ROW_NUMBER() OVER ({order}) AS row_in_order {source}) "
+        f"WHERE row_in_order = 1 AND {where}"
     )
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
-def _lake_columns() -> dict[str, str]:
-    """Return the lake's columns; those it is partitioned by stand last."""
-    reading = columns("reading", _TIMES)
-    files = {name: kind for name, kind in reading.items() if name not in ("kind", "site")}
-    origin = {"kafka_partition": "INT", "kafka_offset": "BIGINT"}
-    return files | origin | {"dt": "STRING", "site": "STRING"}
-
-
-def _lake(cluster: Cluster, scan: Scan) -> TableDescriptor:
+def _lake(cluster: Cluster, name: str, table: _LakeTable, scan: Scan) -> TableDescriptor:
     schema = Schema.new_builder()
-    for name, kind in _lake_columns().items():
-        schema = schema.column(name, kind)
-    schema = schema.column_by_expression("rt", "ts").watermark("rt", scan.watermark("rt"))
+    for column, kind in table.columns.items():
+        schema = schema.column(column, kind)
+    schema = schema.column_by_expression("rt", f"`{table.event_time}`")
+    schema = schema.watermark("rt", scan.watermark("rt"))
     return (
         TableDescriptor.for_connector("filesystem")
         .schema(schema.build())
         .partitioned_by("dt", "site")
-        .option("path", f"{cluster.lake_uri}/readings")
+        .option("path", f"{cluster.lake_uri}/{name.removeprefix('lake_')}")
         .format("parquet")
         .option("parquet.utc-timezone", "true")
         .build()

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 from rule_builders import HOUR
 
+import compose.in_force
 import compose.rules_push
-import compose.standing
 from compose.intents import Intent, write_intent
 from compose.rule_topic import Pushed, _judged, _superseded
 from compose.rules_push import push, show
@@ -57,7 +57,7 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
     monkeypatch.setattr(compose.rules_push, "_now_ms", lambda: NOW)
     monkeypatch.setattr(compose.rules_push, "read", lambda state: None)
     monkeypatch.setattr(
-        compose.standing,
+        compose.in_force,
         "pushed",
         lambda endpoints, prefix, panes="*=1000": _judged(made.found, panes),
     )
