@@ -119,3 +119,13 @@ def _asked_for(stack: RunningStack) -> None:
     assert json.loads(done.stdout) == [{"s": 3600, "n": 3}, {"s": 86400, "n": 3}], done.stderr
     done = stack.tidegate("lake", "query", "FROM sessions", f"--site={SITE}", "--json")
     assert [row["session"] for row in json.loads(done.stdout)] == ["run"] * 3, done.stderr
+    counts = " UNION ALL ".join(
+        f"SELECT '{table.name}' AS lies_in, COUNT(*) AS n FROM lake_{table.name} "
+        f"WHERE site = '{SITE}'"
+        for table in ARCHIVED
+    )
+    done = stack.tidegate("jobs", "sql", "-e", counts, "--json", f"--prefix={PREFIX}")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["lies_in"]: row["n"] for row in found} == {
+        table.name: len(on_topic(stack, table, newest=True)) for table in ARCHIVED
+    }, done.stderr
