@@ -10,7 +10,7 @@ from schemas.amounts import DurationMs
 from schemas.records import Category
 from schemas.records import Severity as SeverityName
 
-_KINDS = ("pattern", "votes")
+COMPOUND_KINDS = ("pattern", "votes")
 Names = str | list[str]
 StepText = str | dict[str, str]
 """A rule that fires, or {rule: LEVEL} for one that comes to that severity."""
@@ -75,4 +75,4 @@ class SuppressFile(msgspec.Struct):
 
 def is_above(keys: Iterable[object]) -> bool:
     """Say whether keys without ``match`` are those of a rule over rules, misspelled or not."""
-    return any(get_close_matches(str(key), _KINDS, cutoff=0.7) for key in keys)
+    return any(get_close_matches(str(key), COMPOUND_KINDS, cutoff=0.7) for key in keys)

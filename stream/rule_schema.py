@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.amounts import DurationMs
 from stream.baseline_file import BASELINE_KINDS
-from stream.compound_file import CompoundEntry
+from stream.compound_file import COMPOUND_KINDS, CompoundEntry
 from stream.rule_file import RuleEntry, RuleFile, SensorEntry
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -41,6 +41,7 @@ def rule_schema() -> dict[str, Any]:
         if "properties" in each:
             each["additionalProperties"] = False
     defs["Baseline"] = {"oneOf": [_of_kind(name, defs[k.__name__]) for name, k in kinds.items()]}
+    defs[CompoundEntry.__name__]["anyOf"] = [{"required": [key]} for key in COMPOUND_KINDS]
     for kind in set(kinds.values()):
         del defs[kind.__name__]
     properties = defs[root.__name__]["properties"]
