@@ -70,7 +70,7 @@ def as_one_pump(stack: RunningStack) -> list[dict[tuple[int, int], WindowFeature
     found = records(stack.endpoints, f"{PREFIX}windows", WindowFeatures)
     return [
         {
-            (each.window_start, each.window_end): replace(each, device_id="pump")
+            (each.window_start, each.window_end): replace(each, device_id="pump", asset_id="pump")
             for each in found
             if each.device_id == device
         }

@@ -109,7 +109,7 @@ def test_rows_are_the_topics_whatever_is_killed_and_replayed(
     early = stack.tidegate("jobs", "submit", "warehouse", f"--prefix={PREFIX}", f"--sinks={sinks}")
     assert early.returncode == 78
     assert (
-        "lacks windows_alerts_devices, rollups_sessions; make it with: tidegate sinks"
+        "lacks windows_alerts_devices, rollups_sessions, assets; make it with: tidegate sinks"
         in early.stderr
     )
     made = stack.tidegate("sinks", "postgres", "migrate", f"--sinks={sinks}")
