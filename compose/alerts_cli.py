@@ -1,6 +1,5 @@
 """`tidegate alerts`: follow the alerts topic, measure and explain what is on it."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from compose.alerts_kpi import kpi
 from compose.local.endpoints import read
 from compose.options import prefix_option, state_option
 from gateway.follow import decoder, ends, follow
+from schemas.amounts import told_at
 from schemas.records import Alert
 
 _COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "blue"}
@@ -49,7 +49,7 @@ def tail(
 
 def line(alert: Alert) -> str:
     """Return an alert's transition as one line for a person."""
-    when = datetime.fromtimestamp(alert.emitted_at / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    when = told_at(alert.emitted_at)
     severity = click.style(f"{alert.severity:8}", fg=_COLOURS[alert.severity])
     score = "" if alert.score is None else f", score {alert.score:.1f}"
     return (

@@ -1,7 +1,6 @@
 """`tidegate alerts kpi`: can people live with the alerts?"""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import msgspec
 from compose.alert_records import alert_records, data_option
 from compose.listing import aligned
 from compose.options import Time, prefix_option, state_option
+from schemas.amounts import told_at
 from schemas.failure import Failure
 from stream.kpis import Check, Kpis, checks, episodes, kpis, period
 
@@ -57,8 +57,8 @@ def kpi(
     end = last if to_ms is None else to_ms
     if begin >= end:
         raise click.UsageError(
-            f"the period is empty: from {_at(begin)} to {_at(end)}; --from must be before --to, "
-            "and records must lie behind it"
+            f"the period is empty: from {told_at(begin)} to {told_at(end)}; --from must be before "
+            "--to, and records must lie behind it"
         )
     measured = kpis(episodes(own), begin, end)
     if as_json:
@@ -80,7 +80,7 @@ _ROWS = ("days", "floods", "standing", "bad_actors")
 
 
 def _told(of: Kpis) -> Iterator[str]:
-    yield f"{_at(of.from_ms)} to {_at(of.to_ms)} UTC: {of.alerts} alerts"
+    yield f"{told_at(of.from_ms)} to {told_at(of.to_ms)} UTC: {of.alerts} alerts"
     yield ""
     yield from aligned(("measure", "value", "target", ""), [_row(each) for each in checks(of)])
     if of.bad_actors:
@@ -89,7 +89,7 @@ def _told(of: Kpis) -> Iterator[str]:
         yield from aligned(("share", "alerts", "rule/device/metric"), rows)
     yield ""
     days = [
-        (_at(d.start)[:10], d.alerts, d.peak, d.flood_ms // 60_000, d.chattering, d.standing)
+        (told_at(d.start)[:10], d.alerts, d.peak, d.flood_ms // 60_000, d.chattering, d.standing)
         for d in of.days
         if d != d._replace(alerts=0, peak=0, flood_ms=0, chattering=0, standing=0)
     ]
@@ -99,16 +99,12 @@ def _told(of: Kpis) -> Iterator[str]:
     if quiet:
         yield f"and {quiet} day{'s' if quiet > 1 else ''} of nothing"
     for flood in of.floods:
-        yield f"flood: {_at(flood.start)} to {_at(flood.end)}, {flood.alerts} alerts"
+        yield f"flood: {told_at(flood.start)} to {told_at(flood.end)}, {flood.alerts} alerts"
     for name in of.chattering:
         yield f"chatters: {name}"
     for each in of.standing:
-        yield f"stands since {_at(each.on)}: {each.fingerprint}"
+        yield f"stands since {told_at(each.on)}: {each.fingerprint}"
 
 
 def _row(of: Check) -> tuple[str, str, str, str]:
     return _NAMES[of.name], f"{of.value:.4g}", of.target, _OK[of.ok]
-
-
-def _at(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")

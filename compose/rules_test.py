@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -18,6 +17,7 @@ from compose.recorded import (
     to_option,
 )
 from compose.rules_plots import write_plots
+from schemas.amounts import told_at
 from schemas.records import Alert
 from stream.backtest import Scores, rate, run
 from stream.data_options import Data, devices_option, format_option, of_devices
@@ -126,7 +126,7 @@ def _rated(
 
 
 def _line(alert: Alert) -> str:
-    at = datetime.fromtimestamp(alert.window_end / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    at = told_at(alert.window_end)
     kind = alert.comparator.partition(" ")[0]
     said = "z" if kind == "zscore" else kind.replace("_", " ")
     score = "" if alert.score is None else f" ({said} {alert.score:+.2f})"

@@ -17,10 +17,10 @@ from compose.parallelism import await_room
 from compose.planning import flink_ready, stack_or_none, usual_endpoints
 from compose.submissions import Asked, cluster_of, remember, snapshot
 from schemas.failure import Failure
-from stream.archived import LAKE_NAMES
 from stream.jobs.cluster import await_running, live_job
 from stream.jobs.settings import Tuning
 from stream.lake import answers
+from stream.lake_tables import TABLES
 from stream.sql_files import Source
 from stream.sql_text import Script, script
 
@@ -75,7 +75,8 @@ def run(request: Request) -> None:
 
 def _check(request: Request, asked: Script, running: Endpoints | None) -> None:
     """Refuse what cannot be answered. To Flink, a lake that does not answer is an empty one."""
-    lake = any(asked.says(f"LAKE_{name}{raw}") for name in LAKE_NAMES for raw in ("", "_RAW"))
+    names = (f"LAKE_{table.name.upper()}{raw}" for table in TABLES for raw in ("", "_RAW"))
+    lake = any(map(asked.says, names))
     if running is None and (lake or not {each.verb for each in asked.statements} <= _PLANS):
         read(request.state)  # says what is missing
     if running is not None and lake:

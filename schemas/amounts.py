@@ -1,6 +1,7 @@
-"""Durations and sizes as a person writes them: ``"2m"``, ``"1GiB"``."""
+"""Durations, sizes and times as a person writes them: ``"2m"``, ``"1GiB"``."""
 
 import re
+from datetime import UTC, datetime
 
 _DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZE = {
@@ -43,6 +44,11 @@ def told_ms(ms: int) -> str:
         if ms and ms % _DURATION_MS[name] == 0:
             return f"{ms // _DURATION_MS[name]}{name}"
     return f"{ms}ms"
+
+
+def told_at(ms: int) -> str:
+    """Return a time of ms since the epoch to the minute, UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def byte_size(text: str) -> ByteSize:

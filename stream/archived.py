@@ -57,5 +57,3 @@ ARCHIVED: tuple[Archived, ...] = (
     ),
     Archived("alerts", "alert", ("alert_id", "seq", "event"), "starts_at"),
 )
-LAKE_NAMES = ("READINGS", *(each.name.upper() for each in ARCHIVED))
-"""The lake's folders, as SQL names them behind ``LAKE_``."""

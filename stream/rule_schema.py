@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from schemas.amounts import DurationMs
+from schemas.amounts import DurationMs, told_ms
 from stream.baseline_file import BASELINE_KINDS
 from stream.compound_file import COMPOUND_KINDS, CompoundEntry
 from stream.rule_file import RuleEntry, RuleFile, SensorEntry
@@ -24,7 +24,6 @@ _DURATION = Annotated[
     str, msgspec.Meta(pattern=_AMOUNT, description="A duration such as 500ms, 30s, 15m, 1.5h, 2d.")
 ]
 _RULES = (RuleEntry, SensorEntry, CompoundEntry)
-_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _ROLE = re.compile(r"; see :\w+:`[^.]*`[^.]*|``")
 """What only means something to who reads the code."""
 
@@ -93,5 +92,4 @@ def _written(default: Any) -> Any:
     """Return a default as a file has it; a length of time in its largest whole unit."""
     if not isinstance(default, DurationMs):
         return default
-    unit, size = next((unit, size) for unit, size in _UNITS if default % size == 0)
-    return f"{default // size}{unit}" if default else "0s"
+    return told_ms(default) if default else "0s"

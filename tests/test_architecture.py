@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -90,17 +89,3 @@ def test_no_edge_help_loads_a_heavy_module(words: list[str]) -> None:
         f"sys.argv = ['tidegate', *{words!r}]; from compose.cli import main; main()"
     )
     assert not loaded(script) & set(HEAVY)
-
-
-def test_the_base_install_is_small_and_known() -> None:
-    base = {line.split(";")[0] for line in requires("tidegate") or [] if "extra ==" not in line}
-    names = {line.split("=")[0].split(">")[0].split("<")[0] for line in base}
-    assert names == {
-        "cbor2",
-        "click",
-        "confluent-kafka",
-        "fastavro",
-        "msgspec",
-        "paho-mqtt",
-        "prometheus-client",
-    }

@@ -49,6 +49,18 @@ def test_every_package_of_the_base_has_a_wheel_for_aarch64(version: str, tmp_pat
     assert not [name for name in files if "x86_64" in name or not name.endswith(".whl")]
 
 
+def test_the_base_is_known() -> None:
+    assert {NAME.findall(line)[0] for line in base()} == {
+        "cbor2",
+        "click",
+        "confluent-kafka",
+        "fastavro",
+        "msgspec",
+        "paho-mqtt",
+        "prometheus-client",
+    }
+
+
 def test_the_base_is_small() -> None:
     todo, seen = base(), set()
     size = 0

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from pyflink.table import Schema, StreamTableEnvironment, TableDescriptor
 
 from schemas.contracts import ContractName, contract_text
-from stream.archived import ARCHIVED, Archived
+from stream.archived import ARCHIVED
 from stream.columns import columns
 from stream.jobs.settings import Cluster
+from stream.lake_tables import TABLES, LakeTable
 
 _TIMES = "TIMESTAMP(3)"
 _METADATA = {
@@ -21,16 +22,6 @@ _METADATA = {
     "kafka_partition": ("INT", "partition"),
     "kafka_offset": ("BIGINT", "offset"),
 }
-# A reading's identity, schemas.records.reading_key, as SQL; stream.lake has it for DuckDB.
-_READING_KEY = """
-  device_id, metric, device_ts, device_boot, device_seq,
-  CASE WHEN device_ts IS NOT NULL THEN `value` END,
-  CASE WHEN device_ts IS NOT NULL THEN `repeat` END,
-  CASE WHEN device_ts IS NULL THEN gateway_id END,
-  CASE WHEN device_ts IS NULL THEN gateway_epoch END,
-  CASE WHEN device_ts IS NULL THEN gateway_seq END,
-  CASE WHEN device_ts IS NULL THEN part END
-"""
 
 
 def _listed(names: list[str]) -> str:
@@ -62,57 +53,8 @@ _TOPICS = {
 }
 
 
-class _LakeTable(NamedTuple):
-    """A table of the lake: columns of its files, event time, key, and which of equal keys counts.
-
-    ``shown`` is what a row of the view has to meet.
-    """
-
-    files: dict[str, str]
-    event_time: str
-    key: str
-    first: str
-    shown: str = "TRUE"
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """Return all columns; those it is partitioned by stand last."""
-        return self.files | _ORIGIN | {"dt": "STRING", "site": "STRING"}
-
-    def view(self, name: str) -> str:
-        """Return the query for the rows of the table that count."""
-        order = f"PARTITION BY {self.key} ORDER BY {self.first}"
-        return _numbered([*self.columns, "rt"], f"FROM {name}_raw", order, self.shown)
-
-
-def _archived(table: Archived) -> _LakeTable:
-    kinds = {
-        name: _TIMES if kind.startswith("TIMESTAMP") else kind for name, kind, _ in table.columns
-    }
-    return _LakeTable(
-        kinds | {"kts": _TIMES},
-        _TOPICS[table.name].event_time,
-        _listed(list(table.key)),
-        "kts DESC, kafka_partition, kafka_offset DESC",
-        # A backfill takes a window back by sending it once more, empty.
-        "`count` > 0" if table.name == "windows" else "TRUE",
-    )
-
-
 _ORIGIN = {"kafka_partition": "INT", "kafka_offset": "BIGINT"}
-_LAKE = {
-    "lake_readings": _LakeTable(
-        {
-            name: kind
-            for name, kind in columns("reading", _TIMES).items()
-            if name not in ("kind", "site")
-        },
-        "ts",
-        _READING_KEY,
-        "kafka_partition, kafka_offset",
-    ),
-    **{f"lake_{each.name}": _archived(each) for each in ARCHIVED},
-}
+_LAKE = {f"lake_{table.name}": table for table in TABLES}
 NAMES = frozenset(f"{name}{raw}" for name in (*_TOPICS, *_LAKE) for raw in ("", "_raw"))
 
 
@@ -146,10 +88,10 @@ def create(
     for name, table in _TOPICS.items():
         t_env.create_temporary_table(f"{name}_raw", _topic(cluster, table, scan))
         views[name] = _sound(name, table)
-    for name, files in _LAKE.items():
-        t_env.create_temporary_table(f"{name}_raw", _lake(cluster, name, files, scan))
+    for name, lies in _LAKE.items():
+        t_env.create_temporary_table(f"{name}_raw", _lake(cluster, lies, scan))
         if lake:
-            views[name] = files.view(name)
+            views[name] = _counting(name, lies)
     for name, query in views.items():
         t_env.create_temporary_view(name, t_env.sql_query(query))
 
@@ -213,17 +155,36 @@ def _numbered(shown: list[str], source: str, order: str, where: str = "TRUE") ->
     )
 
 
-def _lake(cluster: Cluster, name: str, table: _LakeTable, scan: Scan) -> TableDescriptor:
+def _counting(name: str, table: LakeTable) -> str:
+    """Return the query for the rows of a lake's table that count; DuckDB quotes otherwise."""
+    key, first, shown = (part.replace('"', "`") for part in (table.key, table.first, table.shown))
+    order = f"PARTITION BY {key} ORDER BY {first}"
+    return _numbered([*_lake_columns(table), "rt"], f"FROM {name}_raw", order, shown)
+
+
+def _lake_columns(table: LakeTable) -> dict[str, str]:
+    """Return a lake's table's columns; those it is partitioned by stand last."""
+    archived = next((each for each in ARCHIVED if each.name == table.name), None)
+    if archived is None:
+        kinds = columns("reading", _TIMES)
+        files = {name: kind for name, kind in kinds.items() if name not in ("kind", "site")}
+    else:
+        told = {name: kind for name, kind, _ in archived.columns} | {"kts": _TIMES}
+        files = {n: _TIMES if kind.startswith("TIMESTAMP") else kind for n, kind in told.items()}
+    return files | _ORIGIN | {"dt": "STRING", "site": "STRING"}
+
+
+def _lake(cluster: Cluster, table: LakeTable, scan: Scan) -> TableDescriptor:
     schema = Schema.new_builder()
-    for column, kind in table.columns.items():
+    for column, kind in _lake_columns(table).items():
         schema = schema.column(column, kind)
-    schema = schema.column_by_expression("rt", f"`{table.event_time}`")
+    schema = schema.column_by_expression("rt", f"`{_TOPICS[table.name].event_time}`")
     schema = schema.watermark("rt", scan.watermark("rt"))
     return (
         TableDescriptor.for_connector("filesystem")
         .schema(schema.build())
         .partitioned_by("dt", "site")
-        .option("path", f"{cluster.lake_uri}/{name.removeprefix('lake_')}")
+        .option("path", f"{cluster.lake_uri}/{table.name}")
         .format("parquet")
         .option("parquet.utc-timezone", "true")
         .build()

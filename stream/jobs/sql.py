@@ -13,10 +13,10 @@ from pyflink.table.types import DataTypes
 from pyflink.util.exceptions import JavaException
 
 from schemas.failure import BadConfig, Failure, Unavailable
-from stream.archived import LAKE_NAMES
 from stream.jobs import catalog
 from stream.jobs.environment import Client, client, here
 from stream.jobs.settings import Cluster, Tuning
+from stream.lake_tables import TABLES
 from stream.sql_refusal import Known, first_line, messages_of, refusal
 from stream.sql_text import Script, Statement
 
@@ -72,7 +72,7 @@ def open_client(
         opened = here(name, cluster, tuning, batch=mode == "batch")
     scan = catalog.Scan(bounded=mode != "endless", delay_ms=delay_ms)
     shown = any(each.verb == "SHOW" for each in script.statements)
-    lake = shown or any(script.says(f"LAKE_{name}") for name in LAKE_NAMES)
+    lake = shown or any(script.says(f"LAKE_{table.name.upper()}") for table in TABLES)
     try:
         catalog.create(opened.tables, cluster, scan, lake=lake)
     except (Py4JJavaError, JavaException) as error:
