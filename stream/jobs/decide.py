@@ -77,6 +77,9 @@ class Decide(KeyedProcessFunction):
         descriptor.enable_time_to_live(
             StateTtlConfig.new_builder(Time.days(self._ttl_days))
             .set_update_type(StateTtlConfig.UpdateType.OnCreateAndWrite)
+            # "Never return expired" makes PyFlink ask the JVM for each value and write each back
+            # at once, past its caches. What has expired and is still there does no harm here.
+            .return_expired_if_not_cleaned_up()
             .build()
         )
         self._state: MapState = runtime_context.get_map_state(descriptor)
