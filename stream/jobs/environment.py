@@ -89,6 +89,7 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         # A bundle's end writes every state it touched back, one call each, and a checkpoint waits
         # for it: large enough to share that cost, short enough for a checkpoint of seconds. The
         # default keeps 1000 states at hand and thrashes with more series than that.
+        "execution.checkpointing.snapshot-compression": "true",
         "python.fn-execution.bundle.size": "10000",
         "python.fn-execution.bundle.time": "500",
         "python.state.cache-size": "100000",
