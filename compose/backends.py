@@ -38,10 +38,15 @@ class Sensors(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """A backend, and the sentence that says why."""
+    """A backend, the sentence that says why, and what it writes with each checkpoint.
+
+    That is the whole state in the heap, as far as it is known, and no more than what has changed
+    in RocksDB, counted as nothing here.
+    """
 
     backend: Backend
-    why: str
+    why: str = ""
+    written_bytes: int = 0
 
 
 def choose(sensors: Sensors, rules: str, heap_bytes: int) -> Chosen:
@@ -60,7 +65,8 @@ def choose(sensors: Sensors, rules: str, heap_bytes: int) -> Chosen:
         f"{heap_bytes >> 20} MiB"
     )
     if sensors.number <= fits:
-        return Chosen("hashmap", f"state in the heap (--backend hashmap): {told}")
+        why = f"state in the heap (--backend hashmap): {told}"
+        return Chosen("hashmap", why, each_bytes * sensors.number)
     return Chosen("rocksdb", f"state in RocksDB (--backend rocksdb): {told}")
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from compose.backends import DEFAULT, Backend, Sensors, choose, sensors_of, task_heap
+from compose.backends import DEFAULT, Backend, Chosen, Sensors, choose, sensors_of, task_heap
 from compose.intents import Named, named, read_intent
 from compose.local.endpoints import Endpoints
 from compose.manifests import pods_heap
@@ -17,8 +17,12 @@ from stream.jobs.cluster import jobs as flink_jobs
 from stream.state_size import MINUTE_MS
 
 _INTERVAL_MS = 10_000
+# An alert is seen once a checkpoint has passed, and somebody waits for it.
+_ALERTS_INTERVAL_MS = 1_500
 # Of what is few, files are fewer the longer a checkpoint is awaited.
 _LONG_INTERVAL_MS = 60_000
+# State in the heap is written whole with each checkpoint: so much of it is no burden each time.
+_LIGHT_BYTES = 32 << 20
 
 
 class Wanted(NamedTuple):
@@ -30,10 +34,13 @@ class Wanted(NamedTuple):
     every_ms: int | None
     backend: Backend | None
 
-    def interval_ms(self, job: str) -> int:
-        """Return how often a job's checkpoints are taken."""
+    def interval_ms(self, job: str, written_bytes: int = 0) -> int:
+        """Return how often a job's checkpoints are taken that write so much each time."""
         if self.checkpoint_interval_ms is not None:
             return self.checkpoint_interval_ms
+        if job == "alerts":
+            times = max(1, -(-written_bytes // _LIGHT_BYTES))
+            return min(_ALERTS_INTERVAL_MS * times, _INTERVAL_MS)
         return _LONG_INTERVAL_MS if job == "archive" else _INTERVAL_MS
 
 
@@ -55,11 +62,12 @@ def here(
         before: what the job goes on from was submitted with.
         options: the rest of what it is submitted with.
     """
+    chosen = _backend(endpoints, job, wanted, before, options)
     return Choice(
         job=job,
         parallelism=_parallelism(endpoints, job, options["prefix"], wanted.parallelism),
-        checkpoint_interval_ms=wanted.interval_ms(job),
-        backend=_backend(endpoints, job, wanted, before, options),
+        checkpoint_interval_ms=wanted.interval_ms(job, chosen.written_bytes),
+        backend=chosen.backend,
         **options,
     )
 
@@ -67,34 +75,33 @@ def here(
 def elsewhere(job: str, wanted: Wanted, options: dict[str, Any]) -> Choice:
     """Return the choice for a job that another cluster runs: nobody there is asked."""
     assert wanted.parallelism is not None, "the options of Kubernetes ask for it"
-    backend = wanted.backend or DEFAULT
+    chosen = Chosen(wanted.backend or DEFAULT)
     if wanted.backend is None and wanted.sensors is not None and job == "alerts":
         said = Sensors(wanted.sensors, wanted.every_ms or MINUTE_MS, "as said")
-        found = choose(said, options["rules"], pods_heap(wanted.parallelism))
-        click.echo(f"{job}: {found.why}", err=True)
-        backend = found.backend
+        chosen = choose(said, options["rules"], pods_heap(wanted.parallelism))
+        click.echo(f"{job}: {chosen.why}", err=True)
     return Choice(
         job=job,
         parallelism=wanted.parallelism,
-        checkpoint_interval_ms=wanted.interval_ms(job),
-        backend=backend,
+        checkpoint_interval_ms=wanted.interval_ms(job, chosen.written_bytes),
+        backend=chosen.backend,
         **options,
     )
 
 
 def _backend(
     endpoints: Endpoints, job: str, wanted: Wanted, before: Choice | None, options: dict[str, Any]
-) -> Backend:
+) -> Chosen:
     if wanted.backend is not None:
-        return wanted.backend
+        return Chosen(wanted.backend)
     if before is not None:
-        return before.backend
+        return Chosen(before.backend)
     if job != "alerts":
-        return DEFAULT
+        return Chosen(DEFAULT)
     sensors = sensors_of(wanted.sensors, wanted.every_ms, endpoints, options["prefix"])
     found = choose(sensors, options["rules"], task_heap(endpoints.flink_url))
     click.echo(f"{job}: {found.why}", err=True)
-    return found.backend
+    return found
 
 
 def _parallelism(endpoints: Endpoints, job: str, prefix: str, asked: int | None) -> int:

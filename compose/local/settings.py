@@ -79,6 +79,10 @@ KAFKA: Final = {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "4",
+    # Each checkpoint of the alerts job has a transactional id of its own, which the default keeps
+    # for a week: 600 000 of them. Their transactions are given up after 15 minutes anyway.
+    "transactional.id.expiration.ms": "3600000",
+    "transaction.remove.expired.transaction.cleanup.interval.ms": "600000",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",

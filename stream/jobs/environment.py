@@ -91,7 +91,7 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         # default keeps 1000 states at hand and thrashes with more series than that.
         "execution.checkpointing.snapshot-compression": "true",
         "python.fn-execution.bundle.size": "10000",
-        "python.fn-execution.bundle.time": "500",
+        "python.fn-execution.bundle.time": "200",
         "python.state.cache-size": "100000",
     }
     options |= _checkpoints(tuning.checkpoint_interval_ms)

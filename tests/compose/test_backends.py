@@ -132,6 +132,20 @@ def test_the_archive_takes_one_slot_and_long_checkpoints_and_leaves_the_rest_to_
     assert (archive.parallelism, archive.checkpoint_interval_ms) == (3, 2000)
 
 
+@pytest.mark.usefixtures("cluster")
+def test_alerts_have_short_checkpoints_while_their_state_is_light():
+    """Who waits for an alert waits for a checkpoint; one that writes 150 MB takes its time."""
+
+    def interval_ms(number: int, **said: Any) -> int:
+        wanted = NOBODY._replace(sensors=number, **said)
+        return here(AT, "alerts", wanted, None, OPTIONS).checkpoint_interval_ms
+
+    assert interval_ms(1000) == 1_500
+    assert 1_500 < interval_ms(20_000) <= 10_000
+    assert interval_ms(10**6) == 1_500, "RocksDB writes what has changed"
+    assert interval_ms(20_000, checkpoint_interval_ms=1_000) == 1_000
+
+
 def test_what_brings_a_job_back_names_its_backend():
     chosen = OLD._replace(backend="rocksdb")
     assert choice_of(chosen.argv()) == chosen
