@@ -1,4 +1,4 @@
-"""`tidegate alerts`: follow the alerts topic, measure and explain what is on it."""
+"""`tidegate alerts`: follow the alerts topic, explain what is on it, and say what is to be done."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import msgspec
 
 from compose.alerts_explain import explain
 from compose.alerts_kpi import kpi
+from compose.alerts_operate import ack, list_, reset, shelve, unshelve
 from compose.local.endpoints import read
 from compose.options import prefix_option, state_option
 from gateway.follow import decoder, ends, follow
@@ -18,11 +19,13 @@ _COLOURS = {"CRITICAL": "red", "WARNING": "yellow", "INFO": "blue"}
 
 @click.group()
 def alerts() -> None:
-    """Follow the alerts topic, measure and explain what is on it."""
+    """Follow alerts, measure and explain them, acknowledge and shelve them."""
 
 
 alerts.add_command(explain)
 alerts.add_command(kpi)
+for command in (list_, ack, shelve, unshelve, reset):
+    alerts.add_command(command)
 
 
 @alerts.command()

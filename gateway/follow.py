@@ -17,10 +17,18 @@ from confluent_kafka import (
 from schemas.codec import decode, unframe
 from schemas.contracts import plain
 from schemas.failure import Failure, Unavailable
-from schemas.records import Alert, DeadLetter, Device, Reading, RuleSet, WindowFeatures
+from schemas.records import (
+    Alert,
+    AlertCommand,
+    DeadLetter,
+    Device,
+    Reading,
+    RuleSet,
+    WindowFeatures,
+)
 from schemas.registry import Registry
 
-R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter, Device, RuleSet)
+R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter, Device, RuleSet, AlertCommand)
 _TIMEOUT_S = 10.0
 _PAUSE_S = 0.1
 

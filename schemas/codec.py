@@ -14,10 +14,18 @@ import msgspec
 from fastavro import schemaless_reader, schemaless_writer
 
 from schemas.contracts import ContractName, parsed
-from schemas.records import Alert, DeadLetter, Device, Reading, RuleSet, WindowFeatures
+from schemas.records import (
+    Alert,
+    AlertCommand,
+    DeadLetter,
+    Device,
+    Reading,
+    RuleSet,
+    WindowFeatures,
+)
 
-Record = Reading | WindowFeatures | Alert | DeadLetter | Device | RuleSet
-R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter, Device, RuleSet)
+Record = Reading | WindowFeatures | Alert | DeadLetter | Device | RuleSet | AlertCommand
+R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter, Device, RuleSet, AlertCommand)
 
 CONTRACT_OF: dict[type, ContractName] = {
     Reading: "reading",
@@ -26,6 +34,7 @@ CONTRACT_OF: dict[type, ContractName] = {
     DeadLetter: "dead_letter",
     Device: "device",
     RuleSet: "rule_set",
+    AlertCommand: "alert_command",
 }
 
 K = TypeVar("K")

@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from fastavro.schema import parse_schema
 
-ContractName = Literal["reading", "window_features", "alert", "dead_letter", "device", "rule_set"]
+ContractName = Literal[
+    "reading", "window_features", "alert", "dead_letter", "device", "rule_set", "alert_command"
+]
 CONTRACTS: tuple[ContractName, ...] = (
     "reading",
     "window_features",
@@ -16,6 +18,7 @@ CONTRACTS: tuple[ContractName, ...] = (
     "dead_letter",
     "device",
     "rule_set",
+    "alert_command",
 )
 
 

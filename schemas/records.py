@@ -26,6 +26,7 @@ AlertEvent = Literal[
     "CORRECTED",
 ]
 AlertState = Literal["PENDING", "FIRING", "RECOVERING", "LATCHED", "NO_DATA", "RESOLVED"]
+Command = Literal["ACK", "SHELVE", "UNSHELVE", "RESET"]
 ResolveReason = Literal["VALUE", "NO_DATA", "RULE_CHANGED", "RESET"]
 
 
@@ -140,6 +141,21 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     resolve_reason: ResolveReason | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    acked_at: int | None = None
+    acked_by: str | None = None
+    shelved_until: int | None = None
+
+
+class AlertCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person says about one alert; ``until`` is event time, ms, of SHELVE alone."""
+
+    command: Command
+    alert_id: str
+    fingerprint: str
+    at: int
+    by: str
+    until: int | None = None
+    note: str = ""
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):

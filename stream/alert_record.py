@@ -40,6 +40,9 @@ def record(
     at, before = window.window_end, life.open
     starts_at = at if before is None else before.starts_at
     mark = fingerprint(rule.name, of)
+    # What has got worse is to be looked at again, and so is what is told anew (OPC UA Part 9).
+    anew = change.event == "RENOTIFY" and change.state == change.prev_state
+    acked = None if anew or change.event == "ESCALATED" else before
     return Alert(
         alert_id=alert_id(mark, starts_at),
         fingerprint=mark,
@@ -77,7 +80,16 @@ def record(
         resolve_reason="VALUE" if change.event == "RESOLVED" else None,
         labels=rule.labels,
         annotations=_filled(rule.annotations, of, verdict, severity),
+        acked_at=None if acked is None else acked.acked_at,
+        acked_by=None if acked is None else acked.acked_by,
+        shelved_until=None if before is None else shelved(before, at),
     )
+
+
+def shelved(alert: Alert, at: int) -> int | None:
+    """Return until when nobody wants to be told of an alert, ms; None when that is over."""
+    until = alert.shelved_until
+    return until if until is not None and until > at else None
 
 
 def ended(last: Alert, phase: Phase, at: int, reason: ResolveReason) -> Alert:

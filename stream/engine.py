@@ -16,6 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from schemas.records import Alert, WindowFeatures
+from stream.commands import Said, obey_all, place
 from stream.conditions import Gate, told
 from stream.derive import DerivedState, Given, derive
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
@@ -102,6 +103,19 @@ class Engine:
         else:
             self._decide(state, plan, device_id, row, out)
         return _decision(out)
+
+    def obey(
+        self, state: DeviceState, device_id: str, site: str, said: list[Said], at: int
+    ) -> Decision:
+        """Do what people say of a device's alerts, before the pane that ends at ``at``, ms."""
+        of: dict[str, list[Said]] = {}
+        for each in said:
+            of.setdefault(place(each.command.fingerprint).metric, []).append(each)
+        alerts: list[Alert] = []
+        for metric, own in of.items():
+            plan = planned(self._rules, device_id, metric, site)
+            alerts += obey_all(state, plan, device_id, own, at)
+        return Decision((), tuple(alerts)) if alerts else NOTHING
 
     def rows(self, state: DeviceState, device_id: str, row: HeldPane) -> list[HeldPane]:
         """Return a pane with those derived from it, as :meth:`on_pane` decides on them in turn."""

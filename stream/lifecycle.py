@@ -65,7 +65,8 @@ class Life(msgspec.Struct, array_like=True):
     """What is remembered of one rule for one key; ``levels`` is empty while INACTIVE.
 
     ``open`` is the newest record of an alert that is not resolved. Before ``rests_until``, ms,
-    nothing is evaluated: the alert before has just ended.
+    nothing is evaluated: the alert before has just ended. What people said up to ``obeyed``, ms,
+    is done.
     """
 
     levels: list[Level] = []
@@ -75,6 +76,7 @@ class Life(msgspec.Struct, array_like=True):
     peak_value: float = 0.0
     open: Alert | None = None
     rests_until: int = 0
+    obeyed: int = 0
 
 
 class Change(NamedTuple):

@@ -1,11 +1,13 @@
 """One rule's alert on one series: how an evaluation, a rest or a reset moves it on."""
 
-from schemas.records import Alert, AlertState, WindowFeatures
-from stream.alert_record import ended, record
+from msgspec.structs import replace
+
+from schemas.records import Alert, AlertCommand, AlertState, WindowFeatures
+from stream.alert_record import ended, record, shelved
 from stream.detectors import Verdict
 from stream.device_state import RuleState, SeriesState
-from stream.lifecycle import Change, Life, advance, finish, phase, top_active
-from stream.rule import Rule
+from stream.lifecycle import Change, Life, Phase, advance, finish, phase, top_active
+from stream.rule import AnyRule, Rule
 from stream.suppress import inhibited
 from stream.turn import Turn
 
@@ -35,7 +37,7 @@ def settle(
         life, rule.severities, verdict.score, verdict.value, at,
         may_begin=rule.name not in turn.holds.now,
     )  # fmt: skip
-    change = change or _realarm(rule, life, at)
+    change = change or _again(rule, life, at)
     if change is None:
         return None
     alert = record(rule, turn.of, window, verdict, life, change)
@@ -51,12 +53,13 @@ def tell(turn: Turn, rule: Rule, alert: Alert) -> None:
     turn.holds.now.update(inhibited(turn.holds.inhibits, {rule.name}))
 
 
-def _realarm(rule: Rule, life: Life, at: int) -> Change | None:
-    """Tell again of an alert whose last record is old."""
+def _again(rule: Rule, life: Life, at: int) -> Change | None:
+    """Tell again of an alert whose last record is old, or whose time on the shelf is over."""
     last, top = life.open, top_active(life)
-    if not rule.realarm_ms or last is None or top is None:
+    if last is None or top is None or shelved(last, at):
         return None
-    if at - last.emitted_at < rule.realarm_ms:
+    old = rule.realarm_ms and at - last.emitted_at >= rule.realarm_ms
+    if not old and last.shelved_until is None:
         return None
     state = _standing(life)
     return Change("RENOTIFY", state, state, top, top)
@@ -87,19 +90,40 @@ def suspend(rule: Rule, life: Life, at: int, *, closes: bool) -> Alert | None:
     return alert
 
 
-def reset(rule: Rule, life: Life, at: int) -> Alert | None:
-    """End a latched alert by hand; return the record that says so, with the reason RESET.
+def obey(rule: AnyRule, life: Life, command: AlertCommand, at: int) -> Alert | None:
+    """Take what a person says of an alert; return the record of it.
 
-    None when there is nothing to reset: no alert, or one whose condition still holds.
+    None when there is nothing to do: the alert is over or another one, it is as they want it
+    already, it is to be reset and its condition still holds, or the time on the shelf is over.
 
     Args:
         rule: the alert's.
         life: changed in place.
-        at: event time, ms; that of the device's newest window, not of a clock on the wall.
+        command: what they say.
+        at: event time, ms; that of the device's newest pane, not of a clock on the wall.
     """
-    if life.open is None or phase(life) != "LATCHED":
+    last = life.open
+    if last is None or last.alert_id != command.alert_id:
         return None
-    alert = ended(life.open, "LATCHED", at, "RESET")
-    life.levels = []
-    finish(life, rule.cooldown_ms, at)
+    alert = _obeyed(last, phase(life), command, at)
+    if alert is None:
+        return None
+    life.open = alert
+    if alert.event == "RESOLVED":
+        life.levels = []
+        finish(life, rule.cooldown_ms, at)
     return alert
+
+
+def _obeyed(last: Alert, now: Phase, command: AlertCommand, at: int) -> Alert | None:
+    told = replace(last, seq=last.seq + 1, prev_state=last.state, prev_severity=None, emitted_at=at)
+    match command.command:
+        case "ACK" if last.acked_at is None:
+            return replace(told, event="ACKED", acked_at=command.at, acked_by=command.by)
+        case "SHELVE" if command.until is not None and command.until > at:
+            return replace(told, event="SHELVED", shelved_until=command.until)
+        case "UNSHELVE" if shelved(last, at):
+            return replace(told, event="RENOTIFY", shelved_until=None, acked_at=None, acked_by=None)
+        case "RESET" if now == "LATCHED":
+            return ended(last, now, at, "RESET")
+    return None

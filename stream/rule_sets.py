@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from schemas.config import ConfigError
 from schemas.records import RuleSet
+from stream.commands import Said
 from stream.device_state import DeviceState
 from stream.engine import NOTHING, Decision, Engine
 from stream.pane_sizes import beyond
@@ -129,6 +130,12 @@ class Engines:
             before = self._close(state, (device_id, metric, site, unit), pane, now)
         made = self._engine(now).on_pane(state, device_id, metric, site, unit, pane)
         return made if before is NOTHING else _joined(before, made)
+
+    def obey(
+        self, state: DeviceState, device_id: str, site: str, said: list[Said], at: int
+    ) -> Decision:
+        """Do what people say of a device's alerts, as :meth:`stream.engine.Engine.obey` does."""
+        return self._engine(self._index(at)).obey(state, device_id, site, said, at)
 
     def _close(
         self, state: DeviceState, of: tuple[str, str, str, str | None], pane: Pane, now: int

@@ -8,8 +8,9 @@ One source, one pane operator, one Python operator:
                                                                           ├─▶ late
                                                                           └─▶ dead-letters
 
-Rules and devices are on topics of their own, which each worker of Decide reads whole: see
-:mod:`stream.jobs.known`. The graph has no second source for them, so it is that of the job before.
+Rules, devices and what people say of alerts are on topics of their own, which each worker of Decide
+reads whole: see :mod:`stream.jobs.known`. The graph has no second source for them, so it is that of
+the job before.
 """
 
 from pyflink.common import Types
@@ -95,8 +96,10 @@ def build(
         cluster.registry_url,
         cluster.topic("rules"),
         cluster.topic("devices"),
+        cluster.topic("alert-commands"),
         ids.rules,
         ids.devices,
+        ids.commands,
     )
     decide = Decide(given, source, cluster.topic("readings"), ids, tuning.state_ttl_days)
     decided = _rows(t_env, given.panes, tuning.lateness_ms).process(decide, DECISION_TYPE)

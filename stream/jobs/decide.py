@@ -38,6 +38,7 @@ class Ids(NamedTuple):
     readings: int
     rules: int
     devices: int
+    commands: int
 
 
 class Decide(KeyedProcessFunction):
@@ -104,9 +105,13 @@ class Decide(KeyedProcessFunction):
         device_id, _kind, metric, site, unit = row[:_FIRST_OF_PANE]
         pane = Pane(*row[_FIRST_OF_PANE:_READING])
         self._known.up_to(pane.pane_end)
+        said = self._known.commands.due(device_id, pane.pane_end)
+        engines, alerts = self._known.engines, list[Alert]()
         try:
             state = DeviceState(self._state.get)
-            decision = self._known.engines.on_pane(state, device_id, metric, site, unit, pane)
+            if said:
+                alerts += engines.obey(state, device_id, site, said, pane.pane_end).alerts
+            decision = engines.on_pane(state, device_id, metric, site, unit, pane)
             changed = list(state.changed())
         # An exception that leaves here can end the TaskManager, and would again after each
         # restart: whatever it is, this pane is set aside and everybody else goes on.
@@ -126,7 +131,8 @@ class Decide(KeyedProcessFunction):
                 self._state.put(piece, data)
         self._note(site, pane.pane_end)
         windows = [self._window(each) for each in decision.windows]
-        return windows + [self._alert(each) for each in decision.alerts] + self._refused()
+        told = [self._alert(each) for each in (*alerts, *decision.alerts)]
+        return windows + told + self._refused()
 
     def _window(self, window: WindowFeatures) -> Row:
         known = self._known.fleet.at(window.device_id, window.window_end)

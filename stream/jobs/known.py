@@ -1,4 +1,4 @@
-"""What a worker knows of rules and devices: the topics' content, up to an event time it is sure of.
+"""What a worker knows of rules, devices and commands: all that the topics hold for an event time.
 
     pane ends at 10:30 ──▶ has this worker read the topics since somebody's clock passed 10:30?
                  yes ──▶ decide            no ──▶ where do they end now? read so far, then decide
@@ -14,8 +14,9 @@ from typing import NamedTuple, TypeVar
 
 from schemas.codec import decode, unframe
 from schemas.contracts import plain
-from schemas.records import DeadLetter, Device, RuleSet
+from schemas.records import AlertCommand, DeadLetter, Device, RuleSet
 from schemas.registry import Registry, RegistryDown, RegistryRefused
+from stream.commands import Commands, Said
 from stream.fleet import Fleet, key_parts
 from stream.jobs.feed import Feed, News
 from stream.rule_sets import Engines, Refused, admitted
@@ -27,7 +28,7 @@ _CLOCKS_APART_MS = 60_000
 """How far clocks of workers and brokers may be apart; an older pane needs no look at the topics."""
 _MOST_LETTERS = 1000
 
-R = TypeVar("R", RuleSet, Device)
+R = TypeVar("R", RuleSet, Device, AlertCommand)
 
 
 class Given(NamedTuple):
@@ -45,27 +46,30 @@ class Given(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where rules and devices are pushed to, and the ids of this release's contracts."""
+    """Where people push what workers are to know, and the ids of this release's contracts."""
 
     bootstrap: str
     registry_url: str
     rules_topic: str
     devices_topic: str
+    commands_topic: str
     rules_id: int
     devices_id: int
+    commands_id: int
 
     def feed(self) -> Feed:
-        """Return both topics from their beginning on."""
-        return Feed(self.bootstrap, (self.rules_topic, self.devices_topic))
+        """Return the topics from their beginning on."""
+        return Feed(self.bootstrap, (self.rules_topic, self.devices_topic, self.commands_topic))
 
 
 class Known:
-    """Rules and devices as one worker knows them."""
+    """Rules, devices and commands as one worker knows them."""
 
     def __init__(self, given: Given, source: Source, feed: Feed) -> None:
         """Read the topics to their ends as of now."""
         self.engines = Engines(parse_rules(given.rules))
         self.fleet = Fleet()
+        self.commands = Commands()
         self._letters: list[DeadLetter] = []
         self._given = given
         self._source = source
@@ -100,6 +104,8 @@ class Known:
         try:
             if news.topic == self._source.rules_topic:
                 self._rules(news)
+            elif news.topic == self._source.commands_topic:
+                self._command(news)
             else:
                 self._device(news)
         except ValueError as error:
@@ -120,6 +126,11 @@ class Known:
             self.fleet.know(self._decoded(Device, news.value, self._source.devices_id))
         elif (of := key_parts(news.key)) is not None:
             self.fleet.forget(*of)
+
+    def _command(self, news: News) -> None:
+        if news.value is not None:
+            command = self._decoded(AlertCommand, news.value, self._source.commands_id)
+            self.commands.know(Said(news.at, command))
 
     def _decoded(self, kind: type[R], value: bytes, own_id: int) -> R:
         schema_id, _body = unframe(value)

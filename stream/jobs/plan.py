@@ -12,7 +12,9 @@ from stream.pane_sizes import pane_sizes
 from stream.rules import parse_rules
 
 # Only records carry schema ids: a plan is the same with any.
-_NO_IDS = Ids(alerts=0, windows=0, late=0, dead_letters=0, readings=0, rules=0, devices=0)
+_NO_IDS = Ids(
+    alerts=0, windows=0, late=0, dead_letters=0, readings=0, rules=0, devices=0, commands=0
+)
 # … and with any database.
 _NO_DATABASE = Database("jdbc:postgresql://127.0.0.1/none", "none", "none")
 

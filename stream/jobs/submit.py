@@ -134,4 +134,5 @@ def _ids(cluster: Cluster) -> Ids:
         readings=written("readings", "reading"),
         rules=written("rules", "rule_set"),
         devices=written("devices", "device"),
+        commands=written("alert-commands", "alert_command"),
     )

@@ -109,12 +109,12 @@ class Topics(Feed):
         self.waiting.append(News("d", 0, 0, -1, key, encode(device, 7)))
 
 
-SOURCE = Source("", "http://127.0.0.1:9", "r", "d", rules_id=6, devices_id=7)
+SOURCE = Source("", "http://127.0.0.1:9", "r", "d", "c", rules_id=6, devices_id=7, commands_id=8)
 
 
 def opened(pieces: Pieces, topics: Topics, text: str = RULES, subtask: int = 0) -> Decide:
     given = Given(text, 0, pane_sizes(parse_rules(text)))
-    ids = Ids(1, 2, 3, 4, 5, 6, 7)
+    ids = Ids(1, 2, 3, 4, 5, 6, 7, 8)
     made = Decide(given, SOURCE, "tidegate.readings", ids, ttl_days=90, feed=lambda _: topics)
     sites = SimpleNamespace(gauge=lambda _name, _value: None)
     metrics = SimpleNamespace(add_group=lambda *_: sites, gauge=lambda _name, _value: None)

@@ -30,10 +30,12 @@ rules:
 def test_pyflink_keeps_its_caches_of_the_state() -> None:
     """Without them each value is asked of the JVM and written back at once: 0.9 ms a pane row."""
     asked: list[Any] = []
-    ids = Ids(1, 2, 3, 4, 5, 6, 7)
+    ids = Ids(1, 2, 3, 4, 5, 6, 7, 8)
     given = Given(RULES, 0, pane_sizes(parse_rules(RULES)))
     no_news = SimpleNamespace(catch_up=lambda _take: None)
-    source = Source("", "http://127.0.0.1:9", "r", "d", rules_id=6, devices_id=7)
+    source = Source(
+        "", "http://127.0.0.1:9", "r", "d", "c", rules_id=6, devices_id=7, commands_id=8
+    )
     decide = Decide(given, source, "readings", ids, ttl_days=90, feed=lambda _: no_news)
     decide.open(
         SimpleNamespace(

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_builders import HOUR, PANE, pane, rules
 
-from schemas.records import Alert
+from schemas.records import Alert, AlertCommand
 from stream.lifecycle import phase
 from stream.rule import Rules
-from stream.rule_life import reset
+from stream.rule_life import obey
 
 
 def trip(severities: str = "[{level: CRITICAL, enter: 50, latch: true}]", more: str = "") -> Rules:
@@ -37,7 +37,10 @@ def told(device: Device) -> list[tuple[str, str, int]]:
 def reset_by_hand(device: Device, at: int) -> Alert | None:
     state = device.store.load()
     rule = device.rules.rules[0]
-    ended = reset(rule, state.series("a").rules[rule.name].life, at)
+    life = state.series("a").rules[rule.name].life
+    mark = "" if life.open is None else life.open.alert_id
+    command = AlertCommand(command="RESET", alert_id=mark, fingerprint="", at=at, by="somebody")
+    ended = obey(rule, life, command, at)
     device.store.keep(state)
     return ended
 
