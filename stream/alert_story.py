@@ -125,6 +125,10 @@ def _evidence(of: Alert) -> Iterator[str]:
         yield f"usual: {of.baseline_mean:.6g} ± {of.baseline_std or 0:.4g}"
     if of.event == "FIRED" and of.starts_at > of.condition_since:
         yield f"{span_of(of.starts_at - of.condition_since)} after the condition became true"
+    if of.event == "ACKED":
+        yield f"acknowledged by {of.acked_by}"
+    if of.shelved_until is not None:
+        yield f"on the shelf until {at_ms(of.shelved_until)}"
     if of.event == "RESOLVED":
         kept = span_of(max(0, of.emitted_at - of.last_true_at))
         worst = f"at its worst {of.peak_value:.6g}"

@@ -130,6 +130,9 @@ def test_an_alert_record_is_complete_and_the_same_for_ever():
             "resolve_reason": None,
             "labels": {"team": "rotating"},
             "annotations": {"summary": "plant.pump: 13 degC, WARNING from 12"},
+            "acked_at": None,
+            "acked_by": None,
+            "shelved_until": None,
         }
     ]
 
