@@ -10,12 +10,15 @@ from compose.alert_records import alert_records, data_option
 from compose.listing import aligned
 from compose.options import prefix_option, state_option
 from compose.recorded import lake_option, recorded
+from compose.recorded_fleet import fleet_of, fleet_option
 from schemas.failure import Failure
 from schemas.records import Alert
 from stream.alert_story import leading_panes, led_to, records_of, story
 from stream.backtest import run
+from stream.fleet import Fleet
 from stream.panes import Pane
 from stream.recorded import Series, Wanted
+from stream.rule import Rules
 from stream.standing import DEVICE_METRIC
 from stream.why_not import Seen, asks, at_ms, spans, watcher
 
@@ -29,6 +32,7 @@ from stream.why_not import Seen, asks, at_ms, spans, watcher
     help="CSV or Parquet as `rules test --data` takes it: the readings that led to the alert.",
 )
 @lake_option
+@fleet_option
 @click.option(
     "--rules",
     help="The rule file or pack: its rule is replayed over the readings, to show what it compared.",
@@ -37,8 +41,8 @@ from stream.why_not import Seen, asks, at_ms, spans, watcher
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @state_option
 def explain(
-    alert_id: str, data: Path | None, readings: Path | None, rules: str | None, prefix: str,
-    state: Path, *, lake: bool, as_json: bool,
+    alert_id: str, data: Path | None, readings: Path | None, fleet_file: Path | None,
+    rules: str | None, prefix: str, state: Path, *, lake: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Tell an alert's life: what was compared with what, when, and why it fired when it did.
 
@@ -49,7 +53,14 @@ def explain(
     own = records_of(alert_records(data, prefix, state), alert_id)
     series = _series(own[0], readings, state, lake=lake, whole=rules is not None)
     made = leading_panes(series, own[0]) if series else []
-    looks, told = ([], "") if rules is None else _replayed(rules, series, own)
+    looks: list[Seen] = []
+    told = ""
+    if rules is not None:
+        from stream.rules import load_rules  # noqa: PLC0415 - `alerts` runs without YAML
+
+        loaded = load_rules(rules)
+        fleet = fleet_of(fleet_file, loaded, state, lake=lake)
+        looks, told = _replayed(rules, loaded, fleet, series, own)
     if as_json:
         click.echo(
             msgspec.json.encode(
@@ -83,11 +94,11 @@ def _series(
     return recorded(readings, wanted, state, lake=lake)
 
 
-def _replayed(rules: str, series: Sequence[Series], own: Sequence[Alert]) -> tuple[list[Seen], str]:
+def _replayed(
+    rules: str, loaded: Rules, fleet: Fleet, series: Sequence[Series], own: Sequence[Alert]
+) -> tuple[list[Seen], str]:
     """Return what the alert's rule saw from before the alert to its newest record."""
-    from stream.rules import load_rules  # noqa: PLC0415 - `alerts` runs without YAML
-
-    loaded, first = load_rules(rules), own[0]
+    first = own[0]
     rule = next((each for each in loaded.rules if each.name == first.rule), None)
     if rule is None:
         names = ", ".join(each.name for each in loaded.rules)
@@ -95,7 +106,7 @@ def _replayed(rules: str, series: Sequence[Series], own: Sequence[Alert]) -> tup
             f"{rules}: has no rule {first.rule!r}, which raised the alert; it has {names}"
         )
     looks: list[Seen] = []
-    run(loaded, series, watcher(looks, metric=first.metric))
+    run(loaded, series, watcher(looks, metric=first.metric), fleet)
     start, end = led_to(first).start, own[-1].emitted_at
     shown = [x for x in looks if x.rule == rule.name and start <= x.window_end <= end]
     return shown, f"{rule.name} now: {asks(rule)}"

@@ -55,7 +55,9 @@ def backfill(endpoints: Endpoints, request: Request) -> Books:
         whose = Whose(request.site, request.device)
         size_of = pane_ms(request.rules, request.panes)
         with (
-            closing(Told(scratch / "told", request.rules, request.scope, whose, size_of)) as told,
+            closing(
+                Told(scratch / "told", request.rules, request.scope, whose, size_of, request.fleet)
+            ) as told,
             closing(Outbox(scratch / "outbox")) as outbox,
         ):
             books = Books(aged_out=_hear(endpoints, request, told))
@@ -87,7 +89,7 @@ def with_pushed(endpoints: Endpoints, request: Request) -> Request:
     sets = [one.dated for one in found if one.dated and one.given.version > request.after]
     if not sets:
         return request
-    engines = Engines(request.rules)
+    engines = Engines(request.rules, fleet)
     for each in sets:
         engines.know(each)
     all_of = [request.rules, *(each.rules for each in sets)]

@@ -59,7 +59,7 @@ class Run:
         self._told = told
         self._outbox = outbox
         self._books = books
-        self._engine = request.engines or Engine(request.rules)
+        self._engine = request.engines or Engine(request.rules, fleet=request.fleet)
         self._size_of = pane_ms(request.rules, request.panes)
         self._versions = {rule.name: rule.version for rule in request.rules.every}
         self._ids = ids

@@ -16,15 +16,16 @@ from compose.recorded import (
     site_option,
     to_option,
 )
+from compose.recorded_fleet import fleet_of, fleet_option
 from compose.rules_plots import write_plots
 from schemas.amounts import told_at
 from schemas.records import Alert
 from stream.backtest import Scores, rate, run
 from stream.data_options import Data, devices_option, format_option, of_devices
+from stream.globs import is_glob
 from stream.lives import Lead, leads
 from stream.plots import Marks, marker
 from stream.recorded import ALL, Series, Spans, Wanted, read_labels
-from stream.rule import is_glob
 from stream.rules import load_rules
 
 
@@ -34,6 +35,7 @@ from stream.rules import load_rules
 @lake_option
 @site_option
 @devices_option
+@fleet_option
 @format_option
 @from_option
 @to_option
@@ -55,16 +57,18 @@ from stream.rules import load_rules
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with alerts and scores.")
 def test(
-    rules: str, data: Path | None, site: str | None, device: tuple[str, ...], form: str,
-    from_ms: int | None, to_ms: int | None, labels: Path | None, plot: Path | None, state: Path, *,
-    lake: bool, run_to_failure: bool, as_json: bool,
+    rules: str, data: Path | None, site: str | None, device: tuple[str, ...],
+    fleet_file: Path | None, form: str, from_ms: int | None, to_ms: int | None,
+    labels: Path | None, plot: Path | None, state: Path, *, lake: bool, run_to_failure: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Run RULES over recorded series with the job's own engine."""
     loaded = load_rules(rules)
     windows = None if labels is None else read_labels(labels)
     series = _series(data, Wanted(from_ms, to_ms, site), device, form, state, lake=lake)
     marks: Marks = {}
-    alerts = run(loaded, series, None if plot is None else marker(marks))
+    fleet = fleet_of(fleet_file, loaded, state, lake=lake)
+    alerts = run(loaded, series, None if plot is None else marker(marks), fleet)
     if plot is not None:
         index = write_plots(plot, loaded, series, marks, alerts, windows or {})
         click.echo(f"drawn: {index}", err=True)

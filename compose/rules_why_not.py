@@ -9,9 +9,11 @@ import msgspec
 from compose.listing import aligned
 from compose.options import Time, state_option
 from compose.recorded import data_option, lake_option, recorded
+from compose.recorded_fleet import fleet_of, fleet_option
 from schemas.config import nearest
 from schemas.failure import Failure
 from stream.backtest import run
+from stream.fleet import Fleet
 from stream.recorded import Series, Wanted
 from stream.rule import Rules
 from stream.rules import load_rules
@@ -25,6 +27,7 @@ _MOST_SPANS = 40
 @click.argument("device")
 @data_option
 @lake_option
+@fleet_option
 @click.option("--metric", help="Only this metric.")
 @click.option("--at", type=Time(), help="Only the window that ends then, or the next one.")
 @click.option("--from", "from_ms", type=Time(), help="Show nothing before; all is replayed.")
@@ -32,8 +35,9 @@ _MOST_SPANS = 40
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a window and rule.")
 @state_option
 def why_not(
-    rules: str, device: str, data: Path | None, metric: str | None, at: int | None,
-    from_ms: int | None, to_ms: int | None, state: Path, *, lake: bool, as_json: bool,
+    rules: str, device: str, data: Path | None, fleet_file: Path | None, metric: str | None,
+    at: int | None, from_ms: int | None, to_ms: int | None, state: Path, *, lake: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Replay DEVICE and say what RULES compared, window by window, and why nothing fired.
 
@@ -49,7 +53,8 @@ def why_not(
             f"{device} has no metric {metric!r}{nearest(metric, known)}; it has {', '.join(known)}"
         )
     looks: list[Seen] = []
-    run(loaded, series, watcher(looks, metric=metric))
+    fleet = fleet_of(fleet_file, loaded, state, lake=lake)
+    run(loaded, series, watcher(looks, metric=metric), fleet)
     chosen = [each for each in looks if _shown(each, from_ms)]
     if as_json:
         for each in _first_from(chosen, at) if at is not None else chosen:
@@ -57,7 +62,7 @@ def why_not(
         return
     for one in series:
         if metric in (None, one.metric):
-            for line in _told(loaded, one, chosen, set(known), at):
+            for line in _told(loaded, fleet, one, chosen, set(known), at):
                 click.echo(line)
 
 
@@ -75,12 +80,19 @@ def _first_from(looks: Sequence[Seen], at: int) -> list[Seen]:
 
 
 def _told(
-    rules: Rules, one: Series, looks: Sequence[Seen], metrics: set[str], at: int | None
+    rules: Rules,
+    fleet: Fleet,
+    one: Series,
+    looks: Sequence[Seen],
+    metrics: set[str],
+    at: int | None,
 ) -> Iterator[str]:
     span = f"{at_ms(one.points[0][0])} to {at_ms(one.points[-1][0])}" if one.points else "none"
     yield f"{one.device_id} {one.metric}: {len(one.points)} readings, {span} UTC"
     for rule in rules.rules:
-        strange = mismatch(rule, one.device_id, one.metric, one.site)
+        end = one.points[-1][0] if one.points else 0
+        device = fleet.at(one.device_id, end)
+        strange = mismatch(rule, one.device_id, one.metric, one.site, device)
         if strange is not None:
             yield f"  {rule.name}: {strange}"
             continue

@@ -16,6 +16,7 @@ from compose.outbox import MARK
 from gateway.follow import decoder, follow
 from schemas.records import Alert, Reading, WindowFeatures
 from stream.correction import Scope
+from stream.fleet import Fleet
 from stream.recompute import Before, makes
 from stream.rule import Rules
 
@@ -74,8 +75,10 @@ class Told:
         scope: Scope,
         whose: Whose,
         pane_ms: Callable[[str], int],
+        fleet: Fleet,
     ) -> None:
         """Make the file; it is scratch."""
+        self._fleet = fleet
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.executescript(_TABLES)
         self._rules = rules
@@ -98,7 +101,8 @@ class Told:
         if not corrected:
             self._close(window.device_id, window.metric, told=window.window_end)
         after, upto = self._scope
-        if after < window.window_end <= upto and makes(self._rules, window):
+        device = self._fleet.at(window.device_id, window.window_end)
+        if after < window.window_end <= upto and makes(self._rules, window, device):
             key = (window.device_id, window.metric, window.window_start, window.window_end)
             self._db.execute(
                 "INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?, ?)",

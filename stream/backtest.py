@@ -13,6 +13,7 @@ from typing import NamedTuple
 from schemas.records import Alert
 from stream.device_state import DeviceState, HeldPane
 from stream.engine import Decision, Engine
+from stream.fleet import Fleet
 from stream.look import Watch
 from stream.nab import PROFILES, Labelled, in_window, probation, score
 from stream.pane_sizes import pane_ms
@@ -44,19 +45,29 @@ class Scores(NamedTuple):
     median_lead_s: float | None
 
 
-def run(rules: Rules, series: Iterable[Series], watch: Watch | None = None) -> list[Alert]:
+def run(
+    rules: Rules,
+    series: Iterable[Series],
+    watch: Watch | None = None,
+    fleet: Fleet | None = None,
+) -> list[Alert]:
     """Return every transition of every series, device after device, in the order of the job.
 
-    ``watch`` is told of every window and rule what was compared; see :class:`Look`.
+    ``watch`` is told of every window and rule what was compared, see :class:`Look`; ``fleet`` knows
+    what the devices are.
     """
-    return [alert for decision in decisions(rules, series, watch) for alert in decision.alerts]
+    made = decisions(rules, series, watch, fleet)
+    return [alert for decision in made for alert in decision.alerts]
 
 
 def decisions(
-    rules: Rules, series: Iterable[Series], watch: Watch | None = None
+    rules: Rules,
+    series: Iterable[Series],
+    watch: Watch | None = None,
+    fleet: Fleet | None = None,
 ) -> Iterator[Decision]:
     """Yield what each pane leads to, in the same order."""
-    engine = Engine(rules, watch)
+    engine = Engine(rules, watch, fleet)
     for own in _by_device(rules, series):
         state = DeviceState()
         for one, pane in own:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from schemas.config import Complaint
 from schemas.toml_lines import KeyPath
 from stream.conditions import When
-from stream.rule import is_glob
+from stream.globs import is_glob
 from stream.rule_file import WhenFile
 
 

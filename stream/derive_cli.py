@@ -15,9 +15,10 @@ from stream.backtest import derived
 from stream.cmapss import read_remaining
 from stream.data_options import Data, DurationText, data_options
 from stream.expressions import Expression
+from stream.globs import matches
 from stream.models import T2Q
 from stream.panes import PaneRow
-from stream.rule import Derived, Rules, matches
+from stream.rule import Derived, Rules
 from stream.rules import load_rules
 from stream.suggest import Wanted, proposed
 

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from schemas.config import Complaint, nearest
 from schemas.toml_lines import KeyPath
 from stream.expressions import Expression, expression
+from stream.globs import matches
 from stream.models import T2Q, FittedBaseline, Rul
 from stream.pane_sizes import PANES_MS, with_panes
-from stream.rule import Derived, Match, Rules, matches
+from stream.rule import Derived, Match, Rules
 from stream.rule_file import DeriveFile, Parsed
 
 _METRIC = re.compile(r"[A-Za-z0-9_.-]{1,129}")

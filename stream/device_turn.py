@@ -17,9 +17,10 @@ from stream.alert_record import PLACEHOLDER, ended, record
 from stream.compound import Compound, Followed, Found, Ordered, Times, Votes
 from stream.detectors import Verdict
 from stream.device_state import DeviceEntry, DeviceState, SeriesState
+from stream.globs import matches
 from stream.lifecycle import Life, advance, finish, holds, phase
 from stream.patterns import count_times, find_sequence, follow_steps, forget_steps
-from stream.rule import Rule, Rules, matches
+from stream.rule import Rule, Rules
 from stream.standing import DEVICE_METRIC, Worse, forget, note, standing
 from stream.suppress import Inhibit, Span, Spans, Suppress, held_back, resumed
 from stream.votes import count_votes

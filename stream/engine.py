@@ -15,12 +15,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
-from schemas.records import Alert, WindowFeatures
+from schemas.records import Alert, Device, WindowFeatures
 from stream.commands import Said, obey_all, place
 from stream.conditions import Gate, told
 from stream.derive import DerivedState, Given, derive
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
-from stream.device_turn import Device, begin, follow
+from stream.device_turn import Device as DeviceTurn
+from stream.device_turn import begin, follow
+from stream.fleet import Fleet
 from stream.look import Watch
 from stream.panes import Pane
 from stream.plans import Plan, planned
@@ -49,15 +51,19 @@ _NO_GATES: Mapping[str, Gate] = {}
 class Engine:
     """Applies a set of rules; holds no state of any device."""
 
-    def __init__(self, rules: Rules, watch: Watch | None = None) -> None:
+    def __init__(
+        self, rules: Rules, watch: Watch | None = None, fleet: Fleet | None = None
+    ) -> None:
         """Take the rules; which of them a series has is found when it is first seen.
 
-        ``watch`` is told what each rule made of each window.
+        ``watch`` is told what each rule made of each window; ``fleet`` knows what devices are, and
+        may come to know more.
         """
         self._watch = watch
         self._rules = rules
+        self._fleet = fleet if rules.asks_devices else None
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
-        self._plans: dict[tuple[str, str, str], Plan] = {}
+        self._plans: dict[tuple[str, str, str], tuple[Device | None, Plan]] = {}
 
     @property
     def has_conditions(self) -> bool:
@@ -91,15 +97,16 @@ class Engine:
         """
         out = Out([], [], self._watch)
         row = HeldPane(metric, site, unit, pane)
-        plan = self._plans.get((device_id, metric, site))
-        if plan is None:
-            plan = self._plan(device_id, metric, site)
+        new = (device_id, metric, site) not in self._plans
+        plan = self._plan(device_id, metric, site, pane.pane_end)
+        if new:
             self._retire(state, device_id, plan, row, out)
         if not metric:
             self._quiet(state, plan, device_id, row, out)
         elif plan.derived:
             for each in _with_derived(state, plan.derived, row):
-                self._decide(state, self._plan(device_id, each.metric, site), device_id, each, out)
+                own = self._plan(device_id, each.metric, site, pane.pane_end)
+                self._decide(state, own, device_id, each, out)
         else:
             self._decide(state, plan, device_id, row, out)
         return _decision(out)
@@ -113,13 +120,13 @@ class Engine:
             of.setdefault(place(each.command.fingerprint).metric, []).append(each)
         alerts: list[Alert] = []
         for metric, own in of.items():
-            plan = planned(self._rules, device_id, metric, site)
+            plan = planned(self._rules, device_id, metric, site, self._device(device_id, at))
             alerts += obey_all(state, plan, device_id, own, at)
         return Decision((), tuple(alerts)) if alerts else NOTHING
 
     def rows(self, state: DeviceState, device_id: str, row: HeldPane) -> list[HeldPane]:
         """Return a pane with those derived from it, as :meth:`on_pane` decides on them in turn."""
-        plan = self._plan(device_id, row.metric, row.site)
+        plan = self._plan(device_id, row.metric, row.site, row.pane.pane_end)
         return _with_derived(state, plan.derived, row) if plan.derived and row.metric else [row]
 
     def _decide(
@@ -162,7 +169,7 @@ class Engine:
 
     def _release(self, state: DeviceState, device_id: str, out: Out) -> None:
         for held in state.release():
-            plan = self._plan(device_id, held.metric, held.site)
+            plan = self._plan(device_id, held.metric, held.site, held.pane.pane_end)
             self._take(state, plan, device_id, held, state.entry().gates, out)
 
     def _take(
@@ -176,7 +183,7 @@ class Engine:
     ) -> None:
         """Take the turns of a series and of its device."""
         series, over = state.series(row.metric), plan.above
-        device = Device(device_id, row.site, state, over)
+        device = DeviceTurn(device_id, row.site, state, over)
         asks = over.asks or series.above
         end = row.pane.pane_end
         holds = Holds(over.spans, over.inhibits, begin(device, end, out.alerts) if asks else set())
@@ -184,7 +191,7 @@ class Engine:
         of = Subject(device_id, row.metric, row.site, row.unit)
         _turn(Turn(series, of, gates, holds, out), plan, row.pane)
         if plan.listens:
-            checks = partial(self._checks, device_id)
+            checks = partial(self._checks, device_id, end)
             listen(state, of, end, checks)
             look_out(state, device_id, end, checks, holds, out)
         if asks or len(out.alerts) > first:
@@ -197,20 +204,20 @@ class Engine:
         if not plan.listens or state.entry().held:
             return
         over, upto = plan.above, row.pane.pane_end
-        device = Device(device_id, row.site, state, over)
+        device = DeviceTurn(device_id, row.site, state, over)
         holds = Holds(
             over.spans, over.inhibits, begin(device, upto, out.alerts) if over.asks else set()
         )
         first = len(out.alerts)
         # No pane that ends at ``upto`` is still to come, as one may behind a pane.
-        checks = partial(self._checks, device_id)
+        checks = partial(self._checks, device_id, upto)
         look_out(state, device_id, upto + 1, checks, holds, out)
         if len(out.alerts) > first:
             series = state.series(out.alerts[first].metric)
             follow(device, series, upto, out.alerts, first)
 
-    def _checks(self, device_id: str, metric: str, site: str) -> tuple[Rule, ...]:
-        return self._plan(device_id, metric, site).asked.checks
+    def _checks(self, device_id: str, at: int, metric: str, site: str) -> tuple[Rule, ...]:
+        return self._plan(device_id, metric, site, at).asked.checks
 
     def _retire(
         self, state: DeviceState, device_id: str, plan: Plan, row: HeldPane, out: Out
@@ -223,14 +230,21 @@ class Engine:
             state.series(metric).ring = []
             del states[metric]
 
-    def _plan(self, device_id: str, metric: str, site: str) -> Plan:
+    def _plan(self, device_id: str, metric: str, site: str, at: int) -> Plan:
         key = (device_id, metric, site)
-        plan = self._plans.get(key)
-        if plan is None:
-            if len(self._plans) >= _MAX_PLANS:
-                self._plans.clear()
-            plan = self._plans[key] = planned(self._rules, device_id, metric, site)
+        device = self._device(device_id, at)
+        known = self._plans.get(key)
+        if known is not None and known[0] is device:
+            return known[1]
+        if len(self._plans) >= _MAX_PLANS:
+            self._plans.clear()
+        plan = planned(self._rules, device_id, metric, site, device)
+        self._plans[key] = device, plan
         return plan
+
+    def _device(self, device_id: str, at: int) -> Device | None:
+        """Return what is known of a device at an event time, ms, if any rule asks."""
+        return None if self._fleet is None else self._fleet.at(device_id, at)
 
 
 def _decision(out: Out) -> Decision:

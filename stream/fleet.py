@@ -55,12 +55,18 @@ def enriched(alert: Alert, device: Device | None) -> Alert:
     """
     if device is None:
         return alert
+    labels = {**labels_of(device), **alert.labels}
+    return replace(alert, asset_id=device.asset_id, labels=labels)
+
+
+def labels_of(device: Device) -> dict[str, str]:
+    """Return a device's labels, its class and ISO group among them."""
     known = device.labels
     if device.device_class:
         known = {"class": device.device_class, **known}
     if device.iso_group is not None:
         known = {"iso_group": device.iso_group, **known}
-    return replace(alert, asset_id=device.asset_id, labels={**known, **alert.labels})
+    return known
 
 
 def placed(window: WindowFeatures, device: Device | None) -> WindowFeatures:

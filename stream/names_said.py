@@ -11,7 +11,7 @@ from schemas.config import Complaint, nearest
 from schemas.toml_lines import KeyPath
 from stream.alert_record import PLACEHOLDER
 from stream.compound_file import CompoundEntry
-from stream.rule import is_glob, matches
+from stream.globs import is_glob, matches
 from stream.rule_file import RuleEntry, SensorEntry
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")

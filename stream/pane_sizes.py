@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from stream.rule import Derived, Rules, is_glob, matches
+from stream.globs import is_glob, matches
+from stream.rule import Derived, Rules
 
 PANES_MS = (1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 86_400_000)
 _UNUSED_MS = 3_600_000

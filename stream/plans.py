@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from schemas.records import Device
 from stream.baselines import Fitted
 from stream.conditions import When
 from stream.device_turn import Above, above
+from stream.globs import matches
 from stream.rule import Derived, Rule, Rules, Session
 from stream.sensor_checks import NoData
 from stream.series_turn import Asked, Group
@@ -38,13 +40,23 @@ class Plan(NamedTuple):
         return self._replace(asked=Asked((), (), {}), listens=False, rollups=())
 
 
-def planned(rules: Rules, device_id: str, metric: str, site: str) -> Plan:
-    """Return what the rules mean for a series; ``metric`` is "" for the device's markers."""
-    near = [rule for rule in rules.rules if rule.match.covers_device(device_id, site)]
+def planned(
+    rules: Rules, device_id: str, metric: str, site: str, device: Device | None = None
+) -> Plan:
+    """Return what the rules mean for a series.
+
+    Args:
+        rules: all.
+        device_id: whose it is.
+        metric: which, "" for the device's markers.
+        site: where.
+        device: what is known of the device.
+    """
+    near = [rule for rule in rules.rules if rule.match.covers_device(device_id, site, device)]
     # Of several of one name, the first in the file that is for this device.
     made = {d.metric: d for d in reversed(rules.derived) if d.match.covers_device(device_id, site)}
     derived = tuple(d for d in rules.derived if made.get(d.metric) is d)
-    covering = [rule for rule in near if rule.match.covers(device_id, metric, site)]
+    covering = [rule for rule in near if matches(rule.match.metric, metric)]
     series = (_of_series(rule, device_id, metric, made.get(metric)) for rule in covering)
     own = [rule for rule in series if rule is not None]
     over = above(rules, near, device_id, site)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
-from schemas.records import Alert, Reading, WindowFeatures
+from schemas.records import Alert, Device, Reading, WindowFeatures
 from stream.correction import Scope
 from stream.counted import Counts
 from stream.device_state import DeviceState
@@ -83,8 +83,11 @@ class _Device(NamedTuple):
     metrics: dict[str, int]
 
 
-def makes(rules: Rules, window: WindowFeatures) -> bool:
-    """Say whether these rules make windows of that shape for that series."""
+def makes(rules: Rules, window: WindowFeatures, device: Device | None) -> bool:
+    """Say whether these rules make windows of that shape for that series.
+
+    ``device`` is what is known of its device at its end.
+    """
     length = window.window_end - window.window_start
     return any(
         rollup.size_ms == length
@@ -95,7 +98,7 @@ def makes(rules: Rules, window: WindowFeatures) -> bool:
         rule.check is None
         and rule.window.size_ms <= length <= longest_ms(rule)
         and window.window_end % rule.window.slide_ms == 0
-        and rule.match.covers(window.device_id, window.metric, window.site)
+        and rule.match.covers(window.device_id, window.metric, window.site, device)
         for rule in rules.rules
     )
 

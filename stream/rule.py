@@ -1,40 +1,43 @@
 """A rule as the engine applies it: checked, frozen, with times in ms."""
 
-from fnmatch import fnmatchcase
-
 import msgspec
 
-from schemas.records import Category
+from schemas.records import Category, Device
 from stream.baselines import BaselineSpec
 from stream.compound import Compound
 from stream.conditions import When
 from stream.detectors import Aggregate, Compare, Op
 from stream.expressions import Expression
+from stream.globs import matches
 from stream.iso import Iso
 from stream.lifecycle import Severity
 from stream.methods import Method
 from stream.models import T2Q, Rul
 from stream.sensor_checks import Check
 from stream.suppress import Suppress
+from stream.traits import Traits, lacks
 from stream.windows import WindowSpec
-
-_GLOB_SIGNS = frozenset("*?[")
 
 
 class Match(msgspec.Struct, frozen=True):
-    """Globs of the series a rule is for; a series must match one of each."""
+    """Globs of the series a rule is for; a series must match one of each.
+
+    ``traits`` are what its device has to be by its record.
+    """
 
     metric: tuple[str, ...]
     device: tuple[str, ...]
     site: tuple[str, ...]
+    traits: Traits | None = None
 
-    def covers(self, device_id: str, metric: str, site: str) -> bool:
-        """Say whether a series is meant."""
-        return matches(self.metric, metric) and self.covers_device(device_id, site)
+    def covers(self, device_id: str, metric: str, site: str, device: Device | None = None) -> bool:
+        """Say whether a series is meant; ``device`` is what is known of its device."""
+        return matches(self.metric, metric) and self.covers_device(device_id, site, device)
 
-    def covers_device(self, device_id: str, site: str) -> bool:
+    def covers_device(self, device_id: str, site: str, device: Device | None = None) -> bool:
         """Say whether any series of a device can be meant."""
-        return matches(self.device, device_id) and matches(self.site, site)
+        named = matches(self.device, device_id) and matches(self.site, site)
+        return named and (self.traits is None or not lacks(self.traits, device))
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,16 +133,11 @@ class Rules(msgspec.Struct, frozen=True):
     derived: tuple[Derived, ...] = ()
 
     @property
+    def asks_devices(self) -> bool:
+        """Say whether it depends on devices' records which rules they have."""
+        return any(rule.match.traits is not None for rule in self.rules)
+
+    @property
     def every(self) -> tuple[AnyRule, ...]:
         """Return those on readings and those over rules."""
         return (*self.rules, *self.compounds)
-
-
-def is_glob(text: str) -> bool:
-    """Say whether a text can match more than itself."""
-    return not _GLOB_SIGNS.isdisjoint(text)
-
-
-def matches(globs: tuple[str, ...], name: str) -> bool:
-    """Say whether a name matches one of the globs."""
-    return any(glob == name or (is_glob(glob) and fnmatchcase(name, glob)) for glob in globs)

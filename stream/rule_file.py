@@ -27,11 +27,19 @@ HoldText = str | int
 
 
 class MatchFile(msgspec.Struct):
-    """Which series a rule is for; each entry a glob or a list of them."""
+    """Which series a rule is for; each entry a glob or a list of them.
+
+    ``class``, ``asset``, ``labels`` and ``interval`` (such as ``"<=10m"``) ask what is known of the
+    device.
+    """
 
     metric: Globs
     device: Globs = "*"
     site: Globs = "*"
+    device_class: Globs | None = msgspec.field(name="class", default=None)
+    asset: Globs | None = None
+    labels: dict[str, Globs] = {}
+    interval: str | None = None
 
 
 class WindowFile(msgspec.Struct):

@@ -18,6 +18,7 @@ from schemas.records import RuleSet
 from stream.commands import Said
 from stream.device_state import DeviceState
 from stream.engine import NOTHING, Decision, Engine
+from stream.fleet import Fleet
 from stream.pane_sizes import beyond
 from stream.panes import Pane, fold_points
 from stream.rule import Rules
@@ -92,8 +93,9 @@ def in_turn(sets: Iterable[Dated]) -> list[Dated]:
 class Engines:
     """An engine for each set of rules; every pane goes to that of the set in force at its end."""
 
-    def __init__(self, first: Rules) -> None:
-        """Take the rules that hold while no other set does."""
+    def __init__(self, first: Rules, fleet: Fleet | None = None) -> None:
+        """Take the rules that hold while no other set does, and what knows what devices are."""
+        self._fleet = fleet
         self._sets = {0: Dated(0, ALWAYS, first)}
         self._made: dict[int, Engine] = {}
         self._line_up()
@@ -177,7 +179,7 @@ class Engines:
         if found is None:
             if len(self._made) >= _MOST_ENGINES:
                 self._made.clear()
-            found = self._made[of.version] = Engine(of.rules)
+            found = self._made[of.version] = Engine(of.rules, fleet=self._fleet)
         return found
 
 

@@ -19,12 +19,13 @@ from stream.compare_said import method_of
 from stream.compounds_said import compounds_of
 from stream.conditions_said import when_of
 from stream.derive_said import Placed, derived_of, in_order, misfits, settled
-from stream.match_said import match_of
+from stream.globs import matches
+from stream.match_said import match_of, rule_match
 from stream.model_files import embedded
 from stream.names_said import digest_of, mistakes
 from stream.pane_sizes import PANES_MS, named, pane_ms, pane_sizes
 from stream.rollups_said import rollups_of, sessions_of
-from stream.rule import Match, Rule, Rules, matches
+from stream.rule import Match, Rule, Rules
 from stream.rule_file import Parsed, RuleEntry, SensorEntry, read_rule_file
 from stream.sensor_said import sensor_rules, silence_rule
 from stream.severities import severities_of
@@ -134,8 +135,7 @@ def _rules(
     """Yield the rules on readings that an entry stands for."""
     if isinstance(entry, SensorEntry):
         complaints += mistakes(entry, path, FIELDS)
-        given = entry.match
-        match = match_of(given.metric, given.device, given.site, (*path, "match"), complaints)
+        match = rule_match(entry.match, (*path, "match"), complaints)
         when = when_of(entry.when, (*path, "when"), complaints)
         yield from sensor_rules(entry, match, when, path, complaints)
         return
@@ -154,9 +154,7 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         name=entry.name,
         version=entry.version,
         category=entry.category,
-        match=match_of(
-            entry.match.metric, entry.match.device, entry.match.site, (*path, "match"), complaints
-        ),
+        match=rule_match(entry.match, (*path, "match"), complaints),
         window=window,
         min_samples=entry.min_samples,
         aggregate=entry.aggregate,

@@ -4,9 +4,10 @@ from math import inf
 
 from stream.baselines import Constant, Decayed, Fitted, Seasonal, Weekly
 from stream.charts import Cusum, Ewma
+from stream.globs import matches
 from stream.lifecycle import Hold
 from stream.models import Rul
-from stream.rule import Rule, Rules, matches
+from stream.rule import Rule, Rules
 from stream.sensor_checks import remembers
 from stream.trends import Rate, Trend
 

@@ -1,8 +1,9 @@
 """How large the alerts job's state is, by sensor: what a choice of the state's store rests on."""
 
 from stream.baselines import Median, Seasonal, Weekly
+from stream.globs import is_glob, matches
 from stream.pane_sizes import pane_ms
-from stream.rule import Rule, Rules, is_glob, matches
+from stream.rule import Rule, Rules
 from stream.samples import MOST_KEPT
 from stream.sensor_told import check_bytes
 from stream.trends import Rate, Trend

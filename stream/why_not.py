@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from schemas.records import AlertEvent
+from schemas.records import AlertEvent, Device
 from stream.baselines import Baseline, BaselineSpec, Decayed, Frozen, Seasonal
 from stream.conditions import When
 from stream.detectors import AGGREGATES
+from stream.globs import matches
 from stream.lifecycle import Hold, phase
 from stream.look import Look
-from stream.rule import Rule, matches
+from stream.rule import Rule
+from stream.traits import lacks
 
 Outcome = Literal[
     "condition",
@@ -103,14 +105,20 @@ def _turn(pair: tuple[int, Seen]) -> tuple[str, int]:
     return each.outcome, index if each.outcome == "event" else -1
 
 
-def mismatch(rule: Rule, device_id: str, metric: str, site: str) -> str | None:
-    """Say which of a rule's globs leave a series out; None when it is meant."""
+def mismatch(
+    rule: Rule, device_id: str, metric: str, site: str, device: Device | None = None
+) -> str | None:
+    """Say what of a rule leaves a series out; None when it is meant.
+
+    ``device`` is what is known of its device now: it may have been another.
+    """
     asked = [
         ("metric", rule.match.metric, metric),
         ("device", rule.match.device, device_id),
         ("site", rule.match.site, site),
     ]
     wrong = [f"{name} {', '.join(globs)}" for name, globs, own in asked if not matches(globs, own)]
+    wrong += [] if rule.match.traits is None else lacks(rule.match.traits, device)
     return f"is for {'; '.join(wrong)}" if wrong else None
 
 

@@ -67,8 +67,8 @@ class Known:
 
     def __init__(self, given: Given, source: Source, feed: Feed) -> None:
         """Read the topics to their ends as of now."""
-        self.engines = Engines(parse_rules(given.rules))
         self.fleet = Fleet()
+        self.engines = Engines(parse_rules(given.rules), self.fleet)
         self.commands = Commands()
         self._letters: list[DeadLetter] = []
         self._given = given

@@ -152,7 +152,7 @@ class Topics:
     def told(self, path: Path, request: Request) -> Told:
         whose = Whose(request.site, request.device)
         size_of = pane_ms(self.laws, request.panes)
-        told = Told(path, self.laws, request.scope, whose, size_of)
+        told = Told(path, self.laws, request.scope, whose, size_of, request.fleet)
         for window, corrected in self.windows:
             told.add_window(window, corrected=corrected)
         for each in self.late:

@@ -351,3 +351,14 @@ def test_an_unknown_device_is_its_own_asset(pieces: Pieces, topics: Topics) -> N
     operator = opened(pieces, topics, WARM)
     (fired,) = alerts_of(fed(operator, pieces, hot_rows(1)))
     assert (fired.asset_id, fired.labels) == ("plant.pump", {"team": "rotating"})
+
+
+def test_a_rule_for_pumps_is_for_those_that_the_topic_calls_so(
+    pieces: Pieces, topics: Topics
+) -> None:
+    pumps = WARM.replace("match: {", "match: {class: pump, ")
+    assert alerts_of(fed(opened(pieces, topics, pumps), pieces, hot_rows(1))) == []
+    topics.device(device_id="plant.pump", asset_id="P-7", site="plant", device_class="pump")
+    fresh = Pieces()
+    (fired,) = alerts_of(fed(opened(fresh, topics, pumps), fresh, hot_rows(1)))
+    assert fired.asset_id == "P-7"

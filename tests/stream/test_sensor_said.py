@@ -111,7 +111,7 @@ def test_a_backfill_knows_which_checks_have_learned_and_that_none_makes_windows(
     }  # fmt: skip
     assert reach["sensor_range"] == reach["hourly_no_data"] == 0
     window = WindowFeatures("d", "m", "s", 0, 60_000, 1, *[1.0] * 8)
-    assert not makes(made, window)
+    assert not makes(made, window, None)
 
 
 def test_rules_that_were_there_before_mean_what_they_did():
