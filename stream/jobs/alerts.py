@@ -176,7 +176,7 @@ def _rows_sql(panes: str, lateness_ms: int) -> str:
       CAST(ROW({taken}, reading, {_nulls(_UNDECODABLE)}) AS {data_type})
     FROM panes(
       `in` => TABLE decodable PARTITION BY device_id,
-      panes => '{panes}', latenessMs => {lateness_ms}, uid => 'panes')
+      panes => '{panes}', latenessMs => {lateness_ms}, uid => 'panes-recalled')
     UNION ALL
     SELECT '',
       CAST(ROW('', 'UNDECODABLE', {no_pane}, CAST(NULL AS {reading_type}),

@@ -51,6 +51,11 @@ record Arrival(StringData deviceId, byte[] bytes) {
         return Packed.has(bytes, Packed.MARKER);
     }
 
+    /** Whether its time is ahead of Kafka's, where its clock is not moved to. */
+    boolean isAhead() {
+        return Packed.has(bytes, Packed.AHEAD);
+    }
+
     boolean isFuture() {
         return ts() > Math.min(fromEnd(Packed.RECEIVED_TS), fromEnd(Packed.KAFKA_TS)) + AHEAD_MS;
     }

@@ -1,8 +1,7 @@
 package tidegate;
 
 /**
- * State of one device: how far its two clocks have come, and which time each is waited for to reach. Rewritten with
- * nearly every reading, so it is four numbers and no more.
+ * State of one device: how far its two clocks have come, and which time each is waited for to reach.
  *
  * <p>Null stands for a clock never heard of, or for nothing to wait for. (Flink wants public fields and a class of its own
  * here, and nullable ones keep an empty state empty.)
@@ -13,6 +12,15 @@ public class Clocks {
     /** The earliest end of a pane held back by the device's clock; it closes when the lateness has passed as well. */
     public Long deviceEndMs;
     public Long gatewayEndMs;
+
+    Clocks copy() {
+        Clocks copy = new Clocks();
+        copy.deviceMs = deviceMs;
+        copy.gatewayMs = gatewayMs;
+        copy.deviceEndMs = deviceEndMs;
+        copy.gatewayEndMs = gatewayEndMs;
+        return copy;
+    }
 
     /** The clock of {@code source}, or {@link Long#MIN_VALUE} when nothing came from it yet. */
     long now(Source source) {

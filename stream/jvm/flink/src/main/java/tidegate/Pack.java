@@ -50,7 +50,7 @@ public class Pack extends ScalarFunction {
         Packed.setLong(bytes, Packed.GATEWAY_SEQ, zeroed(gatewaySeq));
         Packed.setInt(bytes, Packed.PART, part == null ? 0 : part);
         Packed.setInt(bytes, Packed.REPEAT, repeat == null ? 0 : repeat);
-        bytes[Packed.FLAGS] = flags(kind, quality, value, replayed);
+        bytes[Packed.FLAGS] = flags(kind, quality, value, replayed, isAhead(ts, kafkaTime));
         Packed.setLong(bytes, end - Packed.RECEIVED_TS, zeroed(receivedTs));
         Packed.setLong(bytes, end - Packed.KAFKA_TS, kafkaTime == null ? 0 : kafkaTime.getMillisecond());
         Packed.setLong(bytes, end - Packed.KAFKA_OFFSET, zeroed(kafkaOffset));
@@ -69,11 +69,16 @@ public class Pack extends ScalarFunction {
         return nulls;
     }
 
-    private static byte flags(StringData kind, StringData quality, Double value, Boolean replayed) {
+    private static boolean isAhead(Long ts, TimestampData kafkaTime) {
+        return ts != null && kafkaTime != null && ts > kafkaTime.getMillisecond();
+    }
+
+    private static byte flags(StringData kind, StringData quality, Double value, Boolean replayed, boolean ahead) {
         boolean bad = BAD.equals(quality) || value != null && !Double.isFinite(value);
         return (byte) ((bad ? Packed.BAD : 0)
                 | (MARKER.equals(kind) ? Packed.MARKER : 0)
-                | (Boolean.TRUE.equals(replayed) ? Packed.REPLAYED : 0));
+                | (Boolean.TRUE.equals(replayed) ? Packed.REPLAYED : 0)
+                | (ahead ? Packed.AHEAD : 0));
     }
 
     private static long zeroed(Long number) {

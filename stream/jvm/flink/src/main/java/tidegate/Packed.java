@@ -29,13 +29,15 @@ final class Packed {
     static final int GATEWAY_SEQ = 44;
     static final int PART = 52;
     static final int REPEAT = 56;
-    /** Of {@link #BAD}, {@link #MARKER} and {@link #REPLAYED}. */
+    /** Of {@link #BAD}, {@link #MARKER}, {@link #REPLAYED} and {@link #AHEAD}. */
     static final int FLAGS = 60;
     private static final int TEXTS = 61;
 
     static final byte BAD = 1;
     static final byte MARKER = 2;
     static final byte REPLAYED = 4;
+    /** The event time is ahead of Kafka's, so the clock was not moved to it. */
+    static final byte AHEAD = 8;
 
     // The texts, in their order. State keeps the first five.
     static final int METRIC = 0;

@@ -3,7 +3,6 @@ package tidegate;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -48,7 +47,7 @@ public class Panes extends ProcessTableFunction<RowData> {
 
     private transient String parsed;
     private transient PaneSizes sizes;
-    private transient MetricTimes times;
+    private transient AtHand atHand;
 
     /** One open pane of one metric; in the order in which closed panes are given out. */
     private record Open(long endMs, StringData metric) implements Comparable<Open> {
@@ -97,14 +96,14 @@ public class Panes extends ProcessTableFunction<RowData> {
     /**
      * Takes one reading or marker.
      *
-     * @param clocks state: the device's clocks
+     * @param clocks state: the device's clocks, under one key
      * @param metrics state: whose clocks each metric goes by
      * @param open state: the readings whose panes are open, in order of arrival
      * @param panes pane sizes, see {@link PaneSizes}
      * @param latenessMs how long a pane stays open beyond its end, on the clock of its metric
      */
     public void eval(
-            @StateHint Clocks clocks,
+            @StateHint MapView<String, Clocks> clocks,
             @StateHint MapView<String, MetricTime> metrics,
             @StateHint(type = @DataTypeHint("ARRAY<BYTES>")) ListView<byte[]> open,
             @ArgumentHint(
@@ -119,60 +118,60 @@ public class Panes extends ProcessTableFunction<RowData> {
         if (arrival.isInvalid()) {
             collect(Output.turnedAway("INVALID", arrival));
         } else if (!arrival.isFuture()) {
-            Source source = arrival.source();
-            clocks.advance(source, arrival.clockMs());
-            if (!arrival.isMarker()) {
-                take(arrival, clocks, metrics, open, latenessMs);
-            }
-            if (clocks.isDue(source, latenessMs)) {
-                close(clocks, metrics, open, latenessMs);
-            }
-            if (arrival.isMarker()) {
-                collect(Output.quiet(arrival, clocks.slowest() - latenessMs));
-            }
+            accept(arrival, atHand.device(arrival.deviceId(), clocks, metrics, open, sizes), open, latenessMs);
         } else if (!arrival.isMarker()) {
             collect(Output.turnedAway("FUTURE", arrival));
+        }
+    }
+
+    private void accept(Arrival arrival, AtHand.Known device, ListView<byte[]> open, int latenessMs) throws Exception {
+        Clocks clocks = device.clocks;
+        Source source = arrival.source();
+        clocks.advance(source, arrival.clockMs());
+        boolean told = !arrival.isMarker() && take(arrival, device, open, latenessMs) && !arrival.isAhead();
+        boolean closed = clocks.isDue(source, latenessMs) && close(device, open, latenessMs);
+        if (closed || !told) {
+            device.keepClocks();
+        }
+        if (arrival.isMarker()) {
+            collect(Output.quiet(arrival, clocks.slowest() - latenessMs));
         }
     }
 
     private void parse(String panes) {
         if (!panes.equals(parsed)) {
             sizes = PaneSizes.parse(panes);
-            times = new MetricTimes();
+            atHand = new AtHand();
             parsed = panes;
         }
     }
 
-    /** Puts a reading with the open ones, or gives it out as late. */
-    private void take(
-            Arrival arrival, Clocks clocks, MapView<String, MetricTime> metrics, ListView<byte[]> open, long latenessMs)
-            throws Exception {
+    /** Puts a reading with the open ones, or gives it out as late; returns whether it is with the open ones. */
+    private boolean take(Arrival arrival, AtHand.Known device, ListView<byte[]> open, long latenessMs) throws Exception {
         StringData name = arrival.metric();
-        MetricTime metric = times.of(arrival, name, clocks, metrics);
+        MetricTime metric = device.metric(name, arrival.source());
         long endMs = sizes.endMs(name, arrival.ts());
-        if (endMs + latenessMs <= metric.now(clocks)) {
+        if (endMs + latenessMs <= metric.now(device.clocks)) {
             collect(Output.turnedAway("LATE", arrival));
-        } else {
-            open.add(arrival.reading().bytes());
-            clocks.waitFor(metric.slowest(clocks), endMs);
+            return false;
         }
+        open.add(arrival.reading().bytes());
+        device.clocks.waitFor(metric.slowest(device.clocks), endMs);
+        return true;
     }
 
-    /** Looks at all open panes: gives out those that are due, and notes what the others wait for. */
-    private void close(Clocks clocks, MapView<String, MetricTime> metrics, ListView<byte[]> open, long latenessMs)
-            throws Exception {
-        Map<StringData, MetricTime> timesHere = new HashMap<>();
+    /**
+     * Looks at all open panes: gives out those that are due, and notes what the others wait for. Returns whether any was due.
+     */
+    private boolean close(AtHand.Known device, ListView<byte[]> open, long latenessMs) throws Exception {
+        Clocks clocks = device.clocks;
         TreeMap<Open, List<Reading>> due = new TreeMap<>();
         List<byte[]> rest = new ArrayList<>();
         clocks.waitForNothing();
         for (byte[] kept : open.get()) {
             Reading reading = new Reading(kept);
             StringData name = reading.metric();
-            MetricTime metric = timesHere.get(name);
-            if (metric == null) {
-                metric = metrics.get(name.toString());
-                timesHere.put(name, metric);
-            }
+            MetricTime metric = device.metric(name);
             long endMs = sizes.endMs(name, reading.ts());
             if (endMs + latenessMs <= metric.now(clocks)) {
                 due.computeIfAbsent(new Open(endMs, name), pane -> new ArrayList<>()).add(reading);
@@ -182,11 +181,12 @@ public class Panes extends ProcessTableFunction<RowData> {
             }
         }
         if (due.isEmpty()) {
-            return;
+            return false;
         }
         open.clear();
         open.addAll(rest);
         due.forEach((pane, readings) -> collect(Output.pane(
                 pane.metric(), Pane.fold(readings, sizes.startMs(pane.metric(), readings.get(0).ts()), pane.endMs()))));
+        return true;
     }
 }

@@ -53,6 +53,16 @@ final class Reading {
         return isTimed() && Packed.getLong(bytes, Packed.DEVICE_TS) == ts();
     }
 
+    /** Whether its time is ahead of Kafka's, and so not where its clock stands. */
+    boolean isAhead() {
+        return Packed.has(bytes, Packed.AHEAD);
+    }
+
+    /** Whose clock its time is from. */
+    Source source() {
+        return isTimed() ? Source.DEVICE : Source.GATEWAY;
+    }
+
     private boolean isTimed() {
         return !Packed.isNull(bytes, DEVICE_TS);
     }

@@ -14,7 +14,7 @@ final class Device {
     private final int latenessMs;
     private final List<RowData> output = new ArrayList<>();
     private Panes operator;
-    private Clocks clocks = new Clocks();
+    private MapView<String, Clocks> clocks = new MapView<>();
     private MapView<String, MetricTime> metrics = new MapView<>();
     private ListView<byte[]> open = new Counted();
     private int looks;
@@ -77,12 +77,11 @@ final class Device {
     /** Goes on with a copy of the state, as after a restart. */
     void restart() throws Exception {
         start();
-        Clocks oldClocks = clocks;
-        clocks = new Clocks();
-        clocks.deviceMs = oldClocks.deviceMs;
-        clocks.gatewayMs = oldClocks.gatewayMs;
-        clocks.deviceEndMs = oldClocks.deviceEndMs;
-        clocks.gatewayEndMs = oldClocks.gatewayEndMs;
+        MapView<String, Clocks> oldClocks = clocks;
+        clocks = new MapView<>();
+        for (var entry : oldClocks.getMap().entrySet()) {
+            clocks.put(entry.getKey(), entry.getValue().copy());
+        }
         metrics = copy(metrics);
         open = copy(open);
     }

@@ -1,0 +1,109 @@
+package tidegate;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.flink.table.api.dataview.ListView;
+import org.apache.flink.table.api.dataview.MapView;
+import org.apache.flink.table.data.StringData;
+
+/**
+ * What state says of devices, at hand: their clocks, and whose clocks each metric goes by. Both are asked for with every
+ * reading, where state would have a key and an object made each time, and be written each time.
+ *
+ * <p>Whoever asks is the only one who writes it, so what is at hand is never behind the state. The clocks' state may be
+ * behind: it is written when they move by what is not kept among the open readings, which tell the rest.
+ */
+final class AtHand {
+    private static final int MOST_DEVICES = 200_000;
+    /** The key of the one entry that a device's clocks are; a plain value would be written with every reading. */
+    private static final String ONLY = "";
+
+    private final Map<StringData, Known> known = new HashMap<>();
+
+    /** What is known of one device. */
+    static final class Known {
+        final Clocks clocks;
+        private final Map<StringData, MetricTime> metrics = new HashMap<>();
+        private final MapView<String, Clocks> clockState;
+        private final MapView<String, MetricTime> metricState;
+
+        private Known(Clocks clocks, MapView<String, Clocks> clockState, MapView<String, MetricTime> metricState) {
+            this.clocks = clocks;
+            this.clockState = clockState;
+            this.metricState = metricState;
+        }
+
+        /** Writes the clocks down: they have moved by something that no open reading tells. */
+        void keepClocks() throws Exception {
+            // State in the heap keeps the object itself, and a checkpoint writes it while this one goes on.
+            clockState.put(ONLY, clocks.copy());
+        }
+
+        /** The time of a metric as state has it, or null. */
+        MetricTime metric(StringData name) throws Exception {
+            MetricTime metric = metrics.get(name);
+            if (metric == null) {
+                metric = metricState.get(name.toString());
+                if (metric != null) {
+                    metrics.put(copy(name), metric);
+                }
+            }
+            return metric;
+        }
+
+        /** The time of a metric, with {@code source} among its sources. */
+        MetricTime metric(StringData name, Source source) throws Exception {
+            MetricTime before = metric(name);
+            MetricTime joined = MetricTime.joined(before, source, clocks);
+            if (joined != before) {
+                metricState.put(name.toString(), joined);
+                metrics.put(copy(name), joined);
+            }
+            return joined;
+        }
+    }
+
+    /** The device whose state these views are. */
+    Known device(
+            StringData id,
+            MapView<String, Clocks> clockState,
+            MapView<String, MetricTime> metricState,
+            ListView<byte[]> open,
+            PaneSizes sizes)
+            throws Exception {
+        Known found = known.get(id);
+        if (found == null) {
+            if (known.size() >= MOST_DEVICES) {
+                known.clear();
+            }
+            Clocks kept = clockState.get(ONLY);
+            found = new Known(kept == null ? new Clocks() : kept.copy(), clockState, metricState);
+            recall(found, open, sizes);
+            known.put(copy(id), found);
+        }
+        return found;
+    }
+
+    /** Moves the clocks to where the open readings have moved them, and notes which panes wait. */
+    private static void recall(Known device, ListView<byte[]> open, PaneSizes sizes) throws Exception {
+        List<Reading> readings = new ArrayList<>();
+        for (byte[] kept : open.get()) {
+            Reading reading = new Reading(kept);
+            readings.add(reading);
+            if (!reading.isAhead()) {
+                device.clocks.advance(reading.source(), reading.ts());
+            }
+        }
+        for (Reading reading : readings) {
+            StringData name = reading.metric();
+            device.clocks.waitFor(device.metric(name).slowest(device.clocks), sizes.endMs(name, reading.ts()));
+        }
+    }
+
+    /** Flink may use the row's memory again. */
+    private static StringData copy(StringData text) {
+        return StringData.fromBytes(text.toBytes());
+    }
+}
