@@ -64,9 +64,8 @@ _UNDECODABLE = {"undecodable": "BYTES", "undecodable_reason": "STRING"} | _ORIGI
 
 SINKS = {"alerts": "alerts", "windows": "windows", "late": "late", "dead_letters": "dead-letters"}
 
-_PACKED = [*tables.READING_COLUMNS, "kts", *_ORIGIN][1:]
-_DECODABLE = f"""
-SELECT device_id, pack({", ".join(f"`{name}`" for name in _PACKED)}) AS packed
+_DECODABLE = """
+SELECT device_id, place(packed, kts, kafka_partition, kafka_offset) AS packed
 FROM readings WHERE device_id IS NOT NULL
 """
 
@@ -89,7 +88,7 @@ def build(
         ids: the schema ids of what is written.
     """
     group = f"{cluster.topic_prefix}alerts"
-    t_env.create_temporary_table("readings", tables.readings(cluster, tuning, group))
+    t_env.create_temporary_table("readings", tables.packed_readings(cluster, tuning, group))
     create_panes(t_env)
     source = Source(
         cluster.kafka_bootstrap,
@@ -112,7 +111,7 @@ def build(
 def create_panes(t_env: StreamTableEnvironment) -> None:
     """Make the pane operator known as `panes`, and what it takes as `decodable`."""
     t_env.create_java_temporary_system_function("panes", "tidegate.Panes")
-    t_env.create_java_temporary_system_function("pack", "tidegate.Pack")
+    t_env.create_java_temporary_system_function("place", "tidegate.Place")
     t_env.create_temporary_view("decodable", t_env.sql_query(_DECODABLE))
 
 

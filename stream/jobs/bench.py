@@ -37,7 +37,7 @@ def submit_panes(name: str, cluster: Cluster, tuning: Tuning) -> str:
     """Submit source and pane operator, without rules."""
 
     def build(t_env: StreamTableEnvironment) -> str:
-        t_env.create_temporary_table("readings", tables.readings(cluster, tuning, name))
+        t_env.create_temporary_table("readings", tables.packed_readings(cluster, tuning, name))
         alerts.create_panes(t_env)
         return _PANES
 

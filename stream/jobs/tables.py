@@ -36,15 +36,19 @@ def readings(
     schema = Schema.new_builder()
     for name, kind in READING_COLUMNS.items():
         schema = schema.column(name, kind)
-    schema = (
-        schema.column_by_metadata("undecodable", "BYTES", "value.undecodable")
-        .column_by_metadata("undecodable_reason", "STRING", "value.reason")
-        .column_by_metadata("kts", "TIMESTAMP_LTZ(3)", "timestamp")
-        .column_by_metadata("kafka_partition", "INT", "partition")
-        .column_by_metadata("kafka_offset", "BIGINT", "offset")
-    )
     table = _source(cluster, tuning, group, "readings", "reading")
-    return table.schema(extend(schema).build()).build()
+    return table.schema(extend(_with_metadata(schema)).build()).build()
+
+
+def packed_readings(cluster: Cluster, tuning: Tuning, group: str) -> TableDescriptor:
+    """Return the readings topic as the pane operator takes it: the device, and all as one array.
+
+    Kafka's source gives out every column that a table has, so this one has no other.
+    """
+    schema = Schema.new_builder().column("device_id", READING_COLUMNS["device_id"])
+    schema = schema.column_by_metadata("packed", "BYTES", "value.packed")
+    table = _source(cluster, tuning, group, "readings", "reading")
+    return table.schema(_with_metadata(schema).build()).build()
 
 
 def topic(
@@ -57,14 +61,19 @@ def topic(
     schema = Schema.new_builder()
     for column, kind in columns(contract, "TIMESTAMP(3)").items():
         schema = schema.column(column, kind)
-    schema = (
+    schema = _with_metadata(schema)
+    return _source(cluster, tuning, group, name, contract).schema(schema.build()).build()
+
+
+def _with_metadata(schema: Schema.Builder) -> Schema.Builder:
+    """Add what is wrong with a record, if anything, and when and where Kafka has stored it."""
+    return (
         schema.column_by_metadata("undecodable", "BYTES", "value.undecodable")
         .column_by_metadata("undecodable_reason", "STRING", "value.reason")
         .column_by_metadata("kts", "TIMESTAMP_LTZ(3)", "timestamp")
         .column_by_metadata("kafka_partition", "INT", "partition")
         .column_by_metadata("kafka_offset", "BIGINT", "offset")
     )
-    return _source(cluster, tuning, group, name, contract).schema(schema.build()).build()
 
 
 def _source(

@@ -27,12 +27,10 @@ record Arrival(StringData deviceId, byte[] bytes) {
     private static final int REPEAT = 15;
     private static final int RECEIVED_TS = 16;
     private static final int REPLAYED = 18;
-    private static final int KAFKA_TS = 19;
-    private static final int KAFKA_PARTITION = 20;
-    private static final int KAFKA_OFFSET = 21;
 
     /** What the contract promises: metric, kind, gateway's id, epoch and number, value, time, quality, part, repeat, … */
-    private static final int NEEDED = bits(1, 3, 5, GATEWAY_EPOCH, VALUE, TS, 12, GATEWAY_SEQ, PART, REPEAT, RECEIVED_TS, KAFKA_TS);
+    private static final int NEEDED = bits(1, 3, 5, GATEWAY_EPOCH, VALUE, TS, 12, GATEWAY_SEQ, PART, REPEAT, RECEIVED_TS,
+            Packed.COLUMN_KAFKA_TS);
 
     private static int bits(int... columns) {
         int bits = 0;
@@ -108,8 +106,8 @@ record Arrival(StringData deviceId, byte[] bytes) {
                 number(GATEWAY_SEQ, Packed.GATEWAY_SEQ), small(PART, Packed.PART), small(REPEAT, Packed.REPEAT),
                 number(RECEIVED_TS, bytes.length - Packed.RECEIVED_TS), Packed.text(bytes, Packed.CLOCK),
                 Packed.isNull(bytes, REPLAYED) ? null : Packed.has(bytes, Packed.REPLAYED),
-                small(KAFKA_PARTITION, bytes.length - Packed.KAFKA_PARTITION),
-                number(KAFKA_OFFSET, bytes.length - Packed.KAFKA_OFFSET));
+                small(Packed.COLUMN_KAFKA_PARTITION, bytes.length - Packed.KAFKA_PARTITION),
+                number(Packed.COLUMN_KAFKA_OFFSET, bytes.length - Packed.KAFKA_OFFSET));
     }
 
     private Long number(int column, int at) {

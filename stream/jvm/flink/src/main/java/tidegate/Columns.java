@@ -1,5 +1,8 @@
 package tidegate;
 
+import org.apache.flink.table.types.logical.RowType;
+import org.apache.flink.table.types.logical.utils.LogicalTypeParser;
+
 /** The columns of {@link Panes}: what it takes and what it gives. Positions are the order of the names. */
 final class Columns {
     /** A row of the readings topic, as the job's table declares it, with where and when Kafka stored it. */
@@ -7,7 +10,7 @@ final class Columns {
             + Columns.READING
             + ", kts TIMESTAMP_LTZ(3), kafka_partition INT, kafka_offset BIGINT>";
 
-    /** The same as {@link Panes} takes it: what {@link Pack} made of the columns behind the device. */
+    /** The same as {@link Panes} takes it: what {@link PackedReader} and {@link Place} made of its record. */
     static final String INPUT = "ROW<device_id STRING, packed BYTES>";
 
     /** The fields of the Avro contract {@code Reading}, in its order. Times are milliseconds since 1970. */
@@ -22,6 +25,11 @@ final class Columns {
             + " first_ts BIGINT, last_ts BIGINT, t_mean DOUBLE, t_m2 DOUBLE, t_c DOUBLE, `run` BIGINT, step DOUBLE,"
             + " bad BIGINT, duplicates BIGINT,"
             + " reading ROW<" + READING + ", kafka_partition INT, kafka_offset BIGINT>>";
+
+    /** {@link #READING} as a type. */
+    static RowType reading() {
+        return (RowType) LogicalTypeParser.parse("ROW<" + READING + ">", Columns.class.getClassLoader());
+    }
 
     private Columns() {}
 }

@@ -5,12 +5,10 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.apache.flink.table.data.StringData;
-import org.apache.flink.table.data.binary.BinarySegmentUtils;
-import org.apache.flink.table.data.binary.BinaryStringData;
 
 /**
- * A reading as one array: what {@link Pack} makes of a row at the source, what goes over the wire to the pane operator,
- * and, without its end, what state keeps of it while its pane is open.
+ * A reading as one array: what {@link PackedReader} makes of a record and {@link Place} completes at the source, what goes over
+ * the wire to the pane operator, and, without its end, what state keeps of it while its pane is open.
  *
  * <p>Big-endian numbers at fixed places, then texts (the length as an int, -1 for null, and UTF-8). The beginning is state:
  * it may not change.
@@ -31,7 +29,7 @@ final class Packed {
     static final int REPEAT = 56;
     /** Of {@link #BAD}, {@link #MARKER}, {@link #REPLAYED} and {@link #AHEAD}. */
     static final int FLAGS = 60;
-    private static final int TEXTS = 61;
+    static final int TEXTS = 61;
 
     static final byte BAD = 1;
     static final byte MARKER = 2;
@@ -49,6 +47,7 @@ final class Packed {
     static final int KIND = 5;
     static final int QUALITY = 6;
     static final int CLOCK = 7;
+    private static final int ALL_TEXTS = 8;
 
     // Counted from the end of an array that still has it.
     static final int RECEIVED_TS = 28;
@@ -56,31 +55,29 @@ final class Packed {
     static final int KAFKA_OFFSET = 12;
     static final int KAFKA_PARTITION = 4;
 
+    // Bits of what Kafka adds to a record, behind those of Columns.READING.
+    static final int COLUMN_KAFKA_TS = 19;
+    static final int COLUMN_KAFKA_PARTITION = 20;
+    static final int COLUMN_KAFKA_OFFSET = 21;
+
     private Packed() {}
 
-    /** An array for these texts, with them in it. */
-    static byte[] with(StringData... texts) {
-        int size = TEXTS + RECEIVED_TS;
-        for (StringData text : texts) {
-            size += Integer.BYTES + (text == null ? 0 : ((BinaryStringData) text).getSizeInBytes());
-        }
-        byte[] bytes = new byte[size];
-        int at = TEXTS;
-        for (StringData text : texts) {
-            at = put(bytes, at, (BinaryStringData) text);
-        }
-        return bytes;
+    /** An array for texts of these lengths together, with room for all else. */
+    static byte[] ofSize(int textBytes) {
+        return new byte[TEXTS + ALL_TEXTS * Integer.BYTES + textBytes + RECEIVED_TS];
     }
 
-    private static int put(byte[] bytes, int at, BinaryStringData text) {
-        if (text == null) {
-            setInt(bytes, at, -1);
-            return at + Integer.BYTES;
-        }
-        int length = text.getSizeInBytes();
+    /** Puts a text where the one before it ends, the first at {@link #TEXTS}; returns where this one ends. */
+    static int putText(byte[] bytes, int at, byte[] text, int length) {
         setInt(bytes, at, length);
-        BinarySegmentUtils.copyToBytes(text.getSegments(), text.getOffset(), bytes, at + Integer.BYTES, length);
+        System.arraycopy(text, 0, bytes, at + Integer.BYTES, length);
         return at + Integer.BYTES + length;
+    }
+
+    /** The same for a text that is null. */
+    static int putNull(byte[] bytes, int at) {
+        setInt(bytes, at, -1);
+        return at + Integer.BYTES;
     }
 
     /** The beginning, as state keeps it. */

@@ -89,14 +89,19 @@ final class RowReader extends GenericDatumReader<GenericRowData> {
 
     /** Bytes that are no UTF-8 must not come through as they are: Python's decoder of them would end the worker. */
     private static StringData text(Utf8 read) {
+        return isAscii(read)
+                ? StringData.fromBytes(read.getBytes(), 0, read.getByteLength())
+                : StringData.fromString(new String(read.getBytes(), 0, read.getByteLength(), StandardCharsets.UTF_8));
+    }
+
+    static boolean isAscii(Utf8 read) {
         byte[] bytes = read.getBytes();
-        int length = read.getByteLength();
-        for (int i = 0; i < length; i++) {
+        for (int i = 0; i < read.getByteLength(); i++) {
             if (bytes[i] < 0) {
-                return StringData.fromString(new String(bytes, 0, length, StandardCharsets.UTF_8));
+                return false;
             }
         }
-        return StringData.fromBytes(bytes, 0, length);
+        return true;
     }
 
     /** Any other type as Flink has it: its converter takes a record, so the value is put into one of one field. */

@@ -3,6 +3,7 @@ package tidegate;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -10,6 +11,7 @@ import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.avro.shaded.org.apache.avro.Schema;
 import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericData;
+import org.apache.flink.avro.shaded.org.apache.avro.generic.GenericDatumReader;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
@@ -25,8 +27,8 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
     /** A zero byte and the schema's id as four bytes, the most significant first. */
     private static final int HEADER = 5;
 
-    /** What a metadata column shows: the bytes, or the reason. */
-    enum Metadata { BYTES, REASON }
+    /** What a metadata column shows: of a bad record the bytes or the reason, of a good one the reading as one array. */
+    enum Metadata { UNDECODABLE, REASON, PACKED }
 
     private final String readerSchema;
     private final String url;
@@ -38,11 +40,12 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
     private transient Schema expected;
     private transient Registry registry;
     private transient BoundedDecoder bytes;
-    private transient Map<Integer, RowReader> readers;
+    private transient Map<Integer, GenericDatumReader<GenericRowData>> readers;
     private transient Counter numUndecodable;
 
     /**
-     * @param reader the contract projected to {@code columns}
+     * @param reader the contract projected to {@code columns}, or to {@link Columns#READING} with the metadata PACKED: then
+     *     {@code columns} is the device, or nothing
      * @param properties the registry client's settings, or null
      * @param metadata the metadata columns behind the others, in order
      */
@@ -82,7 +85,7 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
 
     private GenericRowData decode(byte[] message) throws IOException, Undecodable {
         int id = schemaId(message);
-        RowReader reader = reader(id);
+        GenericDatumReader<GenericRowData> reader = reader(id);
         bytes.start(message, HEADER);
         int left;
         GenericRowData row;
@@ -121,13 +124,18 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
         return ByteBuffer.wrap(message).getInt(1);
     }
 
-    private RowReader reader(int id) throws IOException, Undecodable {
-        RowReader known = readers.get(id);
+    private GenericDatumReader<GenericRowData> reader(int id) throws IOException, Undecodable {
+        GenericDatumReader<GenericRowData> known = readers.get(id);
         if (known != null) {
             return known;
         }
-        ClassLoader loader = Thread.currentThread().getContextClassLoader();
-        RowReader fresh = new RowReader(registry.schema(id), expected, columns, width(), new GenericData(loader));
+        GenericData data = new GenericData(Thread.currentThread().getContextClassLoader());
+        Schema writer = registry.schema(id);
+        int packed = Arrays.asList(metadata).indexOf(Metadata.PACKED);
+        GenericDatumReader<GenericRowData> fresh = packed < 0
+                ? new RowReader(writer, expected, columns, width(), data)
+                : new PackedReader(
+                        writer, expected, width(), columns.getFieldCount() - 1, columns.getFieldCount() + packed, data);
         readers.put(id, fresh);
         return fresh;
     }
@@ -140,8 +148,9 @@ final class TolerantAvroDecoder implements DeserializationSchema<RowData> {
         GenericRowData row = new GenericRowData(width());
         for (int i = 0; i < metadata.length; i++) {
             Object shown = switch (metadata[i]) {
-                case BYTES -> message == null ? new byte[0] : message;
+                case UNDECODABLE -> message == null ? new byte[0] : message;
                 case REASON -> StringData.fromString(reason);
+                case PACKED -> null;
             };
             row.setField(columns.getFieldCount() + i, shown);
         }

@@ -3,6 +3,7 @@ package tidegate;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
@@ -28,7 +29,8 @@ import org.apache.flink.table.types.utils.DataTypeUtils;
 /**
  * The format {@code tidegate-avro}: Avro in the Confluent wire format, as Flink's {@code avro-confluent} reads it, except
  * that a record nobody can decode does not stop the job. It comes out as a row of nulls, with its bytes in the metadata
- * column {@code value.undecodable} and why in {@code value.reason}; both are null on a good row.
+ * column {@code value.undecodable} and why in {@code value.reason}; both are null on a good row. Of a contract that is a
+ * reading's, {@code value.packed} has all of it but its place in Kafka as one array, see {@link Packed}.
  *
  * <p>It is put together from the same parts as the stock format (registry client, Avro's reader, Flink's converter) rather
  * than around it: the stock decoder reads ahead, so bytes behind one record would be taken for the start of the next.
@@ -91,6 +93,7 @@ public final class TolerantAvroFormatFactory implements DeserializationFormatFac
             Map<String, DataType> metadata = new LinkedHashMap<>();
             metadata.put("undecodable", DataTypes.BYTES());
             metadata.put("reason", DataTypes.STRING());
+            metadata.put("packed", DataTypes.BYTES());
             return metadata;
         }
 
@@ -108,11 +111,22 @@ public final class TolerantAvroFormatFactory implements DeserializationFormatFac
                     .map(key -> DataTypes.FIELD(key, listReadableMetadata().get(key)))
                     .toList();
             List<TolerantAvroDecoder.Metadata> shown = metadataKeys.stream()
-                    .map(key -> key.equals("reason") ? TolerantAvroDecoder.Metadata.REASON : TolerantAvroDecoder.Metadata.BYTES)
+                    .map(key -> TolerantAvroDecoder.Metadata.valueOf(key.toUpperCase(Locale.ROOT)))
                     .toList();
+            boolean packed = shown.contains(TolerantAvroDecoder.Metadata.PACKED);
+            RowType read = packed ? readInOne(rowType) : rowType;
             return new TolerantAvroDecoder(
-                    Contract.project(contract, rowType), url, properties, rowType, shown,
+                    Contract.project(contract, read), url, properties, rowType, shown,
                     context.createTypeInformation(DataTypeUtils.appendRowFields(columns, added)));
+        }
+
+        /** What is read for the column {@code packed}: all of a reading. */
+        private static RowType readInOne(RowType columns) {
+            if (!List.of("device_id").containsAll(columns.getFieldNames())) {
+                throw new ValidationException("The column 'packed' stands for a whole reading; of the others only 'device_id' goes "
+                        + "with it, not: " + String.join(", ", columns.getFieldNames()));
+            }
+            return Columns.reading();
         }
 
         @Override

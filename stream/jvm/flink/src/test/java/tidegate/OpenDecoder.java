@@ -61,14 +61,23 @@ final class OpenDecoder {
         return new OpenDecoder(plan(url, ContractFile.reading(), columns));
     }
 
+    /** One that gives the device and the whole reading as one array, with both metadata columns behind. */
+    static OpenDecoder packed(String url, String columns) throws Exception {
+        return new OpenDecoder(plan(url, ContractFile.reading(), columns, List.of("packed", "undecodable", "reason")));
+    }
+
     static DeserializationSchema<RowData> plan(String url, String contract, String columns) {
+        return plan(url, contract, columns, List.of("undecodable", "reason"));
+    }
+
+    private static DeserializationSchema<RowData> plan(String url, String contract, String columns, List<String> metadata) {
         Configuration options = new Configuration();
         options.setString("url", url);
         options.setString("schema", contract);
         ProjectableDecodingFormat<DeserializationSchema<RowData>> format =
                 (ProjectableDecodingFormat<DeserializationSchema<RowData>>)
                         new TolerantAvroFormatFactory().createDecodingFormat(null, options);
-        format.applyReadableMetadata(List.of("undecodable", "reason"));
+        format.applyReadableMetadata(metadata);
         DataType type = TypeConversions.fromLogicalToDataType(columns(columns));
         return format.createRuntimeDecoder(
                 ScanRuntimeProviderContext.INSTANCE, type, Projection.all(type).toNestedIndexes());

@@ -5,10 +5,7 @@ import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.TimestampData;
 import org.apache.flink.table.functions.ScalarFunction;
 
-/**
- * A reading with its place and time in Kafka as one array, which is what {@link Panes} takes: twenty columns written one by
- * one before the network and read one by one behind it cost more than the panes do. Any argument may be null.
- */
+/** A row as {@link Panes} takes it, column by column: what {@link PackedReader} and {@link Place} are held against. */
 public class Pack extends ScalarFunction {
     private static final long serialVersionUID = 1L;
     private static final StringData MARKER = StringData.fromString("MARKER");
@@ -37,7 +34,7 @@ public class Pack extends ScalarFunction {
             @DataTypeHint(value = "TIMESTAMP_LTZ(3)", bridgedTo = TimestampData.class) TimestampData kafkaTime,
             Integer kafkaPartition,
             Long kafkaOffset) {
-        byte[] bytes = Packed.with(metric, site, unit, deviceBoot, gatewayId, kind, quality, clock);
+        byte[] bytes = with(metric, site, unit, deviceBoot, gatewayId, kind, quality, clock);
         int end = bytes.length;
         Packed.setInt(bytes, Packed.NULLS, nulls(
                 metric, site, kind, unit, gatewayId, gatewayEpoch, value, ts, deviceTs, deviceBoot, deviceSeq, quality,
@@ -55,6 +52,19 @@ public class Pack extends ScalarFunction {
         Packed.setLong(bytes, end - Packed.KAFKA_TS, kafkaTime == null ? 0 : kafkaTime.getMillisecond());
         Packed.setLong(bytes, end - Packed.KAFKA_OFFSET, zeroed(kafkaOffset));
         Packed.setInt(bytes, end - Packed.KAFKA_PARTITION, kafkaPartition == null ? 0 : kafkaPartition);
+        return bytes;
+    }
+
+    private static byte[] with(StringData... texts) {
+        int size = 0;
+        for (StringData text : texts) {
+            size += text == null ? 0 : text.toBytes().length;
+        }
+        byte[] bytes = Packed.ofSize(size);
+        int at = Packed.TEXTS;
+        for (StringData text : texts) {
+            at = text == null ? Packed.putNull(bytes, at) : Packed.putText(bytes, at, text.toBytes(), text.toBytes().length);
+        }
         return bytes;
     }
 
