@@ -91,7 +91,7 @@ def _print(figures: Mapping[str, object], *, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option("--readings", default=2_000_000, show_default=True, help="How many to drain.")
+@click.option("--readings", default=6_000_000, show_default=True, help="How many to drain.")
 @click.option("--devices", default=1000, show_default=True)
 @click.option("--hz", default=10.0, show_default=True, help="Readings a second and device.")
 @click.option(
@@ -109,6 +109,12 @@ def _print(figures: Mapping[str, object], *, as_json: bool) -> None:
     help="Where the jobs' state lives.",
 )
 @click.option("--runs", default=1, show_default=True, help="Of each job, in turn.")
+@click.option(
+    "--peers",
+    is_flag=True,
+    help="Ask Bytewax and Quix Streams the same, in a process each; installs them once, beside the "
+    "stack's data. Ours is compared per core by its readings/s over its slots.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @state_option
 def stream(
@@ -120,13 +126,17 @@ def stream(
     runs: int,
     state: Path,
     *,
+    peers: bool,
     as_json: bool,
 ) -> None:
     """Drain a topic with the jobs and with a bare HOP, on the local stack, which must be up.
 
-    Rates are of the steady state: each job also drains a quarter, and the start cancels out.
+    Rates are of the steady state: each job also drains a quarter, and the start cancels out. A
+    ratio is the median of those of each run with the bare job's beside it.
     """
-    from compose.bench_stream import Load, measure  # noqa: PLC0415 - edge must do without Flink
+    from compose.bench_load import Load  # noqa: PLC0415 - edge must do without Flink
+    from compose.bench_stream import measure  # noqa: PLC0415
 
-    figures = measure(state, Load(readings, devices, hz, alarming), runs, backend)
+    load = Load(readings, devices, hz, alarming)
+    figures = measure(state, load, runs, backend, peers=peers)
     _print(figures, as_json=as_json)

@@ -1,7 +1,6 @@
 """The stream benchmark: the jobs against a bare HOP, on one topic, in one run."""
 
 import os
-import random
 import statistics
 import sys
 import time
@@ -10,8 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import Producer
-
+from compose.bench_load import Load, fill
+from compose.bench_peers import measure_peers
 from compose.lake_cli import lake_of
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
@@ -19,9 +18,7 @@ from compose.schemas_cli import register_contracts
 from compose.submissions import cluster_of
 from compose.topics import apply_topics
 from gateway.follow import ends
-from schemas.codec import ReadingEncoder
 from schemas.failure import Failure
-from schemas.records import Reading
 from schemas.topics import subject
 from stream.jobs.cluster import call, cause
 from stream.jobs.settings import Cluster, Tuning
@@ -41,18 +38,6 @@ rules:
 """
 
 
-class Load(NamedTuple):
-    """What is read: devices at a rate, for as long as the readings last.
-
-    ``alarming`` is the share of the devices whose values are beyond the limit.
-    """
-
-    readings: int
-    devices: int
-    hz: float
-    alarming: float = 0.0
-
-
 class Took(NamedTuple):
     """Seconds that a job's tasks ran over a quarter of the load and over all of it."""
 
@@ -64,8 +49,12 @@ class Took(NamedTuple):
         return 0.75 * readings / max(self.whole - self.quarter, 1e-3)
 
 
-def measure(state: Path, load: Load, runs: int, backend: str) -> dict[str, object]:
+def measure(
+    state: Path, load: Load, runs: int, backend: str, *, peers: bool = False
+) -> dict[str, object]:
     """Fill topics of their own, drain them with each job in turn, and return the figures.
+
+    With ``peers`` other engines answer the same question in the same run.
 
     Raises:
         Failure: a job failed, or what it wrote is not what it should have written.
@@ -105,14 +94,24 @@ def measure(state: Path, load: Load, runs: int, backend: str) -> dict[str, objec
     _check("windows", written, runs * _windows(load, start_ms))
     drained = load.readings // 4 + runs * (load.readings // 4 + load.readings)
     _check("lake rows", size(lake_of(endpoints), name).rows, drained)
-    return _figures(load, took) | {
-        "windows": written // runs,
-        "alerts": sum(ends(whole.kafka_bootstrap, whole.topic("alerts")).values()),
-        "state_backend": backend,
-        "checkpoint_interval_ms": tuning.checkpoint_interval_ms,
-        "parallelism": tuning.parallelism,
-        "bare_sql": " ".join(BARE_SQL.split()),
-    }
+    figures = _figures(load, took)
+    rates = measure_peers(endpoints, state) if peers else {}
+    # A core of ours is a slot: what all its processes have, the broker's share left aside.
+    own = float(str(figures["readings_per_s"])) / (tuning.parallelism or 1)
+    beside: dict[str, float] = {f"{name}_per_s": round(rate) for name, rate in rates.items()}
+    beside |= {f"per_core_vs_{name}": round(own / rate, 2) for name, rate in rates.items()}
+    return (
+        figures
+        | beside
+        | {
+            "windows": written // runs,
+            "alerts": sum(ends(whole.kafka_bootstrap, whole.topic("alerts")).values()),
+            "state_backend": backend,
+            "checkpoint_interval_ms": tuning.checkpoint_interval_ms,
+            "parallelism": tuning.parallelism,
+            "bare_sql": " ".join(BARE_SQL.split()),
+        }
+    )
 
 
 def _check(what: str, found: int, expected: int) -> None:
@@ -126,45 +125,6 @@ def _windows(load: Load, start_ms: int) -> int:
     last_ms = start_ms + round((ticks - 1) * 1000 / load.hz)
     closed = (last_ms - Tuning().lateness_ms) // _SLIDE_MS
     return load.devices * (closed - start_ms // _SLIDE_MS)
-
-
-def fill(cluster: Cluster, schema_id: int, load: Load, site: str, start_ms: int) -> None:
-    """Produce the load, device after device within each tick, as live traffic would come."""
-    producer = Producer(
-        {
-            "bootstrap.servers": cluster.kafka_bootstrap,
-            "partitioner": "murmur2_random",
-            "compression.type": "zstd",
-            "linger.ms": 20,
-            # Without it a retry changes the order, and some readings come late.
-            "enable.idempotence": True,
-        }
-    )
-    encoder = ReadingEncoder(schema_id)
-    rng = random.Random(1)
-    keys = [f"{site}.device-{device}" for device in range(load.devices)]
-    alarming = load.devices * load.alarming
-    for index in range(load.readings):
-        tick, device = divmod(index, load.devices)
-        ts = start_ms + round(tick * 1000 / load.hz)
-        x = rng.gauss(6.0 if device < alarming else 2.0, 0.3)
-        value = encoder.encode(_reading(site, keys[device], ts, index, x))
-        while True:
-            try:
-                producer.produce(cluster.topic("readings"), value, keys[device].encode())
-                break
-            except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
-    if producer.flush(60):
-        raise Failure("the benchmark's readings did not all reach Kafka")
-
-
-def _reading(site: str, device: str, ts: int, index: int, value: float) -> Reading:
-    return Reading(
-        device, "vibration_rms", site, "READING", "mm/s", "bench", 1, value, ts, ts, None, index,
-        "GOOD", index, 0, 0, ts + 50, "SYNCED", False,
-    )  # fmt: skip
 
 
 def _seconds(flink_url: str, job_id: str) -> float:
@@ -185,11 +145,14 @@ def _figures(load: Load, took: dict[str, list[Took]]) -> dict[str, object]:
     def steady(job: str) -> float:
         return statistics.median(each.steady(load.readings) for each in took[job])
 
-    def ratio(job: str) -> float:
+    def ratios(job: str) -> list[float]:
         """Pair each run with the bare one beside it: the machine is not the same all day."""
         pairs = zip(took[job], took["bare"], strict=True)
         each = (own.steady(load.readings) / bare.steady(load.readings) for own, bare in pairs)
-        return round(statistics.median(each), 3)
+        return sorted(round(one, 3) for one in each)
+
+    def ratio(job: str) -> float:
+        return round(statistics.median(ratios(job)), 3)
 
     return {
         "readings": load.readings,
@@ -201,6 +164,7 @@ def _figures(load: Load, took: dict[str, list[Took]]) -> dict[str, object]:
         "panes_per_s": round(steady("panes")),
         "lake_per_s": round(steady("lake")),
         "ratio_vs_bare": ratio("alerts"),
+        "ratios_vs_bare": ratios("alerts"),
         "panes_ratio_vs_bare": ratio("panes"),
         "lake_ratio_vs_bare": ratio("lake"),
         "seconds": {job: [list(each) for each in took[job]] for job in took},

@@ -39,3 +39,14 @@ def test_bench_edge_loses_nothing_and_says_what_it_measured(tmp_path: Path) -> N
     assert (figures["duplicates"], figures["replay_readings"]) == (0, 69_561)
     # Of the 50 ms that each sync takes longer there.
     assert figures["p50_ms"] > 50
+
+
+def test_the_other_engines_windows_are_counted_by_hand():
+    from compose.bench_load import Load
+    from compose.bench_peers import windows
+
+    # One device, a reading a second from 0:45 to 1:44; windows of 5 min every 30 s.
+    load = Load(60, 1, 1.0)
+    ends = [end for end in range(0, 600, 30) if end > 45 and end - 300 <= 104]
+    assert windows(load, 45_000, at_end=True) == len(ends)
+    assert windows(load, 45_000, at_end=False) == len([end for end in ends if end <= 104 - 5])
