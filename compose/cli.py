@@ -33,6 +33,11 @@ COMMANDS: dict[str, _Lazy] = {
     "lake": _Lazy("compose.lake_cli:lake", "Query and compact the Parquet lake.", "stream"),
     "sinks": _Lazy("compose.sinks_cli:sinks", "Set up the databases behind the topics.", "stream"),
     "fleet": _Lazy("compose.fleet_cli:fleet", "Say what the devices are.", "stream"),
+    "maintenance": _Lazy(
+        "compose.maintenance_cli:maintenance",
+        "Say what was done, and which alerts were worth it.",
+        "stream",
+    ),
     "alerts": _Lazy("compose.alerts_cli:alerts", "Follow the alerts topic."),
     "local": _Lazy("compose.local.cli:local", "The whole stack on this machine.", "local"),
     "demo": _Lazy("compose.demo_cli:demo", "From a sensor to an alert, on real servers.", "local"),

@@ -1,7 +1,5 @@
 """Files that say what devices there are: CSV, TOML or JSON."""
 
-import csv
-import io
 import json
 import tomllib
 from collections.abc import Mapping
@@ -10,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from compose.csv_rows import csv_rows
 from schemas.amounts import DurationMs
 from schemas.config import Complaint, ConfigError, read_table, told
 from schemas.records import Device
@@ -86,20 +85,13 @@ def _table(path: Path, text: str) -> tuple[dict[str, Any], Mapping[KeyPath, int]
 
 
 def _csv(text: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
-    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), restkey="more than the heading")
     devices: list[dict[str, Any]] = []
     lines: dict[KeyPath, int] = {}
-    for row in rows:
-        lines["devices", len(devices)] = rows.line_num
-        given = {key.strip(): value.strip() for key, value in row.items() if isinstance(value, str)}
-        labels = {
-            key.removeprefix(_LABEL): value
-            for key, value in given.items()
-            if key.startswith(_LABEL) and value
-        }
-        plain = {key: each for key, each in given.items() if each and not key.startswith(_LABEL)}
-        extra = {key: value for key, value in row.items() if isinstance(value, list)}
-        devices.append(plain | extra | ({"labels": labels} if labels else {}))
+    for line, row in csv_rows(text):
+        lines["devices", len(devices)] = line
+        labels = {k.removeprefix(_LABEL): v for k, v in row.items() if k.startswith(_LABEL)}
+        plain = {key: value for key, value in row.items() if not key.startswith(_LABEL)}
+        devices.append(plain | ({"labels": labels} if labels else {}))
     return {"devices": devices}, lines
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -14,21 +14,11 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from schemas.codec import decode, unframe
+from schemas.codec import R, decode, unframe
 from schemas.contracts import plain
 from schemas.failure import Failure, Unavailable
-from schemas.records import (
-    Alert,
-    AlertCommand,
-    DeadLetter,
-    Device,
-    Reading,
-    RuleSet,
-    WindowFeatures,
-)
 from schemas.registry import Registry
 
-R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter, Device, RuleSet, AlertCommand)
 _TIMEOUT_S = 10.0
 _PAUSE_S = 0.1
 

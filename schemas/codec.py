@@ -19,13 +19,18 @@ from schemas.records import (
     AlertCommand,
     DeadLetter,
     Device,
+    Maintenance,
     Reading,
     RuleSet,
     WindowFeatures,
 )
 
-Record = Reading | WindowFeatures | Alert | DeadLetter | Device | RuleSet | AlertCommand
-R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter, Device, RuleSet, AlertCommand)
+Record = (
+    Reading | WindowFeatures | Alert | DeadLetter | Device | RuleSet | AlertCommand | Maintenance
+)
+R = TypeVar(
+    "R", Reading, WindowFeatures, Alert, DeadLetter, Device, RuleSet, AlertCommand, Maintenance
+)
 
 CONTRACT_OF: dict[type, ContractName] = {
     Reading: "reading",
@@ -35,6 +40,7 @@ CONTRACT_OF: dict[type, ContractName] = {
     Device: "device",
     RuleSet: "rule_set",
     AlertCommand: "alert_command",
+    Maintenance: "maintenance",
 }
 
 K = TypeVar("K")

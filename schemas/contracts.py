@@ -9,7 +9,14 @@ from typing import Any, Literal
 from fastavro.schema import parse_schema
 
 ContractName = Literal[
-    "reading", "window_features", "alert", "dead_letter", "device", "rule_set", "alert_command"
+    "reading",
+    "window_features",
+    "alert",
+    "dead_letter",
+    "device",
+    "rule_set",
+    "alert_command",
+    "maintenance",
 ]
 CONTRACTS: tuple[ContractName, ...] = (
     "reading",
@@ -19,6 +26,7 @@ CONTRACTS: tuple[ContractName, ...] = (
     "device",
     "rule_set",
     "alert_command",
+    "maintenance",
 )
 
 

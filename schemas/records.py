@@ -26,6 +26,8 @@ AlertEvent = Literal[
     "CORRECTED",
 ]
 AlertState = Literal["PENDING", "FIRING", "RECOVERING", "LATCHED", "NO_DATA", "RESOLVED"]
+MaintenanceKind = Literal["REPAIR", "REPLACEMENT", "INSPECTION", "PLANNED"]
+Finding = Literal["FAULT_FOUND", "NO_FAULT", "UNKNOWN"]
 Command = Literal["ACK", "SHELVE", "UNSHELVE", "RESET"]
 ResolveReason = Literal["VALUE", "NO_DATA", "RULE_CHANGED", "RESET"]
 
@@ -170,6 +172,20 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     own_clock_metrics: list[str] = []
     valid_from: int = 0
     labels: dict[str, str] = {}
+
+
+class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
+    """Work on an asset; ``ended_at`` is None while the order is open."""
+
+    order_id: str
+    asset_id: str
+    site: str = ""
+    started_at: int
+    ended_at: int | None = None
+    kind: MaintenanceKind
+    finding: Finding = "UNKNOWN"
+    component: str = ""
+    note: str = ""
 
 
 class RuleSet(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("rules", "rule_set", {**_APPEND_TIME, **_COMPACTED}),
     Topic("devices", "device", _COMPACTED),
     Topic("alert-commands", "alert_command", {**_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)}),
-    Topic("maintenance", None, {**_APPEND_TIME, "retention.ms": str(365 * _DAY_MS)}),
+    Topic("maintenance", "maintenance", {**_APPEND_TIME, "retention.ms": str(365 * _DAY_MS)}),
     Topic("gateways", None, _COMPACTED),
 )
 

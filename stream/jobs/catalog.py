@@ -49,6 +49,7 @@ _TOPICS = {
     "late": _TopicTable("late", "reading", "ts", "device_id"),
     "dead_letters": _TopicTable("dead-letters", "dead_letter", "at", "reason"),
     "devices": _TopicTable("devices", "device", "valid_from", "device_id", "device_id"),
+    "maintenance": _TopicTable("maintenance", "maintenance", "started_at", "order_id"),
     "rules": _TopicTable("rules", "rule_set", "effective_from", "sha256"),
 }
 

@@ -1,8 +1,10 @@
 """`jobs sql` over real topics and a real lake: what the shipped examples find, and what they do not."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -16,7 +18,7 @@ from stack_fixture import RunningStack, eventually
 from compose.lake_cli import lake_of
 from schemas.codec import encode
 from schemas.contracts import contract_text
-from schemas.records import Alert, Device, Reading, WindowFeatures
+from schemas.records import Alert, Device, Maintenance, Reading, WindowFeatures
 from schemas.registry import Registry
 from schemas.topics import TOPICS, subject
 from stream.jobs.cluster import live_job
@@ -27,7 +29,7 @@ PREFIX = "asked."
 MINUTE = 60_000
 T0 = 1_699_999_200_000  # 2023-11-14 22:00 UTC
 Row = dict[str, object]
-Record = Alert | Device | Reading | WindowFeatures
+Record = Alert | Device | Maintenance | Reading | WindowFeatures
 CONTRACTS = {topic.name: topic.contract for topic in TOPICS}
 
 
@@ -52,7 +54,8 @@ class Topics:
         producer.init_transactions(30)
         producer.begin_transaction()
         for record in records:
-            producer.produce(name, encode(record, schema_id), record.device_id.encode())
+            key = record.order_id if isinstance(record, Maintenance) else record.device_id
+            producer.produce(name, encode(record, schema_id), key.encode())
         assert producer.flush(30) == 0
         producer.commit_transaction(30) if commit else producer.abort_transaction(30)
 
@@ -108,6 +111,13 @@ DEVICES = [
     Device(device_id="rises", asset_id="mixer", site="asked", iso_group="3",
            valid_from=T0 + 15 * MINUTE),
 ]  # fmt: skip
+ORDERS = [
+    Maintenance(order_id="1", asset_id="a", started_at=T0 + 20 * MINUTE, kind="REPAIR"),
+    Maintenance(order_id="1", asset_id="a", started_at=T0 + 20 * MINUTE, kind="REPAIR",
+                finding="FAULT_FOUND"),
+    Maintenance(order_id="2", asset_id="other", started_at=T0 + 40 * MINUTE, kind="REPAIR",
+                finding="NO_FAULT"),
+]  # fmt: skip
 READINGS = [reading("d", 1, 1.0), reading("d", 2, 3.0), reading("d", 61, 9.0)]
 
 
@@ -146,6 +156,7 @@ def filled(stack: RunningStack) -> RunningStack:
     topics.put("alerts", ALERTS)
     topics.put("windows", WINDOWS)
     topics.put("devices", DEVICES)
+    topics.put("maintenance", ORDERS)
     topics.put("readings", READINGS)
     plain = Producer({"bootstrap.servers": stack.endpoints.kafka_bootstrap})
     plain.produce(f"{PREFIX}readings", b"rubbish", b"d")
@@ -177,9 +188,20 @@ def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
     filled: RunningStack,
 ) -> None:
     names = ("escalation", "rising", "before_alerts", "worst_devices", "hourly", "alarm_load")
-    escalated, rising, before, worst, hourly, load, alerts, undecodable, lake = one_after_the_other(
+    (
+        escalated,
+        rising,
+        before,
+        worst,
+        hourly,
+        load,
+        action,
+        alerts,
+        undecodable,
+        lake,
+    ) = one_after_the_other(
         filled,
-        *map(example, names),
+        *map(example, (*names, "time_to_action")),
         "SELECT COUNT(*) AS n FROM alerts",
         "SELECT undecodable_reason FROM readings_raw WHERE undecodable IS NOT NULL",
         "SELECT 'each' AS kind, COUNT(*) AS n FROM lake_readings WHERE site = 'asked'",
@@ -192,6 +214,9 @@ def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
         ("rises", 1.0, 4.0)
     ]
     assert [(row["alert_id"], row["mean"]) for row in before] == [("match@0", 7.0)]
+    assert sorted((row["alert_id"], row["minutes_to_action"], row["useful"]) for row in action) == [
+        ("match@0", 20, True), ("miss@0", 20, True), ("miss@30", None, None), ("timeout@0", 20, True),
+    ]  # fmt: skip
     assert [(row["place"], row["device_id"], row["raised"]) for row in worst] == [
         (1, "miss", 2),
         (2, "match", 1),
@@ -255,3 +280,22 @@ def parquet(files: fs.FileSystem, folder: fs.FileSelector) -> list[str]:
     return [
         info.path for info in infos if info.is_file and not info.base_name.startswith((".", "_"))
     ]
+
+
+def test_work_is_registered_and_held_against_alerts(filled: RunningStack, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(
+        "order_id,asset_id,started_at,kind,finding\n3,a,2023-11-14T23:30Z,REPAIR,NO_FAULT\n"
+    )
+    done = filled.tidegate("maintenance", "add", str(file), f"--prefix={PREFIX}")
+    assert done.stdout == "1 records of 1 orders\n", done.stderr
+    listed = filled.tidegate("maintenance", "list", "--asset=a", f"--prefix={PREFIX}").stdout
+    assert [line.split()[0] for line in listed.splitlines()[1:]] == ["1", "3"]
+    told = filled.tidegate("maintenance", "report", "--json", f"--prefix={PREFIX}")
+    assert json.loads(told.stdout) == {
+        "rules": [
+            {"rule": "hot", "alerts": 4, "answered": 4, "useful": 3, "false": 1,
+             "median_action_ms": 20 * MINUTE}
+        ],
+        "missed": [],
+    }  # fmt: skip
