@@ -53,8 +53,10 @@ def tell(turn: Turn, rule: Rule, alert: Alert) -> None:
 
 def _realarm(rule: Rule, life: Life, at: int) -> Change | None:
     """Tell again of an alert whose last record is old."""
+    if not rule.realarm_ms:
+        return None
     last, top = life.open, top_active(life)
-    if not rule.realarm_ms or last is None or top is None:
+    if last is None or top is None:
         return None
     if at - last.emitted_at < rule.realarm_ms:
         return None
