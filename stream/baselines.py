@@ -101,6 +101,7 @@ class Fitted(msgspec.Struct, frozen=True, tag="fitted"):
 
 BaselineSpec = Decayed | Seasonal | Weekly | Frozen | Median | Constant | Fitted
 _BY_HOUR = (Seasonal, Weekly)
+_SAID = (Constant, Fitted)
 
 
 class Learned(msgspec.Struct, array_like=True):
@@ -138,14 +139,14 @@ class Usual(NamedTuple):
 def usual(spec: BaselineSpec, baseline: Baseline, at: int) -> Usual | None:
     """Return what the baseline knows of a time, ms; None while that is too little."""
     match spec:
+        case Decayed():
+            return _floored(spec, baseline) if baseline.weight >= spec.warmup else None
         case Constant():
             return Usual(spec.mean, spec.std)
         case Fitted():
             return None
         case Frozen():
             return _floored(spec, baseline) if baseline.learned_ms >= spec.done_ms else None
-        case Decayed():
-            return _floored(spec, baseline) if baseline.weight >= spec.warmup else None
         case Median(frozen):
             return _middle(frozen, baseline.sample)
         case Seasonal(hourly) | Weekly(hourly):
@@ -197,7 +198,7 @@ def learn(
         since: pass over panes that start before, ms.
     """
     once = spec.frozen if isinstance(spec, Median) else spec
-    if isinstance(once, Constant | Fitted) or (
+    if isinstance(once, _SAID) or (
         isinstance(once, Frozen) and baseline.learned_ms >= once.done_ms
     ):
         return

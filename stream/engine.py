@@ -151,7 +151,8 @@ class Engine:
     ) -> None:
         """Take a pane of a device whose state matters, and those that waited for it."""
         entry, end = state.entry(), arrived.pane.pane_end
-        _drop(entry, entry.gates.keys() - self._gates)
+        if not entry.gates.keys() <= self._gates:
+            _drop(entry, entry.gates.keys() - self._gates)
         if entry.held and end > entry.held_to:
             self._release(state, device_id, out)
         for when in plan.feeds:
@@ -256,8 +257,7 @@ def _drop(entry: DeviceEntry, names: set[str]) -> None:
     """Forget gates that no rule asks any more: told no more, they would be wrong one day."""
     for name in names:
         del entry.gates[name]
-    if names:
-        entry.waits = [gate for gate in entry.waits if gate not in names]
+    entry.waits = [gate for gate in entry.waits if gate not in names]
 
 
 def _with_derived(

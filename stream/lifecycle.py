@@ -123,11 +123,11 @@ def advance(
         at: the window's end, ms.
         may_begin: False lets what is true be pending for longer than its delay.
     """
+    if not life.levels and score < severities[0].enter:
+        return None  # nearly always
     before, before_top = phase(life), _top(life.levels)
     may_begin = may_begin or before_top >= 0
     if not life.levels:
-        if score < severities[0].enter:
-            return None
         life.levels = [Level() for _ in severities]
         life.since, life.peak, life.peak_value = at, score, value
     elif score > life.peak:

@@ -55,11 +55,12 @@ def tell(turn: Turn, rule: Rule, alert: Alert) -> None:
 
 def _again(rule: Rule, life: Life, at: int) -> Change | None:
     """Tell again of an alert whose last record is old, or whose time on the shelf is over."""
-    last, top = life.open, top_active(life)
-    if last is None or top is None or shelved(last, at):
+    last = life.open
+    if last is None or not (rule.realarm_ms or last.shelved_until) or shelved(last, at):
         return None
     old = rule.realarm_ms and at - last.emitted_at >= rule.realarm_ms
-    if not old and last.shelved_until is None:
+    top = top_active(life)
+    if top is None or not old and last.shelved_until is None:
         return None
     state = _standing(life)
     return Change("RENOTIFY", state, state, top, top)

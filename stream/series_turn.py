@@ -54,7 +54,7 @@ def take(turn: Turn, asked: Asked, pane: Pane) -> None:
     checked = asked.checks or state.health is not None
     trusted = look(turn, asked.checks, pane) if checked else 0
     seen_to = pane.pane_start if state.seen_to is None else state.seen_to
-    groups = tuple(group for group in asked.groups if not _is_idle(group, turn))
+    groups = [group for group in asked.groups if not (group.asks and _is_idle(group, turn))]
     if not groups or pane.pane_start < seen_to:
         return
     for end, group in _missed(groups, state.ring, seen_to, pane.pane_start):
@@ -75,16 +75,17 @@ def take(turn: Turn, asked: Asked, pane: Pane) -> None:
 
 def _is_idle(group: Group, turn: Turn) -> bool:
     """Say whether no rule of a group can be in force, and none has an alert to end."""
-    return group.asks and all(
-        rule.when is not None
-        and is_out_of_question(rule.when, turn.gates)
-        and not (rule.name in turn.state.rules and turn.state.rules[rule.name].life.levels)
-        for rule in group.rules
-    )
+    for rule in group.rules:
+        if rule.when is None or not is_out_of_question(rule.when, turn.gates):
+            return False
+        own = turn.state.rules.get(rule.name)
+        if own is not None and own.life.levels:
+            return False
+    return True
 
 
 def _missed(
-    groups: tuple[Group, ...], ring: list[Pane], after: int, upto: int
+    groups: list[Group], ring: list[Pane], after: int, upto: int
 ) -> list[tuple[int, Group]]:
     """Return windows that ended without a pane of their own end: those across a gap."""
     if not ring or after >= upto:
@@ -187,9 +188,8 @@ def _memory(own: RuleState) -> Memory:
 
 def _reconcile(state: SeriesState, digests: Mapping[str, str], at: int) -> list[Alert]:
     """Drop the memory of rules that changed; return the records that close their alerts."""
-    changed = [name for name, own in state.rules.items() if digests.get(name) != own.digest]
     closed = []
-    for name in changed:
+    for name in [name for name, own in state.rules.items() if digests.get(name) != own.digest]:
         life = state.rules.pop(name).life
         if life.open is not None:
             closed.append(ended(life.open, phase(life), at, "RULE_CHANGED"))
