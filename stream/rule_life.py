@@ -60,7 +60,7 @@ def _again(rule: Rule, life: Life, at: int) -> Change | None:
         return None
     old = rule.realarm_ms and at - last.emitted_at >= rule.realarm_ms
     top = top_active(life)
-    if top is None or not old and last.shelved_until is None:
+    if top is None or (not old and last.shelved_until is None):
         return None
     state = _standing(life)
     return Change("RENOTIFY", state, state, top, top)
