@@ -16,21 +16,10 @@ record Arrival(StringData deviceId, byte[] bytes) {
     /** 1 January of the year 1: what lies before is no time anybody measured, and could not be counted in panes safely. */
     private static final long EARLIEST_MS = -62_135_596_800_000L;
 
-    // Columns of Columns.ROW.
-    private static final int GATEWAY_EPOCH = 6;
-    private static final int VALUE = 7;
-    private static final int TS = 8;
-    private static final int DEVICE_TS = 9;
-    private static final int DEVICE_SEQ = 11;
-    private static final int GATEWAY_SEQ = 13;
-    private static final int PART = 14;
-    private static final int REPEAT = 15;
-    private static final int RECEIVED_TS = 16;
-    private static final int REPLAYED = 18;
-
     /** What the contract promises: metric, kind, gateway's id, epoch and number, value, time, quality, part, repeat, … */
-    private static final int NEEDED = bits(1, 3, 5, GATEWAY_EPOCH, VALUE, TS, 12, GATEWAY_SEQ, PART, REPEAT, RECEIVED_TS,
-            Packed.COLUMN_KAFKA_TS);
+    private static final int NEEDED = bits(
+            Columns.METRIC, Columns.KIND, Columns.GATEWAY_ID, Columns.GATEWAY_EPOCH, Columns.VALUE, Columns.TS, Columns.QUALITY,
+            Columns.GATEWAY_SEQ, Columns.PART, Columns.REPEAT, Columns.RECEIVED_TS, Columns.KAFKA_TS);
 
     private static int bits(int... columns) {
         int bits = 0;
@@ -67,7 +56,7 @@ record Arrival(StringData deviceId, byte[] bytes) {
     }
 
     Source source() {
-        return Packed.isNull(bytes, DEVICE_TS) ? Source.GATEWAY : Source.DEVICE;
+        return Packed.isNull(bytes, Columns.DEVICE_TS) ? Source.GATEWAY : Source.DEVICE;
     }
 
     StringData metric() {
@@ -99,15 +88,15 @@ record Arrival(StringData deviceId, byte[] bytes) {
     RowData original() {
         return GenericRowData.of(
                 deviceId, metric(), site(), Packed.text(bytes, Packed.KIND), unit(), Packed.text(bytes, Packed.GATEWAY_ID),
-                number(GATEWAY_EPOCH, Packed.GATEWAY_EPOCH),
-                Packed.isNull(bytes, VALUE) ? null : Packed.getDouble(bytes, Packed.VALUE),
-                number(TS, Packed.TS), number(DEVICE_TS, Packed.DEVICE_TS), Packed.text(bytes, Packed.DEVICE_BOOT),
-                number(DEVICE_SEQ, Packed.DEVICE_SEQ), Packed.text(bytes, Packed.QUALITY),
-                number(GATEWAY_SEQ, Packed.GATEWAY_SEQ), small(PART, Packed.PART), small(REPEAT, Packed.REPEAT),
-                number(RECEIVED_TS, bytes.length - Packed.RECEIVED_TS), Packed.text(bytes, Packed.CLOCK),
-                Packed.isNull(bytes, REPLAYED) ? null : Packed.has(bytes, Packed.REPLAYED),
-                small(Packed.COLUMN_KAFKA_PARTITION, bytes.length - Packed.KAFKA_PARTITION),
-                number(Packed.COLUMN_KAFKA_OFFSET, bytes.length - Packed.KAFKA_OFFSET));
+                number(Columns.GATEWAY_EPOCH, Packed.GATEWAY_EPOCH),
+                Packed.isNull(bytes, Columns.VALUE) ? null : Packed.getDouble(bytes, Packed.VALUE),
+                number(Columns.TS, Packed.TS), number(Columns.DEVICE_TS, Packed.DEVICE_TS), Packed.text(bytes, Packed.DEVICE_BOOT),
+                number(Columns.DEVICE_SEQ, Packed.DEVICE_SEQ), Packed.text(bytes, Packed.QUALITY),
+                number(Columns.GATEWAY_SEQ, Packed.GATEWAY_SEQ), small(Columns.PART, Packed.PART), small(Columns.REPEAT, Packed.REPEAT),
+                number(Columns.RECEIVED_TS, bytes.length - Packed.RECEIVED_TS), Packed.text(bytes, Packed.CLOCK),
+                Packed.isNull(bytes, Columns.REPLAYED) ? null : Packed.has(bytes, Packed.REPLAYED),
+                small(Columns.KAFKA_PARTITION, bytes.length - Packed.KAFKA_PARTITION),
+                number(Columns.KAFKA_OFFSET, bytes.length - Packed.KAFKA_OFFSET));
     }
 
     private Long number(int column, int at) {

@@ -17,7 +17,7 @@ final class Packed {
     private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.BIG_ENDIAN);
     private static final VarHandle INTS = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.BIG_ENDIAN);
 
-    /** A bit for each column of {@link Columns#READING} and of what follows it in {@link Columns#ROW}: it is null. */
+    /** A bit for each column of {@link Columns#READING} and each that Kafka adds: it is null. */
     static final int NULLS = 0;
     static final int TS = 4;
     static final int VALUE = 12;
@@ -54,11 +54,6 @@ final class Packed {
     static final int KAFKA_TS = 20;
     static final int KAFKA_OFFSET = 12;
     static final int KAFKA_PARTITION = 4;
-
-    // Bits of what Kafka adds to a record, behind those of Columns.READING.
-    static final int COLUMN_KAFKA_TS = 19;
-    static final int COLUMN_KAFKA_PARTITION = 20;
-    static final int COLUMN_KAFKA_OFFSET = 21;
 
     private Packed() {}
 

@@ -15,42 +15,24 @@ import org.apache.flink.table.data.StringData;
  * copied and checked for null one by one, and made into that array again: that cost more than the panes.
  */
 final class PackedReader extends GenericDatumReader<GenericRowData> {
-    // Fields of Columns.READING.
-    private static final int DEVICE = 0;
-    private static final int METRIC = 1;
-    private static final int SITE = 2;
-    private static final int KIND = 3;
-    private static final int UNIT = 4;
-    private static final int GATEWAY_ID = 5;
-    private static final int GATEWAY_EPOCH = 6;
-    private static final int VALUE = 7;
-    private static final int TS = 8;
-    private static final int DEVICE_TS = 9;
-    private static final int DEVICE_BOOT = 10;
-    private static final int DEVICE_SEQ = 11;
-    private static final int QUALITY = 12;
-    private static final int GATEWAY_SEQ = 13;
-    private static final int PART = 14;
-    private static final int REPEAT = 15;
-    private static final int RECEIVED_TS = 16;
-    private static final int CLOCK = 17;
-    private static final int REPLAYED = 18;
-    private static final int FIELDS = 19;
     /** The texts behind the device's, in the order of {@link Packed}. */
-    private static final int[] TEXTS = {METRIC, SITE, UNIT, DEVICE_BOOT, GATEWAY_ID, KIND, QUALITY, CLOCK};
+    private static final int[] TEXTS = {
+        Columns.METRIC, Columns.SITE, Columns.UNIT, Columns.DEVICE_BOOT, Columns.GATEWAY_ID, Columns.KIND, Columns.QUALITY,
+        Columns.CLOCK
+    };
 
     private static final Utf8 MARKER = new Utf8("MARKER");
     private static final Utf8 BAD = new Utf8("BAD");
 
-    private final Field[] fields = new Field[FIELDS];
+    private final Field[] fields = new Field[Columns.FIELDS];
     private final int width;
     private final int deviceAt;
     private final int packedAt;
 
     // Of the record that is being read.
-    private final long[] numbers = new long[FIELDS];
-    private final Utf8[] texts = new Utf8[FIELDS];
-    private final Utf8[] own = new Utf8[FIELDS];
+    private final long[] numbers = new long[Columns.FIELDS];
+    private final Utf8[] texts = new Utf8[Columns.FIELDS];
+    private final Utf8[] own = new Utf8[Columns.FIELDS];
     private int nulls;
 
     /** Reads one field into its place; {@code in} stands before it. */
@@ -69,7 +51,7 @@ final class PackedReader extends GenericDatumReader<GenericRowData> {
         this.width = width;
         this.deviceAt = deviceAt;
         this.packedAt = packedAt;
-        for (int i = 0; i < FIELDS; i++) {
+        for (int i = 0; i < Columns.FIELDS; i++) {
             own[i] = new Utf8();
             fields[i] = field(i, expected.getFields().get(i).schema());
         }
@@ -118,7 +100,7 @@ final class PackedReader extends GenericDatumReader<GenericRowData> {
         }
         GenericRowData row = new GenericRowData(width);
         if (deviceAt >= 0) {
-            Utf8 device = texts[DEVICE];
+            Utf8 device = texts[Columns.DEVICE];
             // The record's own bytes are read over by the next one.
             row.setField(deviceAt, StringData.fromBytes(device.getBytes().clone(), 0, device.getByteLength()));
         }
@@ -138,23 +120,23 @@ final class PackedReader extends GenericDatumReader<GenericRowData> {
             at = read == null ? Packed.putNull(bytes, at) : Packed.putText(bytes, at, read.getBytes(), read.getByteLength());
         }
         Packed.setInt(bytes, Packed.NULLS, nulls);
-        Packed.setLong(bytes, Packed.TS, numbers[TS]);
-        Packed.setLong(bytes, Packed.VALUE, numbers[VALUE]);
-        Packed.setLong(bytes, Packed.DEVICE_TS, numbers[DEVICE_TS]);
-        Packed.setLong(bytes, Packed.DEVICE_SEQ, numbers[DEVICE_SEQ]);
-        Packed.setLong(bytes, Packed.GATEWAY_EPOCH, numbers[GATEWAY_EPOCH]);
-        Packed.setLong(bytes, Packed.GATEWAY_SEQ, numbers[GATEWAY_SEQ]);
-        Packed.setInt(bytes, Packed.PART, (int) numbers[PART]);
-        Packed.setInt(bytes, Packed.REPEAT, (int) numbers[REPEAT]);
-        Packed.setLong(bytes, bytes.length - Packed.RECEIVED_TS, numbers[RECEIVED_TS]);
+        Packed.setLong(bytes, Packed.TS, numbers[Columns.TS]);
+        Packed.setLong(bytes, Packed.VALUE, numbers[Columns.VALUE]);
+        Packed.setLong(bytes, Packed.DEVICE_TS, numbers[Columns.DEVICE_TS]);
+        Packed.setLong(bytes, Packed.DEVICE_SEQ, numbers[Columns.DEVICE_SEQ]);
+        Packed.setLong(bytes, Packed.GATEWAY_EPOCH, numbers[Columns.GATEWAY_EPOCH]);
+        Packed.setLong(bytes, Packed.GATEWAY_SEQ, numbers[Columns.GATEWAY_SEQ]);
+        Packed.setInt(bytes, Packed.PART, (int) numbers[Columns.PART]);
+        Packed.setInt(bytes, Packed.REPEAT, (int) numbers[Columns.REPEAT]);
+        Packed.setLong(bytes, bytes.length - Packed.RECEIVED_TS, numbers[Columns.RECEIVED_TS]);
         bytes[Packed.FLAGS] = flags();
         return bytes;
     }
 
     private byte flags() {
-        boolean bad = BAD.equals(texts[QUALITY]) || !Double.isFinite(Double.longBitsToDouble(numbers[VALUE]));
+        boolean bad = BAD.equals(texts[Columns.QUALITY]) || !Double.isFinite(Double.longBitsToDouble(numbers[Columns.VALUE]));
         return (byte) ((bad ? Packed.BAD : 0)
-                | (MARKER.equals(texts[KIND]) ? Packed.MARKER : 0)
-                | (numbers[REPLAYED] == 1 ? Packed.REPLAYED : 0));
+                | (MARKER.equals(texts[Columns.KIND]) ? Packed.MARKER : 0)
+                | (numbers[Columns.REPLAYED] == 1 ? Packed.REPLAYED : 0));
     }
 }

@@ -23,7 +23,7 @@ public class Place extends ScalarFunction {
         int end = packed.length;
         int nulls = Packed.getInt(packed, Packed.NULLS);
         if (kafkaTime == null) {
-            nulls |= 1 << Packed.COLUMN_KAFKA_TS;
+            nulls |= 1 << Columns.KAFKA_TS;
         } else {
             long storedMs = kafkaTime.getMillisecond();
             Packed.setLong(packed, end - Packed.KAFKA_TS, storedMs);
@@ -32,12 +32,12 @@ public class Place extends ScalarFunction {
             }
         }
         if (kafkaPartition == null) {
-            nulls |= 1 << Packed.COLUMN_KAFKA_PARTITION;
+            nulls |= 1 << Columns.KAFKA_PARTITION;
         } else {
             Packed.setInt(packed, end - Packed.KAFKA_PARTITION, kafkaPartition);
         }
         if (kafkaOffset == null) {
-            nulls |= 1 << Packed.COLUMN_KAFKA_OFFSET;
+            nulls |= 1 << Columns.KAFKA_OFFSET;
         } else {
             Packed.setLong(packed, end - Packed.KAFKA_OFFSET, kafkaOffset);
         }

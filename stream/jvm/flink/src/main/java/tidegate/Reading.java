@@ -5,10 +5,6 @@ import org.apache.flink.table.data.StringData;
 
 /** A reading in an open pane, over what state keeps of it. Text stays UTF-8, which compares as Python's strings do. */
 final class Reading {
-    // Columns of Columns.ROW that may be null and count in a key.
-    private static final int DEVICE_TS = 9;
-    private static final int DEVICE_SEQ = 11;
-
     private static final Comparator<StringData> TEXT = Comparator.nullsFirst(Comparator.naturalOrder());
     private static final Comparator<Long> NUMBER = Comparator.nullsFirst(Comparator.naturalOrder());
 
@@ -64,7 +60,7 @@ final class Reading {
     }
 
     private boolean isTimed() {
-        return !Packed.isNull(bytes, DEVICE_TS);
+        return !Packed.isNull(bytes, Columns.DEVICE_TS);
     }
 
     StringData metric() {
@@ -80,7 +76,7 @@ final class Reading {
     }
 
     private Long deviceSeq() {
-        return Packed.isNull(bytes, DEVICE_SEQ) ? null : (Long) Packed.getLong(bytes, Packed.DEVICE_SEQ);
+        return Packed.isNull(bytes, Columns.DEVICE_SEQ) ? null : (Long) Packed.getLong(bytes, Packed.DEVICE_SEQ);
     }
 
     private StringData deviceBoot() {

@@ -11,7 +11,7 @@ public class Pack extends ScalarFunction {
     private static final StringData MARKER = StringData.fromString("MARKER");
     private static final StringData BAD = StringData.fromString("BAD");
 
-    /** The columns of {@link Columns#ROW} in their order, without the first. */
+    /** The columns of {@link Rows#ROW} in their order, without the first. */
     public byte[] eval(
             @DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData metric,
             @DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData site,
@@ -68,7 +68,7 @@ public class Pack extends ScalarFunction {
         return bytes;
     }
 
-    /** Bit n is column n of {@link Columns#ROW}; the first, the device, is never null. */
+    /** Bit n is column n of {@link Rows#ROW}; the first, the device, is never null. */
     private static int nulls(Object... columns) {
         int nulls = 0;
         for (int i = 0; i < columns.length; i++) {

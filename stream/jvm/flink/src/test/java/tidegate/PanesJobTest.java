@@ -42,7 +42,7 @@ class PanesJobTest {
     private static final int ROWS_EACH = 1000;
     private static final String CALL = "SELECT * FROM panes(`in` => TABLE packed PARTITION BY device_id, panes => '%s', "
             + "latenessMs => %s, uid => 'panes')";
-    private static final DataType ROW = TypeConversions.fromLogicalToDataType(Rows.type(Columns.ROW));
+    private static final DataType ROW = TypeConversions.fromLogicalToDataType(Rows.type(Rows.ROW));
     private static final String PANES = "a=5000,slow=60000,*=10000";
 
     @TempDir
@@ -111,7 +111,7 @@ class PanesJobTest {
         tables.createTemporaryView("readings", tables.fromDataStream(readings));
         tables.createTemporarySystemFunction("panes", Panes.class);
         tables.createTemporarySystemFunction("pack", Pack.class);
-        List<String> columns = Rows.type(Columns.ROW).getFieldNames();
+        List<String> columns = Rows.type(Rows.ROW).getFieldNames();
         String packed = columns.stream().skip(1).map(name -> "`" + name + "`").collect(Collectors.joining(", "));
         tables.createTemporaryView(
                 "packed", tables.sqlQuery("SELECT device_id, pack(" + packed + ") AS packed FROM readings"));

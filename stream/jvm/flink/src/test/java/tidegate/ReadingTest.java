@@ -77,7 +77,7 @@ class ReadingTest {
 
     @Test
     void aPackedRowIsACopyOfTheOneFlinkReusesTheMemoryOf() throws IOException {
-        RowData row = Rows.throughBytes(Columns.ROW, sample.boot("a longer text than seven bytes").row());
+        RowData row = Rows.throughBytes(Rows.ROW, sample.boot("a longer text than seven bytes").row());
         Rows.Reused reused = Rows.reused(row);
         Arrival arrival = Rows.arrival(reused.row());
         RowData expected = Rows.arrival(row).original();

@@ -14,13 +14,16 @@ import org.apache.flink.table.types.logical.utils.LogicalTypeParser;
 
 /** Rows as Flink hands them on: through its serializer. */
 final class Rows {
+    /** A row of the readings topic with where and when Kafka stored it. */
+    static final String ROW = "ROW<" + Columns.READING + ", kts TIMESTAMP_LTZ(3), kafka_partition INT, kafka_offset BIGINT>";
+
     private Rows() {}
 
     static RowType type(String columns) {
         return (RowType) LogicalTypeParser.parse(columns, Rows.class.getClassLoader());
     }
 
-    /** What the pane operator gets for a row of {@link Columns#ROW}. */
+    /** What the pane operator gets for a row of {@link Rows#ROW}. */
     static Arrival arrival(RowData row) {
         StringData[] t = new StringData[18];
         for (int column : new int[] {0, 1, 2, 3, 4, 5, 10, 12, 17}) {
@@ -57,7 +60,7 @@ final class Rows {
     }
 
     static Reused reused(RowData input) {
-        BinaryRowData binary = new RowDataSerializer(type(Columns.ROW)).toBinaryRow(input);
+        BinaryRowData binary = new RowDataSerializer(type(ROW)).toBinaryRow(input);
         byte[] memory = Arrays.copyOf(binary.getSegments()[0].getArray(), binary.getSizeInBytes());
         BinaryRowData row = new BinaryRowData(binary.getArity());
         row.pointTo(MemorySegmentFactory.wrap(memory), 0, memory.length);

@@ -73,7 +73,7 @@ record Sample(
         return Rows.arrival(row()).reading();
     }
 
-    /** As a row of {@link Columns#ROW}, of device {@code s.d}. */
+    /** As a row of {@link Rows#ROW}, of device {@code s.d}. */
     GenericRowData row() {
         return row("s.d");
     }
