@@ -1,14 +1,20 @@
-"""What the stream benchmark's engines read."""
+"""What the stream benchmark's engines read, and how many windows are in it."""
 
 import random
+import time
 from typing import NamedTuple
 
 from confluent_kafka import Producer
 
+from compose.schemas_cli import register_contracts
+from compose.topics import apply_topics
 from schemas.codec import ReadingEncoder
 from schemas.failure import Failure
 from schemas.records import Reading
-from stream.jobs.settings import Cluster
+from schemas.topics import subject
+from stream.jobs.settings import Cluster, Tuning
+
+SIZE_MS, SLIDE_MS, LATENESS_MS = 300_000, 30_000, Tuning().lateness_ms
 
 
 class Load(NamedTuple):
@@ -23,8 +29,25 @@ class Load(NamedTuple):
     alarming: float = 0.0
 
 
-def fill(cluster: Cluster, schema_id: int, load: Load, site: str, start_ms: int) -> None:
-    """Produce the load, device after device within each tick, as live traffic would come."""
+def yesterday_ms() -> int:
+    """Return when a load begins whose times lie in no future."""
+    return time.time_ns() // 1_000_000 - 86_400_000
+
+
+def windows(load: Load, start_ms: int, *, at_end: bool = False) -> int:
+    """Return how many windows are over, by the lateness, at the load's last readings.
+
+    With ``at_end``, of all that hold a reading: some engines close them where the topic ends.
+    """
+    last_ms = start_ms + round((load.readings // load.devices - 1) * 1000 / load.hz)
+    ends = (last_ms + SIZE_MS if at_end else last_ms - LATENESS_MS) // SLIDE_MS
+    return load.devices * max(0, ends - start_ms // SLIDE_MS)
+
+
+def fill(cluster: Cluster, load: Load, site: str, start_ms: int) -> None:
+    """Produce the load to topics of its own, tick by tick, as live traffic would come."""
+    apply_topics(cluster.kafka_bootstrap, cluster.topic_prefix, 4)
+    ids = register_contracts(cluster.registry_url, cluster.topic_prefix)
     producer = Producer(
         {
             "bootstrap.servers": cluster.kafka_bootstrap,
@@ -35,7 +58,7 @@ def fill(cluster: Cluster, schema_id: int, load: Load, site: str, start_ms: int)
             "enable.idempotence": True,
         }
     )
-    encoder = ReadingEncoder(schema_id)
+    encoder = ReadingEncoder(ids[subject(cluster.topic("readings"))])
     rng = random.Random(1)
     keys = [f"{site}.device-{device}" for device in range(load.devices)]
     alarming = load.devices * load.alarming

@@ -11,19 +11,23 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from compose.bench_load import Load, fill
+from compose.bench_load import (
+    LATENESS_MS,
+    SIZE_MS,
+    SLIDE_MS,
+    Load,
+    fill,
+    windows,
+    yesterday_ms,
+)
 from compose.local.endpoints import Endpoints
-from compose.schemas_cli import register_contracts
 from compose.submissions import cluster_of
-from compose.topics import apply_topics
 from schemas.contracts import contract_text
 from schemas.failure import Failure, Unavailable
-from schemas.topics import subject
 
 # fastavro reads the readings in both, as it does in ours.
 _PACKAGES = ("bytewax==0.21.1", "quixstreams==3.28.1", "fastavro==1.13.1")
 _PROGRAMS = Path(__file__).parent / "peers"
-_SIZE_MS, _SLIDE_MS, _LATENESS_MS = 300_000, 30_000, 5_000
 _INSTALL_S = 600
 _RUN_S = 1_200
 LOAD = Load(300_000, 100, 10.0)
@@ -51,14 +55,14 @@ def measure_peers(endpoints: Endpoints, state: Path) -> dict[str, float]:
     python = _installed(state / "peers")
     name = f"peers{time.time_ns() // 1_000_000}"
     cluster = cluster_of(endpoints, f"{name}.")
-    apply_topics(cluster.kafka_bootstrap, cluster.topic_prefix, 4)
-    ids = register_contracts(cluster.registry_url, cluster.topic_prefix)
-    topic = cluster.topic("readings")
-    start_ms = time.time_ns() // 1_000_000 - 86_400_000
-    fill(cluster, ids[subject(topic)], LOAD, name, start_ms)
+    start_ms = yesterday_ms()
+    fill(cluster, LOAD, name, start_ms)
     asked = {
         "bootstrap": cluster.kafka_bootstrap,
-        "topic": topic,
+        "topic": cluster.topic("readings"),
+        "size_ms": SIZE_MS,
+        "slide_ms": SLIDE_MS,
+        "lateness_ms": LATENESS_MS,
         "readings": LOAD.readings,
         "schema": json.loads(contract_text("reading")),
     }
@@ -78,14 +82,6 @@ def _rate(peer: Peer, answer: dict[str, float], start_ms: int) -> float:
     if answer["windows"] != expected:
         raise Failure(f"{peer.name} gave out {answer['windows']} windows, expected {expected}")
     return float(answer["readings"] / answer["seconds"])
-
-
-def windows(load: Load, start_ms: int, *, at_end: bool) -> int:
-    """Return how many windows hold a reading: all, or those over at the last one."""
-    last_ms = start_ms + round((load.readings // load.devices - 1) * 1000 / load.hz)
-    first = start_ms // _SLIDE_MS
-    ends = (last_ms + _SIZE_MS if at_end else last_ms - _LATENESS_MS) // _SLIDE_MS
-    return load.devices * max(0, ends - first)
 
 
 def _installed(folder: Path) -> Path:

@@ -4,28 +4,24 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from compose.bench_load import Load, fill
+from compose.bench_load import Load, fill, windows, yesterday_ms
 from compose.bench_peers import measure_peers
 from compose.lake_cli import lake_of
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
-from compose.schemas_cli import register_contracts
 from compose.submissions import cluster_of
-from compose.topics import apply_topics
 from gateway.follow import ends
 from schemas.failure import Failure
-from schemas.topics import subject
 from stream.jobs.cluster import call, cause
 from stream.jobs.settings import Cluster, Tuning
 from stream.lake import size
 
 _POLL_S = 0.5
-_SLIDE_MS = 30_000
 _RULES = """
 version: 1
 rules:
@@ -36,6 +32,10 @@ rules:
     compare: {op: ">=", to: value}
     severities: [{level: WARNING, enter: 4.5, exit: 4.0}]
 """
+
+
+Submit = Callable[[str, Cluster, Tuning], str]
+"""Starts a bounded job of a name on a cluster; returns Flink's id."""
 
 
 class Took(NamedTuple):
@@ -51,7 +51,7 @@ class Took(NamedTuple):
 
 def measure(
     state: Path, load: Load, runs: int, backend: str, *, peers: bool = False
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Fill topics of their own, drain them with each job in turn, and return the figures.
 
     With ``peers`` other engines answer the same question in the same run.
@@ -67,42 +67,26 @@ def measure(
     name = f"bench{time.time_ns() // 1_000_000}"
     quarter = cluster_of(endpoints, f"{name}q.")
     whole = cluster_of(endpoints, f"{name}.")
-    start_ms = time.time_ns() // 1_000_000 - 86_400_000
+    start_ms = yesterday_ms()
     for cluster, readings in ((quarter, load.readings // 4), (whole, load.readings)):
-        apply_topics(cluster.kafka_bootstrap, cluster.topic_prefix, 4)
-        ids = register_contracts(cluster.registry_url, cluster.topic_prefix)
-        schema_id = ids[subject(cluster.topic("readings"))]
-        fill(cluster, schema_id, load._replace(readings=readings), name, start_ms)
-    jobs: dict[str, Callable[[str, Cluster, Tuning], str]] = {
+        fill(cluster, load._replace(readings=readings), name, start_ms)
+    jobs: dict[str, Submit] = {
         "bare": submit_hop,
         "panes": submit_panes,
         "alerts": lambda name, where, tuning: submit_alerts(name, where, tuning, _RULES),
         "lake": submit_lake,
     }
     tuning = Tuning(parallelism=2, bounded=True, state_backend=backend)
-    # A cluster's first job of a kind loads its classes: that start would not cancel out.
-    for job, submit in jobs.items():
-        _seconds(quarter.flink_url, submit(f"{name}-{job}-warm", quarter, tuning))
-    took: dict[str, list[Took]] = {job: [] for job in jobs}
-    for run, job in product(range(runs), jobs):
-        seconds = [
-            _seconds(where.flink_url, jobs[job](f"{name}-{job}-{run}-{part}", where, tuning))
-            for part, where in enumerate((quarter, whole))
-        ]
-        took[job].append(Took(*seconds))
+    took = _drained(jobs, name, (quarter, whole), tuning, runs)
     written = sum(ends(whole.kafka_bootstrap, whole.topic("windows")).values())
-    _check("windows", written, runs * _windows(load, start_ms))
+    _check("windows", written, runs * windows(load, start_ms))
     drained = load.readings // 4 + runs * (load.readings // 4 + load.readings)
     _check("lake rows", size(lake_of(endpoints), name).rows, drained)
     figures = _figures(load, took)
     rates = measure_peers(endpoints, state) if peers else {}
-    # A core of ours is a slot: what all its processes have, the broker's share left aside.
-    own = float(str(figures["readings_per_s"])) / (tuning.parallelism or 1)
-    beside: dict[str, float] = {f"{name}_per_s": round(rate) for name, rate in rates.items()}
-    beside |= {f"per_core_vs_{name}": round(own / rate, 2) for name, rate in rates.items()}
     return (
         figures
-        | beside
+        | _beside(rates, figures["readings_per_s"], tuning)
         | {
             "windows": written // runs,
             "alerts": sum(ends(whole.kafka_bootstrap, whole.topic("alerts")).values()),
@@ -114,17 +98,34 @@ def measure(
     )
 
 
+def _drained(
+    jobs: Mapping[str, Submit], name: str, clusters: Sequence[Cluster], tuning: Tuning, runs: int
+) -> dict[str, list[Took]]:
+    """Drain a quarter and the whole with each job in turn, as often as is asked."""
+    quarter = clusters[0]
+    # A cluster's first job of a kind loads its classes: that start would not cancel out.
+    for job, submit in jobs.items():
+        _seconds(quarter.flink_url, submit(f"{name}-{job}-warm", quarter, tuning))
+    took: dict[str, list[Took]] = {job: [] for job in jobs}
+    for run, job in product(range(runs), jobs):
+        seconds = [
+            _seconds(where.flink_url, jobs[job](f"{name}-{job}-{run}-{part}", where, tuning))
+            for part, where in enumerate(clusters)
+        ]
+        took[job].append(Took(*seconds))
+    return took
+
+
+def _beside(rates: Mapping[str, float], own: float, tuning: Tuning) -> dict[str, float]:
+    """Return the other engines' rates on one core, and ours on a slot against them."""
+    each = own / (tuning.parallelism or 1)
+    told: dict[str, float] = {f"{name}_per_s": round(rate) for name, rate in rates.items()}
+    return told | {f"per_core_vs_{name}": round(each / rate, 2) for name, rate in rates.items()}
+
+
 def _check(what: str, found: int, expected: int) -> None:
     if found != expected:
         raise Failure(f"the benchmark's jobs wrote {found} {what}, expected {expected}")
-
-
-def _windows(load: Load, start_ms: int) -> int:
-    """Return how many windows end in panes that are closed by the load's last readings."""
-    ticks = load.readings // load.devices
-    last_ms = start_ms + round((ticks - 1) * 1000 / load.hz)
-    closed = (last_ms - Tuning().lateness_ms) // _SLIDE_MS
-    return load.devices * (closed - start_ms // _SLIDE_MS)
 
 
 def _seconds(flink_url: str, job_id: str) -> float:
@@ -141,7 +142,7 @@ def _seconds(flink_url: str, job_id: str) -> float:
         time.sleep(_POLL_S)
 
 
-def _figures(load: Load, took: dict[str, list[Took]]) -> dict[str, object]:
+def _figures(load: Load, took: dict[str, list[Took]]) -> dict[str, Any]:
     def steady(job: str) -> float:
         return statistics.median(each.steady(load.readings) for each in took[job])
 

@@ -11,7 +11,7 @@ from bytewax.connectors.kafka import operators as kop
 from bytewax.connectors.stdio import StdOutSink
 from bytewax.dataflow import Dataflow
 from bytewax.testing import run_main
-from wire import LATENESS_MS, SIZE_MS, SLIDE_MS, Asked
+from wire import Asked
 
 ASKED = Asked(sys.argv[1])
 SEEN: Counter[str] = Counter()
@@ -54,11 +54,11 @@ windows = win.fold_window(
     by_key,
     win.EventClock(
         ts_getter=lambda each: each[0],
-        wait_for_system_duration=timedelta(milliseconds=LATENESS_MS),
+        wait_for_system_duration=timedelta(milliseconds=ASKED.lateness_ms),
     ),
     win.SlidingWindower(
-        length=timedelta(milliseconds=SIZE_MS),
-        offset=timedelta(milliseconds=SLIDE_MS),
+        length=timedelta(milliseconds=ASKED.size_ms),
+        offset=timedelta(milliseconds=ASKED.slide_ms),
         align_to=datetime.fromtimestamp(0, UTC),
     ),
     builder=lambda: (0, 0.0, float("-inf")),

@@ -6,7 +6,7 @@ from typing import Any
 
 from quixstreams import Application
 from quixstreams.dataframe.windows import Count, Max, Mean
-from wire import LATENESS_MS, SIZE_MS, SLIDE_MS, Asked
+from wire import Asked
 
 ASKED = Asked(sys.argv[1])
 SEEN: Counter[str] = Counter()
@@ -45,7 +45,7 @@ topic = app.topic(
 frame = app.dataframe(topic)
 frame = frame.apply(decoded).set_timestamp(at)
 frame = (
-    frame.hopping_window(SIZE_MS, SLIDE_MS, grace_ms=LATENESS_MS)
+    frame.hopping_window(ASKED.size_ms, ASKED.slide_ms, grace_ms=ASKED.lateness_ms)
     .agg(count=Count(), mean=Mean("value"), most=Max("value"))
     .final()
 )

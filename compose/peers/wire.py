@@ -10,9 +10,6 @@ from typing import Any
 
 from fastavro import parse_schema, schemaless_reader
 
-SIZE_MS = 300_000
-SLIDE_MS = 30_000
-LATENESS_MS = 5_000
 _HEADER = struct.calcsize(">bI")
 
 
@@ -25,6 +22,9 @@ class Asked:
         self.bootstrap: str = asked["bootstrap"]
         self.topic: str = asked["topic"]
         self.readings: int = asked["readings"]
+        self.size_ms: int = asked["size_ms"]
+        self.slide_ms: int = asked["slide_ms"]
+        self.lateness_ms: int = asked["lateness_ms"]
         self.scratch: str = asked["scratch"]
         self._schema = parse_schema(asked["schema"])
         self._began = 0.0

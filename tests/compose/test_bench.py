@@ -42,8 +42,7 @@ def test_bench_edge_loses_nothing_and_says_what_it_measured(tmp_path: Path) -> N
 
 
 def test_the_other_engines_windows_are_counted_by_hand():
-    from compose.bench_load import Load
-    from compose.bench_peers import windows
+    from compose.bench_load import Load, windows
 
     # One device, a reading a second from 0:45 to 1:44; windows of 5 min every 30 s.
     load = Load(60, 1, 1.0)
