@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from confluent_kafka import Producer
 from stack_fixture import RunningStack, eventually
 
 from compose.local.endpoints import Endpoints
@@ -17,7 +18,11 @@ from compose.processes import command, end, ready_url, start
 from compose.schemas_cli import register_contracts
 from compose.topics import apply_topics
 from gateway.follow import decoder, follow
+from schemas.codec import ReadingEncoder
+from schemas.contracts import contract_text
 from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
+from schemas.registry import Registry
+from schemas.topics import subject
 
 R = TypeVar("R", Reading, WindowFeatures, Alert, DeadLetter)
 
@@ -124,6 +129,28 @@ def gateway(config: Path) -> Iterator[Gateway]:
         yield it
     finally:
         it.stop()
+
+
+class Readings:
+    """Puts readings onto a test's topic, sound ones with the device's own time."""
+
+    def __init__(self, endpoints: Endpoints, prefix: str) -> None:
+        self._topic = f"{prefix}readings"
+        registry = Registry(endpoints.registry_url)
+        schema_id = registry.register(subject(self._topic), contract_text("reading"))
+        self._encoder = ReadingEncoder(schema_id)
+        self._producer = Producer({"bootstrap.servers": endpoints.kafka_bootstrap, "linger.ms": 0})
+
+    def put(self, device: str, metric: str, value: float, ts: int, **how: Any) -> None:
+        """Put one; ``how`` is what the producer is told beside it."""
+        reading = Reading(
+            device, metric, device.partition(".")[0], "READING", None, "gw", 1, value, ts, ts, None,
+            ts, "GOOD", ts, 0, 0, ts, "SYNCED", False,
+        )  # fmt: skip
+        self._producer.produce(self._topic, self._encoder.encode(reading), device.encode(), **how)
+
+    def flush(self) -> None:
+        assert self._producer.flush(30) == 0
 
 
 def records(endpoints: Endpoints, topic: str, kind: type[R]) -> list[R]:

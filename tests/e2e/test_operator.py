@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
-from e2e_rig import cancel, eventually_records, prepare, records, submit
+from e2e_rig import Readings, cancel, eventually_records, prepare, records, submit
 from stack_fixture import RunningStack, eventually
 
-from schemas.codec import ReadingEncoder
-from schemas.contracts import contract_text
-from schemas.records import Alert, Reading
-from schemas.registry import Registry
-from schemas.topics import subject
+from schemas.records import Alert
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
 PREFIX = "operator."
@@ -35,24 +30,16 @@ class Pump:
     """One device that reports twice a second, up to now."""
 
     def __init__(self, stack: RunningStack) -> None:
-        registry = Registry(stack.endpoints.registry_url)
-        schema_id = registry.register(subject(f"{PREFIX}readings"), contract_text("reading"))
-        self._encoder = ReadingEncoder(schema_id)
-        self._producer = Producer({"bootstrap.servers": stack.endpoints.kafka_bootstrap})
+        self._readings = Readings(stack.endpoints, PREFIX)
         self._at = time.time_ns() // 1_000_000 - 20_000
 
     def report(self, value: float) -> None:
         """Report this value for each moment since the last time."""
         now_ms = time.time_ns() // 1_000_000
         for ts in range(self._at, now_ms, 500):
-            reading = Reading(
-                DEVICE, "temperature", "operator", "READING", None, "gw", 1, value, ts, ts, None,
-                ts, "GOOD", ts, 0, 0, ts, "SYNCED", False,
-            )  # fmt: skip
-            value_ = self._encoder.encode(reading)
-            self._producer.produce(f"{PREFIX}readings", value_, DEVICE.encode())
+            self._readings.put(DEVICE, "temperature", value, ts)
             self._at = ts + 500
-        assert self._producer.flush(10) == 0
+        self._readings.flush()
 
 
 @pytest.fixture

@@ -10,16 +10,12 @@ from statistics import median
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka import Message, Producer
-from e2e_rig import cancel, prepare, submit
+from confluent_kafka import Message
+from e2e_rig import Readings, cancel, prepare, submit
 from stack_fixture import RunningStack, eventually
 
 from gateway.follow import decoder, follow
-from schemas.codec import ReadingEncoder
-from schemas.contracts import contract_text
-from schemas.records import Alert, Reading
-from schemas.registry import Registry
-from schemas.topics import subject
+from schemas.records import Alert
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
 PREFIX = "prompt."
@@ -48,12 +44,7 @@ class Plant:
     """Devices that report four times a second, each with a high value for 1 s of 5."""
 
     def __init__(self, stack: RunningStack) -> None:
-        registry = Registry(stack.endpoints.registry_url)
-        schema_id = registry.register(subject(f"{PREFIX}readings"), contract_text("reading"))
-        self._encoder = ReadingEncoder(schema_id)
-        self._producer = Producer(
-            {"bootstrap.servers": stack.endpoints.kafka_bootstrap, "linger.ms": 0}
-        )
+        self._readings = Readings(stack.endpoints, PREFIX)
         self.stored: dict[str, list[tuple[int, int]]] = {device: [] for device in DEVICES}
         """By device: event time, and when Kafka stored it, ms."""
 
@@ -61,16 +52,10 @@ class Plant:
         now_ms = time.time_ns() // 1_000_000
         for number, device in enumerate(DEVICES):
             high = (now_ms // 1000 + number) % 5 == 0
-            reading = Reading(
-                device, "vibration_rms", "prompt", "READING", "mm/s", "gw", 1,
-                6.0 if high else 2.0, now_ms, now_ms, None, now_ms, "GOOD", now_ms, 0, 0, now_ms,
-                "SYNCED", False,
-            )  # fmt: skip
-            self._producer.produce(
-                f"{PREFIX}readings", self._encoder.encode(reading), device.encode(),
-                on_delivery=partial(self._note, now_ms),
-            )  # fmt: skip
-        self._producer.flush(10)
+            value = 6.0 if high else 2.0
+            noted = partial(self._note, now_ms)
+            self._readings.put(device, "vibration_rms", value, now_ms, on_delivery=noted)
+        self._readings.flush()
 
     def _note(self, ts: int, _error: object, message: Message) -> None:
         key = message.key()

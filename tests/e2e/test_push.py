@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
-from e2e_rig import cancel, eventually_records, prepare, records, submit
+from e2e_rig import Readings, cancel, eventually_records, prepare, records, submit
 from stack_fixture import RunningStack, eventually
 
-from schemas.codec import ReadingEncoder
-from schemas.contracts import contract_text
-from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
-from schemas.registry import Registry
-from schemas.topics import subject
+from schemas.records import Alert, DeadLetter, WindowFeatures
 from simulators.clock import parse_time
 from stream.jobs.cluster import live_job
 
@@ -46,24 +41,15 @@ class Feed:
     """Readings of 20 degrees of a device, one a second, from where they ended before."""
 
     def __init__(self, stack: RunningStack, start_ms: int) -> None:
-        registry = Registry(stack.endpoints.registry_url)
-        schema_id = registry.register(subject(f"{PREFIX}readings"), contract_text("reading"))
-        self.encoder = ReadingEncoder(schema_id)
-        self.producer = Producer({"bootstrap.servers": stack.endpoints.kafka_bootstrap})
+        self.readings = Readings(stack.endpoints, PREFIX)
         self.at = dict.fromkeys(DEVICES, start_ms)
 
     def to(self, end_ms: int, devices: Iterable[str]) -> None:
         for device in devices:
             for ts in range(self.at[device], end_ms, 1000):
-                reading = Reading(
-                    device, "temperature", "push", "READING", None, "gw", 1, 20.0, ts, ts, None,
-                    ts // 1000, "GOOD", ts // 1000, 0, 0, ts, "SYNCED", False,
-                )  # fmt: skip
-                self.producer.produce(
-                    f"{PREFIX}readings", self.encoder.encode(reading), device.encode()
-                )
+                self.readings.put(device, "temperature", 20.0, ts)
                 self.at[device] = ts + 1000
-        assert self.producer.flush(30) == 0
+        self.readings.flush()
 
 
 def push(stack: RunningStack, rules: Path, enter: int, effective_from: str) -> dict[str, Any]:
