@@ -15,10 +15,8 @@ from schemas.failure import Failure
 from schemas.records import Alert
 from stream.alert_story import leading_panes, led_to, records_of, story
 from stream.backtest import run
-from stream.fleet import Fleet
 from stream.panes import Pane
 from stream.recorded import Series, Wanted
-from stream.rule import Rules
 from stream.standing import DEVICE_METRIC
 from stream.why_not import Seen, asks, at_ms, spans, watcher
 
@@ -53,14 +51,9 @@ def explain(
     own = records_of(alert_records(data, prefix, state), alert_id)
     series = _series(own[0], readings, state, lake=lake, whole=rules is not None)
     made = leading_panes(series, own[0]) if series else []
-    looks: list[Seen] = []
-    told = ""
-    if rules is not None:
-        from stream.rules import load_rules  # noqa: PLC0415 - `alerts` runs without YAML
-
-        loaded = load_rules(rules)
-        fleet = fleet_of(fleet_file, loaded, state, lake=lake)
-        looks, told = _replayed(rules, loaded, fleet, series, own)
+    looks, told = (
+        ([], "") if rules is None else _replayed(rules, series, own, fleet_file, state, lake=lake)
+    )
     if as_json:
         click.echo(
             msgspec.json.encode(
@@ -95,10 +88,13 @@ def _series(
 
 
 def _replayed(
-    rules: str, loaded: Rules, fleet: Fleet, series: Sequence[Series], own: Sequence[Alert]
-) -> tuple[list[Seen], str]:
+    rules: str, series: Sequence[Series], own: Sequence[Alert], fleet_file: Path | None,
+    state: Path, *, lake: bool,
+) -> tuple[list[Seen], str]:  # fmt: skip
     """Return what the alert's rule saw from before the alert to its newest record."""
-    first = own[0]
+    from stream.rules import load_rules  # noqa: PLC0415 - `alerts` runs without YAML
+
+    loaded, first = load_rules(rules), own[0]
     rule = next((each for each in loaded.rules if each.name == first.rule), None)
     if rule is None:
         names = ", ".join(each.name for each in loaded.rules)
@@ -106,6 +102,7 @@ def _replayed(
             f"{rules}: has no rule {first.rule!r}, which raised the alert; it has {names}"
         )
     looks: list[Seen] = []
+    fleet = fleet_of(fleet_file, loaded, state, lake=lake)
     run(loaded, series, watcher(looks, metric=first.metric), fleet)
     start, end = led_to(first).start, own[-1].emitted_at
     shown = [x for x in looks if x.rule == rule.name and start <= x.window_end <= end]

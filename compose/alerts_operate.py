@@ -13,17 +13,14 @@ from compose.alert_records import alert_records, data_option
 from compose.listing import aligned
 from compose.local.endpoints import Endpoints, read
 from compose.options import Duration, prefix_option, state_option
-from compose.sending import send
+from compose.sending import publish
 from gateway.follow import decoder, follow
 from schemas.amounts import told_at, told_ms
-from schemas.codec import encode
-from schemas.contracts import contract_text
 from schemas.failure import Failure, RetryLater
 from schemas.records import Alert, AlertCommand, Command
-from schemas.registry import Registry
-from schemas.topics import subject
 from stream.alert_record import shelved
 from stream.alert_story import records_of
+from stream.lifecycle import ORDER
 
 SHELVED_AT_MOST_MS = 12 * 3_600_000
 """ISA-18.2 wants a bound: an alarm that is put away for ever is one that nobody has."""
@@ -74,7 +71,7 @@ def ack(**asked: Any) -> None:
     """Acknowledge an alert: somebody knows of it and sees to it.
 
     ALERT_ID may be its first six characters. It is told anew, and is to be acknowledged anew, when
-    it gets worse, when its rule's `realarm` has passed, and when its time on a shelf is over.
+    it gets worse, when its rule's `realarm_after` has passed, and when its time on a shelf is over.
     """
     _say(Asked(**asked), "ACK", _already_acked)
 
@@ -149,8 +146,9 @@ def standing(records: Iterable[Alert]) -> list[Alert]:
         if known is None or each.seq >= known.seq:
             newest[each.alert_id] = each
     open_ = [each for each in newest.values() if each.state != "RESOLVED"]
-    rank = {"CRITICAL": 0, "WARNING": 1, "INFO": 2}
-    return sorted(open_, key=lambda each: (rank[each.severity], each.starts_at, each.fingerprint))
+    return sorted(
+        open_, key=lambda each: (-ORDER.index(each.severity), each.starts_at, each.fingerprint)
+    )
 
 
 def _operator(alert: Alert, now_ms: int) -> str:
@@ -192,11 +190,7 @@ def _say(
         command=command, alert_id=last.alert_id, fingerprint=last.fingerprint, at=_now_ms(),
         by=asked.by, until=until, note=asked.note,
     )  # fmt: skip
-    topic = f"{asked.prefix}alert-commands"
-    registry = Registry(endpoints.registry_url)
-    schema_id = registry.register(subject(topic), contract_text("alert_command"))
-    key = given.fingerprint.encode()
-    send(endpoints.kafka_bootstrap, topic, [(key, encode(given, schema_id))])
+    publish(endpoints, f"{asked.prefix}alert-commands", [(given.fingerprint.encode(), given)])
     done = None if asked.wait_ms is None else _await(endpoints, asked, last, _DONE[command])
     if asked.as_json:
         click.echo(msgspec.json.encode({"command": given, "record": done}))

@@ -10,15 +10,11 @@ from compose.fleet_file import read_fleet
 from compose.listing import aligned
 from compose.local.endpoints import Endpoints, read
 from compose.options import prefix_option, state_option
-from compose.sending import send
+from compose.sending import publish
 from gateway.follow import decoder, follow
-from schemas.codec import encode
 from schemas.config import nearest
-from schemas.contracts import contract_text
 from schemas.failure import Failure
 from schemas.records import Device
-from schemas.registry import Registry
-from schemas.topics import subject
 from simulators.clock import iso
 from stream.fleet import record_key
 
@@ -42,11 +38,9 @@ def add(file: Path, prefix: str, state: Path) -> None:
     """
     devices = read_fleet(file)
     endpoints, topic = read(state), f"{prefix}devices"
-    schema_id = Registry(endpoints.registry_url).register(subject(topic), contract_text("device"))
-    records = (
-        (record_key(each.device_id, each.valid_from), encode(each, schema_id)) for each in devices
+    sent = publish(
+        endpoints, topic, [(record_key(each.device_id, each.valid_from), each) for each in devices]
     )
-    sent = send(endpoints.kafka_bootstrap, topic, records)
     click.echo(f"{len(sent)} records of {len({each.device_id for each in devices})} devices")
 
 

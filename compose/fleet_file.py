@@ -8,12 +8,11 @@ from typing import Any
 
 import msgspec
 
-from compose.csv_rows import csv_rows
+from compose.filled_in import csv_rows, text_of, time_of
 from schemas.amounts import DurationMs
 from schemas.config import Complaint, ConfigError, read_table, told
 from schemas.records import Device
 from schemas.toml_lines import KeyPath, key_lines
-from simulators.clock import parse_time
 
 _LABEL = "label."
 
@@ -48,11 +47,7 @@ def read_fleet(path: Path) -> list[Device]:
     Raises:
         ConfigError: every mistake with file, line where the form has lines, and key.
     """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError([f"{path}: cannot read the devices: {reason}"]) from error
+    text = text_of(path, "devices")
     table, lines = _table(path, text)
     complaints: list[Complaint] = []
     found = read_table(FleetFile, table, (), complaints)
@@ -96,16 +91,6 @@ def _csv(text: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
 
 
 def _device(index: int, given: DeviceFile, complaints: list[Complaint]) -> Device:
-    valid_from = 0
-    try:
-        valid_from = parse_time(given.valid_from)
-    except (ValueError, OverflowError):
-        complaints.append(
-            Complaint(
-                ("devices", index, "valid_from"),
-                f"expected a time such as 2026-01-31T06:00Z, got {given.valid_from!r}",
-            )
-        )
     return Device(
         device_id=given.device_id,
         asset_id=given.asset_id or given.device_id,
@@ -114,7 +99,7 @@ def _device(index: int, given: DeviceFile, complaints: list[Complaint]) -> Devic
         interval_ms=None if given.interval is None else int(given.interval),
         iso_group=given.iso_group,
         own_clock_metrics=list(given.own_clock_metrics),
-        valid_from=valid_from,
+        valid_from=time_of(given.valid_from, ("devices", index, "valid_from"), complaints),
         labels=given.labels,
     )
 

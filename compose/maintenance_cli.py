@@ -12,14 +12,10 @@ from compose.listing import aligned
 from compose.local.endpoints import Endpoints, read
 from compose.maintenance_file import read_orders
 from compose.options import Duration, prefix_option, state_option
-from compose.sending import send
+from compose.sending import publish
 from gateway.follow import decoder, follow
 from schemas.amounts import told_at, told_ms
-from schemas.codec import encode
-from schemas.contracts import contract_text
 from schemas.records import Maintenance
-from schemas.registry import Registry
-from schemas.topics import subject
 from stream.usefulness import Worth, missed, newest, outcomes, worths
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -43,13 +39,7 @@ def add(file: Path, prefix: str, state: Path) -> None:
     """
     orders = read_orders(file)
     endpoints, topic = read(state), f"{prefix}maintenance"
-    registry = Registry(endpoints.registry_url)
-    schema_id = registry.register(subject(topic), contract_text("maintenance"))
-    sent = send(
-        endpoints.kafka_bootstrap,
-        topic,
-        ((each.order_id.encode(), encode(each, schema_id)) for each in orders),
-    )
+    sent = publish(endpoints, topic, [(each.order_id.encode(), each) for each in orders])
     click.echo(f"{len(sent)} records of {len({each.order_id for each in orders})} orders")
 
 

@@ -5,11 +5,10 @@ from typing import Any
 
 import msgspec
 
-from compose.csv_rows import csv_rows
+from compose.filled_in import csv_rows, text_of, time_of
 from schemas.config import Complaint, ConfigError, read_table, told
 from schemas.records import Finding, Maintenance, MaintenanceKind
 from schemas.toml_lines import KeyPath
-from simulators.clock import parse_time
 
 
 class OrderRow(msgspec.Struct):
@@ -32,11 +31,7 @@ def read_orders(path: Path) -> list[Maintenance]:
     Raises:
         ConfigError: every mistake with file, line and column.
     """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError([f"{path}: cannot read the orders: {reason}"]) from error
+    text = text_of(path, "orders")
     complaints: list[Complaint] = []
     lines: dict[KeyPath, int] = {}
     orders = []
@@ -54,8 +49,10 @@ def _order(row: dict[str, Any], at: KeyPath, complaints: list[Complaint]) -> Mai
     given = read_table(OrderRow, row, at, complaints)
     if given is None:
         return None
-    started = _time(given.started_at, (*at, "started_at"), complaints)
-    ended = None if given.ended_at is None else _time(given.ended_at, (*at, "ended_at"), complaints)
+    started = time_of(given.started_at, (*at, "started_at"), complaints)
+    ended = (
+        None if given.ended_at is None else time_of(given.ended_at, (*at, "ended_at"), complaints)
+    )
     if ended is not None and ended < started:
         complaints.append(Complaint((*at, "ended_at"), "expected a time after started_at"))
     return Maintenance(
@@ -63,12 +60,3 @@ def _order(row: dict[str, Any], at: KeyPath, complaints: list[Complaint]) -> Mai
         ended_at=ended, kind=given.kind, finding=given.finding, component=given.component,
         note=given.note,
     )  # fmt: skip
-
-
-def _time(text: str, at: KeyPath, complaints: list[Complaint]) -> int:
-    try:
-        return parse_time(text)
-    except (ValueError, OverflowError):
-        wanted = f"expected a time such as 2026-01-31T06:00Z, got {text!r}"
-        complaints.append(Complaint(at, wanted))
-        return 0

@@ -7,15 +7,11 @@ every set, and whoever reads the topic later comes to the same view as who read 
 import time
 from typing import NamedTuple
 
+from compose import sending
 from compose.local.endpoints import Endpoints
-from compose.sending import send
 from gateway.follow import decoder, follow
-from schemas.codec import encode
-from schemas.contracts import contract_text
 from schemas.failure import Failure
 from schemas.records import RuleSet
-from schemas.registry import Registry
-from schemas.topics import subject
 from simulators.clock import stamp
 from stream.rule_sets import Dated, Refused, admitted, in_turn, text_digest
 
@@ -89,10 +85,9 @@ def publish(endpoints: Endpoints, prefix: str, text: str, version: int, from_ms:
         RegistryDown: the registry does not.
     """
     topic, digest = f"{prefix}rules", text_digest(text)
-    schema_id = Registry(endpoints.registry_url).register(subject(topic), contract_text("rule_set"))
     given = RuleSet(version=version, effective_from=from_ms, sha256=digest, text=text)
     key = f"{version}|{from_ms}|{digest[:16]}".encode()
-    (at,) = send(endpoints.kafka_bootstrap, topic, [(key, encode(given, schema_id))], _PARTITION)
+    (at,) = sending.publish(endpoints, topic, [(key, given)], _PARTITION)
     if at >= from_ms:
         raise Failure(
             f"version {version} reached the topic at {stamp(at)}, not before {stamp(from_ms)}: no "
@@ -105,7 +100,7 @@ def publish(endpoints: Endpoints, prefix: str, text: str, version: int, from_ms:
             "See what it is with `tidegate rules show`, and push again"
         )
     gone = [(old, None) for old in _superseded(sets)]
-    send(endpoints.kafka_bootstrap, topic, gone, _PARTITION)
+    sending.send(endpoints.kafka_bootstrap, topic, gone, _PARTITION)
 
 
 def _superseded(sets: list[Pushed]) -> list[bytes]:

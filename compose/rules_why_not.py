@@ -89,9 +89,8 @@ def _told(
 ) -> Iterator[str]:
     span = f"{at_ms(one.points[0][0])} to {at_ms(one.points[-1][0])}" if one.points else "none"
     yield f"{one.device_id} {one.metric}: {len(one.points)} readings, {span} UTC"
+    device = fleet.at(one.device_id, one.points[-1][0] if one.points else 0)
     for rule in rules.rules:
-        end = one.points[-1][0] if one.points else 0
-        device = fleet.at(one.device_id, end)
         strange = mismatch(rule, one.device_id, one.metric, one.site, device)
         if strange is not None:
             yield f"  {rule.name}: {strange}"

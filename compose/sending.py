@@ -1,14 +1,35 @@
 """A few records to a topic, each waited for: what a person pushes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from compose.local.endpoints import Endpoints
 from gateway.kafka import settings
+from schemas.codec import CONTRACT_OF, Record, encode
+from schemas.contracts import contract_text
 from schemas.failure import Unavailable
+from schemas.registry import Registry
+from schemas.topics import subject
 
 _TIMEOUT_S = 30.0
 _ANY = -1
+
+
+def publish(
+    endpoints: Endpoints, topic: str, keyed: Sequence[tuple[bytes, Record]], partition: int = _ANY
+) -> list[int]:
+    """Register the contract of records of one kind and send them, as :func:`send` does.
+
+    Raises:
+        Unavailable: as :func:`send`.
+        RegistryDown: nothing can be encoded.
+    """
+    (kind,) = {type(record) for _key, record in keyed}
+    contract = contract_text(CONTRACT_OF[kind])
+    schema_id = Registry(endpoints.registry_url).register(subject(topic), contract)
+    records = ((key, encode(record, schema_id)) for key, record in keyed)
+    return send(endpoints.kafka_bootstrap, topic, records, partition)
 
 
 def send(

@@ -101,8 +101,10 @@ class Told:
         if not corrected:
             self._close(window.device_id, window.metric, told=window.window_end)
         after, upto = self._scope
+        if not after < window.window_end <= upto:
+            return
         device = self._fleet.at(window.device_id, window.window_end)
-        if after < window.window_end <= upto and makes(self._rules, window, device):
+        if makes(self._rules, window, device):
             key = (window.device_id, window.metric, window.window_start, window.window_end)
             self._db.execute(
                 "INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?, ?)",

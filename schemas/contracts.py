@@ -4,7 +4,7 @@ import hashlib
 import json
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fastavro.schema import parse_schema
 
@@ -18,16 +18,7 @@ ContractName = Literal[
     "alert_command",
     "maintenance",
 ]
-CONTRACTS: tuple[ContractName, ...] = (
-    "reading",
-    "window_features",
-    "alert",
-    "dead_letter",
-    "device",
-    "rule_set",
-    "alert_command",
-    "maintenance",
-)
+CONTRACTS: tuple[ContractName, ...] = get_args(ContractName)
 
 
 @cache

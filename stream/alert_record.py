@@ -1,6 +1,7 @@
 """Alert records: a transition of one rule on one series, as it goes to the alerts topic."""
 
 import re
+from typing import Any
 from uuid import UUID, uuid5
 
 from msgspec.structs import replace
@@ -40,9 +41,6 @@ def record(
     at, before = window.window_end, life.open
     starts_at = at if before is None else before.starts_at
     mark = fingerprint(rule.name, of)
-    # What has got worse is to be looked at again, and so is what is told anew (OPC UA Part 9).
-    anew = change.event == "RENOTIFY" and change.state == change.prev_state
-    acked = None if anew or change.event == "ESCALATED" else before
     return Alert(
         alert_id=alert_id(mark, starts_at),
         fingerprint=mark,
@@ -76,14 +74,26 @@ def record(
         ends_at=at if change.event == "RESOLVED" else None,
         last_true_at=life.last_true,
         emitted_at=at,
-        first_out=before is not None and before.first_out,
         resolve_reason="VALUE" if change.event == "RESOLVED" else None,
         labels=rule.labels,
         annotations=_filled(rule.annotations, of, verdict, severity),
-        acked_at=None if acked is None else acked.acked_at,
-        acked_by=None if acked is None else acked.acked_by,
-        shelved_until=None if before is None else shelved(before, at),
+        **_carried(before, change, at),
     )
+
+
+def _carried(before: Alert | None, change: Change, at: int) -> dict[str, Any]:
+    """Return what a record has from the one before it, by field."""
+    if before is None:
+        return {}
+    carried: dict[str, Any] = {
+        "first_out": before.first_out,
+        "shelved_until": shelved(before, at),
+    }
+    # What has got worse is to be looked at again, and so is what is told anew (OPC UA Part 9).
+    anew = change.event == "RENOTIFY" and change.state == change.prev_state
+    if not anew and change.event != "ESCALATED":
+        carried |= {"acked_at": before.acked_at, "acked_by": before.acked_by}
+    return carried
 
 
 def shelved(alert: Alert, at: int) -> int | None:

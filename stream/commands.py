@@ -16,14 +16,7 @@ from stream.rule import AnyRule, Rule
 from stream.rule_life import obey
 from stream.standing import DEVICE_METRIC, note
 
-MOST_WAITING = 100_000
-
-
-class Said(NamedTuple):
-    """A command, and when the broker had it, ms."""
-
-    at: int
-    command: AlertCommand
+_MOST_WAITING = 100_000
 
 
 class Place(NamedTuple):
@@ -34,16 +27,24 @@ class Place(NamedTuple):
     metric: str
 
 
-def place(fingerprint: str) -> Place:
-    """Return what an alert with this fingerprint is of.
+class Said(NamedTuple):
+    """A command, when the broker had it, ms, and what its alert is of."""
+
+    at: int
+    command: AlertCommand
+    of: Place
+
+
+def said(at: int, command: AlertCommand) -> Said:
+    """Return a command as the broker had it at ``at``, ms.
 
     Raises:
-        ValueError: it is none.
+        ValueError: its fingerprint can be no alert's.
     """
-    parts = fingerprint.split("/")
+    parts = command.fingerprint.split("/")
     if len(parts) != len(Place._fields) or not all(parts):
-        raise ValueError(f"{fingerprint!r} is no alert's fingerprint: rule/device/metric")
-    return Place(*parts)
+        raise ValueError(f"{command.fingerprint!r} is no alert's fingerprint: rule/device/metric")
+    return Said(at, command, Place(*parts))
 
 
 class Commands:
@@ -54,16 +55,15 @@ class Commands:
         self._waiting: dict[str, list[Said]] = {}
         self._count = 0
 
-    def know(self, said: Said) -> None:
+    def know(self, one: Said) -> None:
         """Take a command, in the order of the topic for each alert.
 
         Raises:
-            ValueError: it is about nothing that can be an alert, or too many wait already.
+            ValueError: too many wait already.
         """
-        device_id = place(said.command.fingerprint).device_id
-        if self._count >= MOST_WAITING:
-            raise ValueError(f"{MOST_WAITING} commands wait for panes of their devices already")
-        self._waiting.setdefault(device_id, []).append(said)
+        if self._count >= _MOST_WAITING:
+            raise ValueError(f"{_MOST_WAITING} commands wait for panes of their devices already")
+        self._waiting.setdefault(one.of.device_id, []).append(one)
         self._count += 1
 
     def due(self, device_id: str, at: int) -> list[Said]:
@@ -92,14 +92,15 @@ def obey_all(
         said: commands on alerts of the metric; those done before are passed over.
         at: the end of the pane, ms.
     """
-    metric = place(said[0].command.fingerprint).metric
+    metric = said[0].of.metric
     alerts: list[Alert] = []
     if plan.above.asks:
         begin(Device(device_id, "", state, plan.above), at, alerts)
     first = len(alerts)
-    new = [each for each in said if each.at > _obeyed(state, metric, each.command)]
+    # Several that the broker had in one instant are all new, or none is.
+    new = [each for each in said if each.at > _obeyed(state, each.of)]
     for each in new:
-        alerts += _done(state, plan, metric, each, at)
+        alerts += _done(state, plan, each, at)
     if metric == DEVICE_METRIC:
         note(state.entry().board, alerts[first:], at)
     elif len(alerts) > first:
@@ -108,29 +109,30 @@ def obey_all(
     return alerts
 
 
-def _life(state: DeviceState, metric: str, name: str) -> Life | None:
-    kept = state.entry().followed if metric == DEVICE_METRIC else state.series(metric).rules
-    own = kept.get(name)
+def _life(state: DeviceState, of: Place) -> Life | None:
+    above = of.metric == DEVICE_METRIC
+    kept = state.entry().followed if above else state.series(of.metric).rules
+    own = kept.get(of.rule)
     return None if own is None else own.life
 
 
-def _obeyed(state: DeviceState, metric: str, command: AlertCommand) -> int:
-    life = _life(state, metric, place(command.fingerprint).rule)
+def _obeyed(state: DeviceState, of: Place) -> int:
+    life = _life(state, of)
     return 0 if life is None else life.obeyed
 
 
-def _done(state: DeviceState, plan: Plan, metric: str, said: Said, at: int) -> list[Alert]:
-    name = place(said.command.fingerprint).rule
-    rule = next((each for each in _rules(plan, metric) if each.name == name), None)
-    life = _life(state, metric, name)
+def _done(state: DeviceState, plan: Plan, one: Said, at: int) -> list[Alert]:
+    of = one.of
+    rule = next((each for each in _rules(plan, of.metric) if each.name == of.rule), None)
+    life = _life(state, of)
     if rule is None or life is None:
         return []
-    life.obeyed = said.at
-    alert = obey(rule, life, said.command, at)
+    life.obeyed = one.at
+    alert = obey(rule, life, one.command, at)
     if alert is None:
         return []
     if alert.event == "RESOLVED" and isinstance(rule, Rule) and rule.method is not None:
-        memory = state.series(metric).rules[name].memory
+        memory = state.series(of.metric).rules[of.rule].memory
         if memory is not None:
             over(rule.method, memory)
     return [alert]

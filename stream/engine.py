@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from schemas.records import Alert, Device, WindowFeatures
-from stream.commands import Said, obey_all, place
+from stream.commands import Said, obey_all
 from stream.conditions import Gate, told
 from stream.derive import DerivedState, Given, derive
 from stream.device_state import DeviceEntry, DeviceState, HeldPane
@@ -117,7 +117,7 @@ class Engine:
         """Do what people say of a device's alerts, before the pane that ends at ``at``, ms."""
         of: dict[str, list[Said]] = {}
         for each in said:
-            of.setdefault(place(each.command.fingerprint).metric, []).append(each)
+            of.setdefault(each.of.metric, []).append(each)
         alerts: list[Alert] = []
         for metric, own in of.items():
             plan = planned(self._rules, device_id, metric, site, self._device(device_id, at))

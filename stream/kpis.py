@@ -77,6 +77,11 @@ class Kpis(NamedTuple):
     bad_actors: tuple[Actor, ...]
 
 
+def rings(record: Alert) -> bool:
+    """Say whether a record is the one with which an alert rings."""
+    return record.seq == 0 and record.event in _RINGS
+
+
 def episodes(records: Iterable[Alert]) -> list[Episode]:
     """Return one episode for each alert, in order of their starts; records in any order."""
     found: dict[str, dict[int, Alert]] = {}
@@ -85,7 +90,7 @@ def episodes(records: Iterable[Alert]) -> list[Episode]:
     made = []
     for own in found.values():
         first, last = own[min(own)], own[max(own)]
-        rang = first.seq == 0 and first.event in _RINGS
+        rang = rings(first)
         off = last.ends_at
         made.append(Episode(first.fingerprint, first.severity, first.starts_at, off, rang))
     return sorted(made, key=lambda each: (each.on, each.fingerprint))

@@ -29,8 +29,7 @@ HoldText = str | int
 class MatchFile(msgspec.Struct):
     """Which series a rule is for; each entry a glob or a list of them.
 
-    ``class``, ``asset``, ``labels`` and ``interval`` (such as ``"<=10m"``) ask what is known of the
-    device.
+    ``class``, ``asset``, ``labels`` and ``interval`` (``"<=10m"``) ask what is known of the device.
     """
 
     metric: Globs

@@ -9,10 +9,9 @@ from statistics import median
 from typing import NamedTuple
 
 from schemas.records import Alert, Maintenance
+from stream.kpis import DAY_MS, rings
 
-DAY_MS = 86_400_000
 HORIZON_MS = 7 * DAY_MS
-_RINGS = ("FIRED", "NO_DATA")
 
 
 class Outcome(NamedTuple):
@@ -57,7 +56,7 @@ def outcomes(
         orders: of :func:`newest`.
         horizon_ms: work that starts later answers no more.
     """
-    rang = [each for each in records if each.seq == 0 and each.event in _RINGS]
+    rang = filter(rings, records)
     of: dict[str, list[Maintenance]] = {}
     for order in orders:
         of.setdefault(order.asset_id, []).append(order)
@@ -97,9 +96,8 @@ def missed(
 ) -> list[Maintenance]:
     """Return the orders that found a fault of which no alert had told within the lookback."""
     rang: dict[str, list[int]] = {}
-    for each in records:
-        if each.seq == 0 and each.event in _RINGS:
-            rang.setdefault(each.asset_id, []).append(each.starts_at)
+    for each in filter(rings, records):
+        rang.setdefault(each.asset_id, []).append(each.starts_at)
     return [
         each
         for each in orders

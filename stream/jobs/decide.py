@@ -11,6 +11,7 @@ from pyflink.datastream.state import MapState, MapStateDescriptor, StateTtlConfi
 from schemas.codec import ReadingEncoder, encode
 from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
 from stream.device_state import DeviceState
+from stream.engine import NOTHING
 from stream.fleet import enriched, placed
 from stream.jobs.feed import Feed
 from stream.jobs.known import Given, Known, Source
@@ -106,11 +107,10 @@ class Decide(KeyedProcessFunction):
         pane = Pane(*row[_FIRST_OF_PANE:_READING])
         self._known.up_to(pane.pane_end)
         said = self._known.commands.due(device_id, pane.pane_end)
-        engines, alerts = self._known.engines, list[Alert]()
+        engines = self._known.engines
         try:
             state = DeviceState(self._state.get)
-            if said:
-                alerts += engines.obey(state, device_id, site, said, pane.pane_end).alerts
+            obeyed = engines.obey(state, device_id, site, said, pane.pane_end) if said else NOTHING
             decision = engines.on_pane(state, device_id, metric, site, unit, pane)
             changed = list(state.changed())
         # An exception that leaves here can end the TaskManager, and would again after each
@@ -131,7 +131,7 @@ class Decide(KeyedProcessFunction):
                 self._state.put(piece, data)
         self._note(site, pane.pane_end)
         windows = [self._window(each) for each in decision.windows]
-        told = [self._alert(each) for each in (*alerts, *decision.alerts)]
+        told = [self._alert(each) for each in (*obeyed.alerts, *decision.alerts)]
         return windows + told + self._refused()
 
     def _window(self, window: WindowFeatures) -> Row:

@@ -86,10 +86,11 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         "pipeline.max-parallelism": "720",
         # Rows go from operator to operator as they are: ours keep none without copying it.
         "pipeline.object-reuse": "true",
+        # Open readings repeat their names: a third of the bytes to hash and send.
+        "execution.checkpointing.snapshot-compression": "true",
         # A bundle's end writes every state it touched back, one call each, and a checkpoint waits
         # for it: large enough to share that cost, short enough for a checkpoint of seconds. The
         # default keeps 1000 states at hand and thrashes with more series than that.
-        "execution.checkpointing.snapshot-compression": "true",
         "python.fn-execution.bundle.size": "10000",
         "python.fn-execution.bundle.time": "200",
         "python.state.cache-size": "100000",

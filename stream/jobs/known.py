@@ -16,7 +16,7 @@ from schemas.codec import decode, unframe
 from schemas.contracts import plain
 from schemas.records import AlertCommand, DeadLetter, Device, RuleSet
 from schemas.registry import Registry, RegistryDown, RegistryRefused
-from stream.commands import Commands, Said
+from stream.commands import Commands, said
 from stream.fleet import Fleet, key_parts
 from stream.jobs.feed import Feed, News
 from stream.rule_sets import Engines, Refused, admitted
@@ -130,7 +130,7 @@ class Known:
     def _command(self, news: News) -> None:
         if news.value is not None:
             command = self._decoded(AlertCommand, news.value, self._source.commands_id)
-            self.commands.know(Said(news.at, command))
+            self.commands.know(said(news.at, command))
 
     def _decoded(self, kind: type[R], value: bytes, own_id: int) -> R:
         schema_id, _body = unframe(value)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rule_builders import HOUR, PANE, pane, rules
 
 from schemas.records import Alert, AlertCommand, Command
-from stream.commands import Commands, Said, place
+from stream.commands import Commands, Said, said
 from stream.rule import Rules
 
 DEVICE = "plant.pump"
@@ -43,10 +43,10 @@ class Plant:
         first = len(self.device.alerts)
         for value in values:
             at = (self.panes + 1) * PANE
-            said = self.commands.due(DEVICE, at)
-            if said:
+            due = self.commands.due(DEVICE, at)
+            if due:
                 state = self.device.store.load()
-                alerts = self.device.engine.obey(state, DEVICE, "plant", said, at).alerts
+                alerts = self.device.engine.obey(state, DEVICE, "plant", due, at).alerts
                 self.device.alerts.extend(alerts)
                 self.device.store.keep(state)
             self.device.feed(("a", pane(self.panes, value)))
@@ -61,18 +61,18 @@ class Plant:
             command=command, alert_id=alert.alert_id, fingerprint=alert.fingerprint, at=at,
             by="anna", **more,
         )  # fmt: skip
-        said = Said(at, told)
-        self.commands.know(said)
-        return said
+        one = said(at, told)
+        self.commands.know(one)
+        return one
 
 
 def test_an_acknowledgement_is_told_once_and_kept_until_it_gets_worse():
     plant = Plant(made())
     plant.feed(60)
-    said = plant.say("ACK")
+    first = plant.say("ACK")
     assert plant.feed(60) == [("ACKED", "FIRING", 2)]
     assert plant.device.alerts[-1].acked_by == "anna"
-    plant.commands.know(said)  # as a worker does that begins anew
+    plant.commands.know(first)  # as a worker does that begins anew
     assert plant.feed(60) == []
     assert plant.feed(95) == [("ESCALATED", "FIRING", 4)]
     assert plant.device.alerts[-1].acked_at is None
@@ -160,8 +160,9 @@ def test_an_alert_of_a_rule_over_rules_is_acknowledged_as_any_other():
 
 @pytest.mark.parametrize("mark", ["", "hot", "hot/device", "a/b/c/d", "//"])
 def test_what_names_no_alert_is_refused(mark: str):
+    command = AlertCommand(command="ACK", alert_id="", fingerprint=mark, at=0, by="anna")
     with pytest.raises(ValueError, match="rule/device/metric"):
-        place(mark)
+        said(0, command)
 
 
 values = st.lists(st.sampled_from([10.0, 60.0, 95.0]), min_size=3, max_size=12)
@@ -172,7 +173,7 @@ words = st.lists(
 
 
 @given(values, words)
-def test_a_life_stays_one_whatever_is_said(series: list[float], said: list[tuple[int, Command]]):
+def test_a_life_stays_one_whatever_is_said(series: list[float], words: list[tuple[int, Command]]):
     """No end without a beginning, numbers without a gap, quiet shelves, and replays agree."""
 
     def run(*, again: bool) -> list[Alert]:
@@ -181,7 +182,7 @@ def test_a_life_stays_one_whatever_is_said(series: list[float], said: list[tuple
         for index, value in enumerate(series):
             if plant.device.alerts:
                 known += [
-                    plant.say(word, until=(index + 3) * PANE) for at, word in said if at == index
+                    plant.say(word, until=(index + 3) * PANE) for at, word in words if at == index
                 ]
             if again:  # a worker that begins anew hears everything once more
                 plant.commands = Commands()

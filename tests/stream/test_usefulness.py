@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Alert, Maintenance
-from stream.usefulness import DAY_MS, Outcome, missed, newest, outcomes, worths
+from stream.kpis import DAY_MS
+from stream.usefulness import Outcome, missed, newest, outcomes, worths
 
 HOUR = 3_600_000
 
