@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 
 from compose.schemas_cli import register_contracts
 from compose.topics import apply_topics
-from schemas.codec import ReadingEncoder
+from schemas.encoders import ReadingEncoder
 from schemas.failure import Failure
 from schemas.records import Reading
 from schemas.topics import subject

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from gateway.invalid import Invalid
 from gateway.kafka import Recoverable
-from schemas.codec import ReadingEncoder, encode
+from schemas.codec import encode
+from schemas.encoders import ReadingEncoder
 from schemas.records import DeadLetter, Reading
 from schemas.registry import RegistryDown, RegistryRefused, SchemaIds
 from schemas.topics import subject

@@ -21,7 +21,9 @@ class Pane(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``m2`` and ``t_m2`` are sums of squared deviations, ``t_c`` that of the products; ``t`` counts
     from ``pane_start``. ``run`` is the longest run of equal values, ``step`` the largest change
     from one reading to the next. ``bad`` readings and ``duplicates`` are counted, not folded; a
-    pane of bad readings alone has ``n`` 0.
+    pane of bad readings alone has ``n`` 0. ``lag`` is the least by which a gateway's clock was
+    ahead of the time that the device gave a reading, bad ones among them, ms; None if it gave none
+    or the gateway did not know the time. New fields go to the end, with a default: panes are state.
     """
 
     pane_start: int
@@ -42,6 +44,7 @@ class Pane(msgspec.Struct, frozen=True, array_like=True, gc=False):
     step: float
     bad: int
     duplicates: int
+    lag: int | None = None
 
 
 class PaneRow(NamedTuple):
@@ -60,6 +63,7 @@ class _Kept(NamedTuple):
     points: list[tuple[int, float]]
     bad: int
     duplicates: int
+    lag: int | None
     last: Reading
 
 
@@ -81,9 +85,9 @@ def panes_of(readings: Iterable[Reading], pane_ms: Callable[[str], int]) -> Iter
     values.sort(key=lambda reading: (*place(reading), fold_order(reading)))
     for (device_id, end, metric), group in groupby(values, key=place):
         kept = _keep(group)
-        pane = fold_points(
-            end - pane_ms(metric), end, kept.points, bad=kept.bad, duplicates=kept.duplicates
-        )
+        _, bad, duplicates, lag, _ = kept
+        start = end - pane_ms(metric)
+        pane = fold_points(start, end, kept.points, bad=bad, duplicates=duplicates, lag=lag)
         yield PaneRow(device_id, metric, kept.last.site, kept.last.unit, pane)
 
 
@@ -106,7 +110,13 @@ def fold_order(reading: Reading) -> tuple[object, ...]:
 
 
 def fold_points(
-    start: int, end: int, points: Iterable[tuple[int, float]], *, bad: int = 0, duplicates: int = 0
+    start: int,
+    end: int,
+    points: Iterable[tuple[int, float]],
+    *,
+    bad: int = 0,
+    duplicates: int = 0,
+    lag: int | None = None,
 ) -> Pane:
     """Fold (ts, value) pairs, already ordered, into one pane.
 
@@ -144,7 +154,7 @@ def fold_points(
         t_c += dt * (x - mean)
     return Pane(
         start, end, n, mean, m2, lo, hi, first, last, first_ts, last_ts,
-        t_mean, t_m2, t_c, longest, step, bad, duplicates,
+        t_mean, t_m2, t_c, longest, step, bad, duplicates, lag,
     )  # fmt: skip
 
 
@@ -156,7 +166,7 @@ def _keep(ordered: Iterable[Reading]) -> _Kept:
     seen: set[tuple[object, ...]] = set()
     points: list[tuple[int, float]] = []
     bad = duplicates = 0
-    last = None
+    lag = last = None
     for reading in ordered:
         key = _comparable(reading)
         if key in seen:
@@ -164,12 +174,15 @@ def _keep(ordered: Iterable[Reading]) -> _Kept:
             continue
         seen.add(key)
         last = reading
+        if reading.device_ts is not None and reading.clock != "UNSYNCED":
+            behind = reading.received_ts - reading.device_ts
+            lag = behind if lag is None else min(lag, behind)
         if reading.quality == "BAD" or not isfinite(reading.value):
             bad += 1
         else:
             points.append((reading.ts, reading.value))
     assert last is not None, "groups are never empty"
-    return _Kept(points, bad, duplicates, last)
+    return _Kept(points, bad, duplicates, lag, last)
 
 
 def _comparable(reading: Reading) -> tuple[object, ...]:

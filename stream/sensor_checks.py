@@ -5,6 +5,7 @@
     drift      its mean wanders off for good
     spike      a single reading is far from its neighbours
     bad_share  it flags its own readings as bad
+    clock      its times are not those of its gateway
     no_data    it says nothing: see :mod:`stream.silence`
 
 A check turns a pane into a score: 1 and more is a fault. All of them look at one series alone.
@@ -19,7 +20,7 @@ import msgspec
 from stream.baselines import Usual
 from stream.panes import Pane
 
-CheckName = Literal["stuck", "range", "drift", "no_data", "spike", "bad_share"]
+CheckName = Literal["stuck", "range", "drift", "no_data", "spike", "bad_share", "clock"]
 
 LEAST_RUN = 20
 """The least run of equal readings that is taken for a fault, unless a rule says another."""
@@ -34,6 +35,7 @@ _SHARE_OF = 50.0
 _LEAST_READINGS = 20.0
 DRIFT_EXIT = 0.7
 BAD_EXIT = 0.5
+CLOCK_EXIT = 0.8
 
 
 class Stuck(msgspec.Struct, frozen=True, tag="stuck"):
@@ -72,6 +74,13 @@ class BadShare(msgspec.Struct, frozen=True, tag="bad_share"):
     share: float
 
 
+class Clock(msgspec.Struct, frozen=True, tag="clock"):
+    """Times so far ahead of the gateway's, or behind, all through a pane; 0 is no limit."""
+
+    ahead_ms: int = 0
+    behind_ms: int = 0
+
+
 class NoData(msgspec.Struct, frozen=True, tag="no_data"):
     """No reading for ``after_ms``, or for ``intervals`` times as long as is usual.
 
@@ -83,12 +92,14 @@ class NoData(msgspec.Struct, frozen=True, tag="no_data"):
     ends: str = ""
 
 
-Check = Stuck | OutOfRange | Drift | Spike | BadShare | NoData
+Check = Stuck | OutOfRange | Drift | Spike | BadShare | Clock | NoData
 
 
 def remembers(check: Check) -> bool:
     """Say whether a check holds a pane against what it has learned of the series."""
-    given = isinstance(check, OutOfRange) or (isinstance(check, NoData) and check.after_ms > 0)
+    given = isinstance(check, OutOfRange | Clock) or (
+        isinstance(check, NoData) and check.after_ms > 0
+    )
     return not given
 
 
@@ -251,6 +262,21 @@ def spike(check: Spike, seen: SpikeSeen, pane: Pane) -> Finding | None:
         del seen.means[0]
     seen.means.append(pane.mean)
     return found
+
+
+def clock(check: Clock, lag_ms: int) -> Finding:
+    """Hold the least by which a gateway's clock was ahead of a device's against what may be.
+
+    The least of a pane, as a message may be slow on its way but never fast. What a gateway got
+    long after it was measured looks like a clock that is behind, so that limit is for longer than
+    messages wait. Values and limits are seconds that the device is ahead; over at 0.8 of them.
+    """
+    ahead = -lag_ms / 1000
+    limit = check.ahead_ms if ahead > 0 else -check.behind_ms
+    if not limit:
+        return Finding(0.0, ahead, 0.0, 0.0)
+    enter = limit / 1000
+    return Finding(ahead / enter, ahead, enter, CLOCK_EXIT * enter, below=enter < 0)
 
 
 def bad_share(check: BadShare, seen: BadSeen, pane: Pane) -> Finding | None:

@@ -50,6 +50,13 @@ class BadShareFile(msgspec.Struct):
     share: float
 
 
+class ClockFile(msgspec.Struct):
+    """See :class:`stream.sensor_checks.Clock`; one of them at least."""
+
+    ahead: DurationMs = DurationMs(0)
+    behind: DurationMs = DurationMs(0)
+
+
 class ChecksFile(msgspec.Struct):
     """The checks of a sensor; those that are left out are not made."""
 
@@ -59,6 +66,7 @@ class ChecksFile(msgspec.Struct):
     no_data: NoDataFile | None = None
     spike: SpikeFile | None = None
     bad_share: BadShareFile | None = None
+    clock: ClockFile | None = None
 
 
 class SilenceFile(msgspec.Struct):

@@ -17,10 +17,12 @@ from stream.rule import Match, Rule
 from stream.rule_file import RuleEntry, SensorEntry
 from stream.sensor_checks import (
     BAD_EXIT,
+    CLOCK_EXIT,
     DRIFT_EXIT,
     BadShare,
     Check,
     CheckName,
+    Clock,
     Drift,
     NoData,
     OutOfRange,
@@ -42,8 +44,10 @@ _SUMMARIES: dict[CheckName, str] = {
     "no_data": "{{device_id}} {{metric}} says nothing, for {{value}} s by now",
     "spike": "{{device_id}} {{metric}} jumps to {{value}}",
     "bad_share": "{{device_id}} {{metric}} flags a share of {{value}} of its readings as bad",
+    "clock": "{{device_id}} {{metric}} comes with times {{value}} s ahead of its gateway's, beyond "
+    "{{limit}}",
 }
-_LATEST_EXIT = {"drift": DRIFT_EXIT, "bad_share": BAD_EXIT}
+_LATEST_EXIT = {"drift": DRIFT_EXIT, "bad_share": BAD_EXIT, "clock": CLOCK_EXIT}
 
 
 class _Made(NamedTuple):
@@ -155,6 +159,8 @@ def _checks(
         yield _Made("spike", Spike(file.spike.k))
     if file.bad_share is not None:
         yield _Made("bad_share", BadShare(file.bad_share.share))
+    if file.clock is not None:
+        yield _Made("clock", Clock(int(file.clock.ahead), int(file.clock.behind)))
 
 
 def _mistakes(file: ChecksFile, path: KeyPath) -> Iterator[Complaint]:
@@ -176,6 +182,8 @@ def _mistakes(file: ChecksFile, path: KeyPath) -> Iterator[Complaint]:
         yield Complaint((*path, "spike", "k"), f"expected more than 0, got {file.spike.k:g}")
     if file.bad_share is not None and not 0 < file.bad_share.share <= 1:
         yield Complaint((*path, "bad_share", "share"), "expected more than 0, and 1 at most")
+    if file.clock is not None and not (file.clock.ahead or file.clock.behind):
+        yield Complaint((*path, "clock"), "expected ahead, behind or both, such as 30s and 1d")
 
 
 def _range_mistakes(lo: float | None, hi: float | None, path: KeyPath) -> Iterator[Complaint]:

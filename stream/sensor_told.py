@@ -2,7 +2,7 @@
 
 from stream.baselines import Frozen
 from stream.rule import Rule
-from stream.sensor_checks import BadShare, Check, Drift, NoData, OutOfRange, Spike, Stuck
+from stream.sensor_checks import BadShare, Check, Clock, Drift, NoData, OutOfRange, Spike, Stuck
 
 # Of a check's own memory as the job stores it, measured with times of today.
 _BYTES, _SPIKE_BYTES = 130, 270
@@ -37,6 +37,10 @@ def _finds(rule: Rule) -> str:
             return f"a reading {k:g} spreads off its neighbours"
         case BadShare(share):
             return f"a share of {share:g} of the last readings bad"
+        case Clock(ahead_ms, behind_ms):
+            given = {"ahead of": ahead_ms, "behind": behind_ms}
+            beyond = " or ".join(f"{ms // 1000} s {way}" for way, ms in given.items() if ms)
+            return f"times {beyond} its gateway's"
         case NoData(after_ms, intervals, ends):
             after = f"{after_ms // 1000} s" if after_ms else f"{intervals:g} usual intervals"
             return f"no reading for {after}" + (f" ends what {ends} has open" if ends else "")

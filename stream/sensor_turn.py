@@ -16,6 +16,7 @@ from stream.sensor_checks import (
     BadSeen,
     BadShare,
     Check,
+    Clock,
     Drift,
     DriftSeen,
     Finding,
@@ -27,6 +28,7 @@ from stream.sensor_checks import (
     Stuck,
     StuckSeen,
     bad_share,
+    clock,
     drift,
     out_of_range,
     pass_over,
@@ -110,12 +112,14 @@ def _check(turn: Turn, rule: Rule, own: RuleState, pane: Pane, *, sound: bool) -
 
 
 def _find(rule: Rule, own: RuleState, pane: Pane) -> Finding | None:
-    """Let a check look at a pane; only one of them looks at a pane of bad readings alone."""
+    """Let a check look at a pane; few have anything to see in a pane of bad readings alone."""
     if own.seen is None:
         own.seen = _fresh(rule.check)
     match rule.check, own.seen:
         case BadShare() as check, BadSeen() as seen:
             return bad_share(check, seen, pane)
+        case Clock() as check, _:
+            return None if pane.lag is None else clock(check, pane.lag)
         case _ if pane.n == 0:
             return None
         case OutOfRange() as check, _:

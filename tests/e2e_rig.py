@@ -18,8 +18,8 @@ from compose.processes import command, end, ready_url, start
 from compose.schemas_cli import register_contracts
 from compose.topics import apply_topics
 from gateway.follow import decoder, follow
-from schemas.codec import ReadingEncoder
 from schemas.contracts import contract_text
+from schemas.encoders import ReadingEncoder
 from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
 from schemas.registry import Registry
 from schemas.topics import subject

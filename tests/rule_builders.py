@@ -28,12 +28,14 @@ def reading(**over: Any) -> Reading:
     return Reading(**{**usual, **over})
 
 
-def pane(index: int, *values: float, size: int = PANE, bad: int = 0) -> Pane:
+def pane(
+    index: int, *values: float, size: int = PANE, bad: int = 0, lag: int | None = None
+) -> Pane:
     """The pane of a number, holding values evenly spread."""
     step = size // max(len(values), 1)
     start = index * size
     points = [(start + i * step, value) for i, value in enumerate(values)]
-    return fold_points(start, start + size, points, bad=bad)
+    return fold_points(start, start + size, points, bad=bad, lag=lag)
 
 
 def rules(body: str, *, header: str = "version: 1") -> Rules:

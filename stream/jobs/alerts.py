@@ -27,40 +27,17 @@ _SQL_TYPES = {
     "STRING": Types.STRING(),
     "BIGINT": Types.LONG(),
     "INT": Types.INT(),
-    "DOUBLE": Types.DOUBLE(),
-    "BOOLEAN": Types.BOOLEAN(),
     "BYTES": Types.PRIMITIVE_ARRAY(Types.BYTE()),
 }
-_ORIGIN = {"kafka_partition": "INT", "kafka_offset": "BIGINT"}
-_READING = tables.READING_COLUMNS | _ORIGIN
-# What Decide gets, by position: a pane or a reading that could not enter one …
-_PANE = {
-    "device_id": "STRING",
-    "kind": "STRING",
-    "metric": "STRING",
-    "site": "STRING",
-    "unit": "STRING",
-    "pane_start": "BIGINT",
-    "pane_end": "BIGINT",
-    "n": "BIGINT",
-    "mean": "DOUBLE",
-    "m2": "DOUBLE",
-    "lo": "DOUBLE",
-    "hi": "DOUBLE",
-    "first_value": "DOUBLE",
-    "last_value": "DOUBLE",
-    "first_ts": "BIGINT",
-    "last_ts": "BIGINT",
-    "t_mean": "DOUBLE",
-    "t_m2": "DOUBLE",
-    "t_c": "DOUBLE",
-    "run": "BIGINT",
-    "step": "DOUBLE",
-    "bad": "BIGINT",
-    "duplicates": "BIGINT",
-}
+# What Decide gets, by position: what the pane operator tells, see `stream.jobs.told` …
+_TOLD = {"told": "BYTES"}
 # … or a record that is no reading.
-_UNDECODABLE = {"undecodable": "BYTES", "undecodable_reason": "STRING"} | _ORIGIN
+_UNDECODABLE = {
+    "undecodable": "BYTES",
+    "undecodable_reason": "STRING",
+    "kafka_partition": "INT",
+    "kafka_offset": "BIGINT",
+}
 
 SINKS = {"alerts": "alerts", "windows": "windows", "late": "late", "dead_letters": "dead-letters"}
 
@@ -145,10 +122,8 @@ def _rows(t_env: StreamTableEnvironment, panes: str, lateness_ms: int) -> KeyedS
     ``DataStream.key_by`` would send every row through a Python worker of its own only to put the
     key in front. The query does that, so the stream can be keyed in the JVM as PyFlink keys it.
     """
-    row_type = Types.ROW_NAMED(
-        [*_PANE, "reading", *_UNDECODABLE],
-        [*_types(_PANE), Types.ROW_NAMED(list(_READING), _types(_READING)), *_types(_UNDECODABLE)],
-    )
+    columns = _TOLD | _UNDECODABLE
+    row_type = Types.ROW_NAMED(list(columns), [_SQL_TYPES[kind] for kind in columns.values()])
     keyed_type = Types.ROW_NAMED(["device", "data"], [Types.STRING(), row_type])
     query = t_env.sql_query(_rows_sql(panes, lateness_ms))
     rows = t_env.to_append_stream(query, keyed_type)
@@ -158,28 +133,16 @@ def _rows(t_env: StreamTableEnvironment, panes: str, lateness_ms: int) -> KeyedS
     return KeyedStream(keyed, row_type, DataStream(rows._j_data_stream))  # noqa: SLF001
 
 
-def _types(columns: dict[str, str]) -> list[object]:
-    return [_SQL_TYPES[kind] for kind in columns.values()]
-
-
 def _rows_sql(panes: str, lateness_ms: int) -> str:
     """Return the query for Decide's rows. ``panes`` holds only metric names and numbers."""
-    reading_type = f"ROW<{_declared(_READING)}>"
-    data_type = f"ROW<{_declared(_PANE)}, reading {reading_type}, {_declared(_UNDECODABLE)}>"
-    taken = ", ".join(f"`{name}`" for name in _PANE)
-    no_pane = _nulls(
-        {name: kind for name, kind in _PANE.items() if name not in ("device_id", "kind")}
-    )
+    data_type = f"ROW<{_declared(_TOLD | _UNDECODABLE)}>"
     return f"""
-    SELECT device_id,
-      CAST(ROW({taken}, reading, {_nulls(_UNDECODABLE)}) AS {data_type})
+    SELECT device_id, CAST(ROW(told, {_nulls(_UNDECODABLE)}) AS {data_type})
     FROM panes(
       `in` => TABLE decodable PARTITION BY device_id,
-      panes => '{panes}', latenessMs => {lateness_ms}, uid => 'panes-recalled')
+      panes => '{panes}', latenessMs => {lateness_ms}, uid => 'panes-by-origin')
     UNION ALL
-    SELECT '',
-      CAST(ROW('', 'UNDECODABLE', {no_pane}, CAST(NULL AS {reading_type}),
-        {", ".join(_UNDECODABLE)}) AS {data_type})
+    SELECT '', CAST(ROW({_nulls(_TOLD)}, {", ".join(_UNDECODABLE)}) AS {data_type})
     FROM readings WHERE device_id IS NULL
     """
 

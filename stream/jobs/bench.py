@@ -1,7 +1,7 @@
 """Bounded jobs that the stream benchmark times side by side, all on the same topic."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pyflink.table import Schema, StreamTableEnvironment, TableDescriptor
 
@@ -17,10 +17,19 @@ FROM TABLE(HOP(TABLE readings, DESCRIPTOR(ts), INTERVAL '30' SECOND, INTERVAL '5
 GROUP BY device_id, metric, window_start, window_end
 """
 _PANES = """
-INSERT INTO nothing SELECT device_id, metric, n, mean, hi FROM panes(
+INSERT INTO nothing SELECT device_id, told FROM panes(
   `in` => TABLE decodable PARTITION BY device_id,
   panes => '*=30000', latenessMs => 5000, uid => 'panes')
 """
+
+_HOPPED = {
+    "device_id": "STRING",
+    "metric": "STRING",
+    "n": "BIGINT",
+    "mean": "DOUBLE",
+    "hi": "DOUBLE",
+}
+_TOLD = {"device_id": "STRING", "told": "BYTES"}
 
 
 def submit_hop(name: str, cluster: Cluster, tuning: Tuning) -> str:
@@ -30,7 +39,7 @@ def submit_hop(name: str, cluster: Cluster, tuning: Tuning) -> str:
         t_env.create_temporary_table("readings", _stock(cluster))
         return BARE_SQL
 
-    return _submit(name, cluster, tuning, build)
+    return _submit(name, cluster, tuning, build, _HOPPED)
 
 
 def submit_panes(name: str, cluster: Cluster, tuning: Tuning) -> str:
@@ -41,15 +50,19 @@ def submit_panes(name: str, cluster: Cluster, tuning: Tuning) -> str:
         alerts.create_panes(t_env)
         return _PANES
 
-    return _submit(name, cluster, tuning, build)
+    return _submit(name, cluster, tuning, build, _TOLD)
 
 
 def _submit(
-    name: str, cluster: Cluster, tuning: Tuning, build: Callable[[StreamTableEnvironment], str]
+    name: str,
+    cluster: Cluster,
+    tuning: Tuning,
+    build: Callable[[StreamTableEnvironment], str],
+    made: Mapping[str, str],
 ) -> str:
     streams, t_env = client(name, cluster, tuning)
     insert = build(t_env)
-    t_env.create_temporary_table("nothing", _nothing())
+    t_env.create_temporary_table("nothing", _nothing(made))
     statements = t_env.create_statement_set()
     statements.add_insert_sql(insert)
     statements.attach_as_datastream()
@@ -86,7 +99,8 @@ def _stock(cluster: Cluster) -> TableDescriptor:
     )
 
 
-def _nothing() -> TableDescriptor:
-    schema = Schema.new_builder().column("device_id", "STRING").column("metric", "STRING")
-    schema = schema.column("n", "BIGINT").column("mean", "DOUBLE").column("hi", "DOUBLE")
+def _nothing(made: Mapping[str, str]) -> TableDescriptor:
+    schema = Schema.new_builder()
+    for name, kind in made.items():
+        schema = schema.column(name, kind)
     return TableDescriptor.for_connector("blackhole").schema(schema.build()).build()

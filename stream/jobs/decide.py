@@ -1,30 +1,33 @@
 """The alerts job's Python operator: a thin adapter over the pure engine."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, get_args
 
 import msgspec
 from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapState, MapStateDescriptor, StateTtlConfig
 
-from schemas.codec import ReadingEncoder, encode
+from schemas.codec import encode
+from schemas.encoders import ReadingEncoder, WindowEncoder
 from schemas.records import Alert, DeadLetter, Reading, WindowFeatures
 from stream.device_state import DeviceState
 from stream.engine import NOTHING
 from stream.fleet import enriched, placed
 from stream.jobs.feed import Feed
 from stream.jobs.known import Given, Known, Source
-from stream.panes import Pane
+from stream.jobs.told import PaneTold, ReadingTold, told
 
 DECISION_TYPE = Types.ROW_NAMED(
     ["sink", "record_key", "record_value"],
     [Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.PRIMITIVE_ARRAY(Types.BYTE())],
 )
 
-_READING_FIELDS = len(Reading.__struct_fields__)
-_FIRST_OF_PANE = 5
-_READING = 23
+_PROMISED = [
+    field.name
+    for field in msgspec.structs.fields(Reading)
+    if type(None) not in get_args(field.type)
+]
 _MOST_SITES = 1000
 """A metric each: more would be a burden on every system that collects them."""
 
@@ -73,6 +76,7 @@ class Decide(KeyedProcessFunction):
         self._tells = runtime_context.get_index_of_this_subtask() == 0
         self._late = ReadingEncoder(self._ids.late)
         self._readings = ReadingEncoder(self._ids.readings)
+        self._windows = WindowEncoder(self._ids.windows)
         descriptor = MapStateDescriptor(
             "pieces", Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE())
         )
@@ -91,27 +95,30 @@ class Decide(KeyedProcessFunction):
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Yield what the row leads to, as (sink, key, value)."""
-        row = value._values  # noqa: SLF001 - the public accessors cost more than the engine
-        kind = row[1]
-        if kind in ("PANE", "MARKER"):
+        message, *undecodable = value._values  # noqa: SLF001 - the public accessors cost more
+        if message is None:
+            record, why, *place = undecodable
+            letter = self._letter("UNDECODABLE", why or "", record or b"", place, _now_ms(ctx))
+            yield self._set_aside("", letter)
+            return
+        row = told(message)
+        if isinstance(row, PaneTold):
             yield from self._decide(row, ctx)
-        elif kind == "LATE":
-            reading = Reading(*row[_READING]._values[:_READING_FIELDS])  # noqa: SLF001
+        elif row.why == "LATE":
+            reading = _reading(row)
             yield Row("late", reading.device_id.encode(), self._late.encode(reading))
         else:
-            now_ms = ctx.timer_service().current_processing_time()
-            yield self._set_aside(row[0], self._dead_letter(kind, row, now_ms))
+            yield self._set_aside(str(row.fields[0] or ""), self._turned_away(row, _now_ms(ctx)))
 
-    def _decide(self, row: Any, ctx: KeyedProcessFunction.Context) -> list[Row]:
-        device_id, _kind, metric, site, unit = row[:_FIRST_OF_PANE]
-        pane = Pane(*row[_FIRST_OF_PANE:_READING])
-        self._known.up_to(pane.pane_end)
-        said = self._known.commands.due(device_id, pane.pane_end)
+    def _decide(self, row: PaneTold, ctx: KeyedProcessFunction.Context) -> list[Row]:
+        device_id, site, end = row.device_id, row.site, row.pane.pane_end
+        self._known.up_to(end)
+        said = self._known.commands.due(device_id, end)
         engines = self._known.engines
         try:
             state = DeviceState(self._state.get)
-            obeyed = engines.obey(state, device_id, site, said, pane.pane_end) if said else NOTHING
-            decision = engines.on_pane(state, device_id, metric, site, unit, pane)
+            obeyed = engines.obey(state, device_id, site, said, end) if said else NOTHING
+            decision = engines.on_pane(state, device_id, row.metric, site, row.unit, row.pane)
             changed = list(state.changed())
         # An exception that leaves here can end the TaskManager, and would again after each
         # restart: whatever it is, this pane is set aside and everybody else goes on.
@@ -120,8 +127,8 @@ class Decide(KeyedProcessFunction):
                 origin="JOB",
                 reason="ENGINE",
                 detail=f"{type(error).__name__}: {error}"[:1000],
-                payload=msgspec.json.encode(row[:_READING]),
-                at=ctx.timer_service().current_processing_time(),
+                payload=msgspec.json.encode(row),
+                at=_now_ms(ctx),
             )
             return [self._set_aside(device_id, letter)]
         for piece, data in changed:
@@ -129,7 +136,7 @@ class Decide(KeyedProcessFunction):
                 self._state.remove(piece)
             else:
                 self._state.put(piece, data)
-        self._note(site, pane.pane_end)
+        self._note(site, end)
         windows = [self._window(each) for each in decision.windows]
         told = [self._alert(each) for each in (*obeyed.alerts, *decision.alerts)]
         return windows + told + self._refused()
@@ -137,7 +144,7 @@ class Decide(KeyedProcessFunction):
     def _window(self, window: WindowFeatures) -> Row:
         known = self._known.fleet.at(window.device_id, window.window_end)
         key = f"{window.device_id}|{window.metric}".encode()
-        return Row("windows", key, encode(placed(window, known), self._ids.windows))
+        return Row("windows", key, self._windows.encode(placed(window, known)))
 
     def _alert(self, alert: Alert) -> Row:
         known = self._known.fleet.at(alert.device_id, alert.window_end)
@@ -162,32 +169,48 @@ class Decide(KeyedProcessFunction):
         key = device_id or f"{letter.kafka_partition}-{letter.kafka_offset}"
         return Row("dead-letters", key.encode(), encode(letter, self._ids.dead_letters))
 
-    def _dead_letter(self, kind: str, row: Any, now_ms: int) -> DeadLetter:
-        if kind == "UNDECODABLE":
-            payload, detail, partition, offset = row[_READING + 1 :]
-        else:
-            fields = row[_READING]._values  # noqa: SLF001
-            payload, detail = self._turned_away(kind, fields[:_READING_FIELDS])
-            partition, offset = fields[_READING_FIELDS:]
-        return DeadLetter(
-            origin="JOB",
-            reason=kind,
-            detail=detail or "",
-            payload=bytes(payload or b""),
-            at=now_ms,
-            kafka_topic=self._topic,
-            kafka_partition=partition,
-            kafka_offset=offset,
-        )
-
-    def _turned_away(self, kind: str, fields: Any) -> tuple[bytes, str]:
+    def _turned_away(self, row: ReadingTold, now_ms: int) -> DeadLetter:
         """Return the reading's bytes as the gateway would write them, and what is wrong with it."""
-        if kind == "FUTURE":
-            reading = Reading(*fields)
-            return self._readings.encode(reading), (
+        place = [row.kafka_partition, row.kafka_offset]
+        if row.why == "FUTURE":
+            reading = _reading(row)
+            detail = (
                 f"event time {reading.ts} is more than a minute ahead of its arrival "
                 f"(gateway {reading.received_ts})"
             )
-        named = dict(zip(Reading.__struct_fields__, fields, strict=True))
-        missing = [name for name, value in named.items() if value is None]
-        return msgspec.json.encode(named), f"without a value: {', '.join(missing)}"
+            return self._letter(row.why, detail, self._readings.encode(reading), place, now_ms)
+        named = dict(zip(Reading.__struct_fields__, row.fields, strict=True))
+        missing = [name for name in _PROMISED if named[name] is None]
+        detail = (
+            f"without a value: {', '.join(missing)}"
+            if missing
+            else f"event time {named['ts']} is before the year 1"
+        )
+        return self._letter(row.why, detail, msgspec.json.encode(named), place, now_ms)
+
+    def _letter(
+        self,
+        reason: str,
+        detail: str,
+        payload: bytes,
+        place: list[int | None],
+        now_ms: int,
+    ) -> DeadLetter:
+        return DeadLetter(
+            origin="JOB",
+            reason=reason,
+            detail=detail,
+            payload=payload,
+            at=now_ms,
+            kafka_topic=self._topic,
+            kafka_partition=place[0],
+            kafka_offset=place[1],
+        )
+
+
+def _now_ms(ctx: KeyedProcessFunction.Context) -> int:
+    return int(ctx.timer_service().current_processing_time())
+
+
+def _reading(row: ReadingTold) -> Reading:
+    return Reading(*row.fields)

@@ -17,8 +17,9 @@ from compose.backfill import backfill
 from compose.backfill_books import Request
 from compose.lake_cli import lake_of
 from compose.outbox import Outbox, Sender
-from schemas.codec import ReadingEncoder, encode
+from schemas.codec import encode
 from schemas.contracts import contract_text
+from schemas.encoders import ReadingEncoder
 from schemas.records import Alert, Reading, WindowFeatures, reading_key
 from schemas.registry import Registry
 from schemas.topics import subject

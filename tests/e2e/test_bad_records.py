@@ -9,8 +9,9 @@ from e2e_rig import cancel, eventually_records, prepare, records, submit
 from stack_fixture import RunningStack, eventually
 
 from compose.lake_cli import lake_of
-from schemas.codec import ReadingEncoder, decode, header
+from schemas.codec import decode, header
 from schemas.contracts import contract_text
+from schemas.encoders import ReadingEncoder
 from schemas.records import DeadLetter, Reading, WindowFeatures
 from schemas.registry import Registry
 from schemas.topics import subject

@@ -9,8 +9,8 @@ from e2e_rig import cancel, prepare, submit
 from stack_fixture import RunningStack, eventually
 
 from compose.lake_cli import lake_of
-from schemas.codec import ReadingEncoder
 from schemas.contracts import contract_text
+from schemas.encoders import ReadingEncoder
 from schemas.records import Reading
 from schemas.registry import Registry
 from schemas.topics import subject

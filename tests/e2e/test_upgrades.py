@@ -14,8 +14,8 @@ from e2e_rig import cancel, eventually_records, prepare, records
 from stack_fixture import RunningStack, eventually
 
 from compose.intents import read_intent
-from schemas.codec import ReadingEncoder
 from schemas.contracts import contract_text
+from schemas.encoders import ReadingEncoder
 from schemas.records import Alert, Reading, WindowFeatures
 from schemas.registry import Registry
 from schemas.topics import subject

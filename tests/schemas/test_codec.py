@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import CONTRACT_OF, ReadingEncoder, decode, encode, header, unframe
+from schemas.codec import CONTRACT_OF, decode, encode, header, unframe
 from schemas.contracts import CONTRACTS, plain
-from schemas.records import Alert, DeadLetter, Reading, reading_key
+from schemas.encoders import ReadingEncoder, WindowEncoder
+from schemas.records import Alert, DeadLetter, Reading, WindowFeatures, reading_key
 
 GOLDEN = Path(__file__).parent / "golden"
 LONG = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -40,6 +41,17 @@ readings = st.builds(
     replayed=st.booleans(),
 )
 encoder = ReadingEncoder(7, max_series=3)
+windows = st.builds(
+    WindowFeatures,
+    **dict.fromkeys(("device_id", "metric", "site", "session", "asset_id", "device_class"), TEXT),
+    **dict.fromkeys(("window_start", "window_end", "count"), LONG),
+    **dict.fromkeys(
+        ("min", "max", "mean", "stddev", "rms", "first", "last", "slope"),
+        st.floats(allow_nan=False),
+    ),
+    iso_group=st.none() | TEXT,
+)
+window_encoder = WindowEncoder(9)
 
 
 def reading(**over: object) -> Reading:
@@ -70,6 +82,18 @@ def reading(**over: object) -> Reading:
 @given(readings)
 def test_the_fast_encoder_writes_what_a_general_avro_writer_writes(one: Reading) -> None:
     assert encoder.encode(one) == encode(one, 7)
+
+
+@given(windows)
+def test_the_fast_encoder_of_windows_does_as_well(one: WindowFeatures) -> None:
+    assert window_encoder.encode(one) == encode(one, 9)
+    assert decode(WindowFeatures, window_encoder.encode(one)) == one
+
+
+@given(windows, st.sampled_from(["window_start", "window_end", "count"]))
+def test_a_windows_number_beyond_64_bits_is_refused(one: WindowFeatures, field: str) -> None:
+    with pytest.raises(OverflowError):
+        window_encoder.encode(msgspec.structs.replace(one, **{field: 1 << 63}))
 
 
 @given(readings)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from rule_builders import MINUTE, PANE, reading
 
@@ -24,6 +25,7 @@ from pyflink.common import Row
 from stream.jobs.decide import Decide, Ids
 from stream.jobs.feed import Feed, News
 from stream.jobs.known import Given, Source
+from stream.jobs.told import PaneTold, ReadingTold, Told, tell, told
 
 RULES = """
 version: 1
@@ -169,20 +171,24 @@ def machines() -> dict[tuple[str, str], list[tuple[int, float]]]:
     return found
 
 
+def telling(message: Told) -> Row:
+    return Row(tell(message), None, None, None, None)
+
+
 def pane_rows(readings: list[Reading], text: str = RULES) -> list[tuple[int, Row]]:
     """Rows as the pane operator gives them, the devices' mixed by time; and each one's pane end."""
     rows = [
-        (row.pane.pane_end, Row(row.device_id, "PANE", row.metric, row.site, row.unit, *fields, *[None] * 5))
+        (row.pane.pane_end, telling(PaneTold(*row)))
         for row in panes_of(readings, pane_ms(parse_rules(text)))
-        for fields in [[getattr(row.pane, name) for name in row.pane.__struct_fields__]]
-    ]  # fmt: skip
+    ]
     return sorted(rows, key=lambda pair: pair[0])
 
 
 def fed(operator: Decide, pieces: Pieces, rows: list[tuple[int, Row]]) -> list[Row]:
     found = []
     for _, row in rows:
-        pieces.device = row[0]
+        message = told(row[0])
+        pieces.device = message.device_id if isinstance(message, PaneTold) else ""
         found += operator.process_element(row, CONTEXT)
     return found
 
@@ -232,14 +238,12 @@ def test_state_is_kept_by_device_a_piece_for_each_metric(operator: Decide, piece
 def test_a_marker_of_a_quiet_device_says_which_of_its_metrics_are_silent(pieces: Pieces) -> None:
     operator = opened(pieces, Topics(), SILENCE)
     fed(operator, pieces, pane_rows([reading(ts=0), reading(ts=0, metric="other")]))
-    nothing = [0] * 18
-    for upto, told in ((3_600_000, []), (7_200_000, ["other", "temperature"])):
-        fields = [0, upto, *nothing[2:]]
-        marker = Row("plant.pump", "MARKER", "", "plant", None, *fields, *[None] * 5)
-        made = fed(operator, pieces, [(upto, marker)])
+    for upto, silent in ((3_600_000, []), (7_200_000, ["other", "temperature"])):
+        marker = PaneTold("plant.pump", "", "plant", None, fold_points(0, upto, []))
+        made = fed(operator, pieces, [(upto, telling(marker))])
         alerts = [decode(Alert, row[2]) for row in made]
         assert [(a.event, a.metric, a.starts_at) for a in alerts] == [
-            ("FIRED", metric, 3_600_000) for metric in told
+            ("FIRED", metric, 3_600_000) for metric in silent
         ]
 
 
@@ -269,11 +273,11 @@ WARM = HOT.replace("80", "20")
 
 
 def hot_rows(count: int) -> list[tuple[int, Row]]:
-    every_minute = [reading(ts=i * MINUTE, value=30.0, device_seq=i) for i in range(15 * count)]
-    return [
-        (end, Row(*row._values[:2], "temperature", *row._values[3:]))
-        for end, row in pane_rows(every_minute)
+    every_minute = [
+        reading(ts=i * MINUTE, value=30.0, device_seq=i, metric="temperature")
+        for i in range(15 * count)
     ]
+    return pane_rows(every_minute)
 
 
 FAR = (1 << 50) // PANE * PANE
@@ -282,8 +286,7 @@ FAR = (1 << 50) // PANE * PANE
 
 def far_row(device: str, end: int) -> tuple[int, Row]:
     made = fold_points(end - PANE, end, [(end - 1, 30.0)])
-    fields = [getattr(made, name) for name in made.__struct_fields__]
-    return end, Row(device, "PANE", "temperature", "plant", None, *fields, *[None] * 5)
+    return end, telling(PaneTold(device, "temperature", "plant", None, made))
 
 
 def alerts_of(made: list[Row]) -> list[Alert]:
@@ -362,3 +365,45 @@ def test_a_rule_for_pumps_is_for_those_that_the_topic_calls_so(
     fresh = Pieces()
     (fired,) = alerts_of(fed(opened(fresh, topics, pumps), fresh, hot_rows(1)))
     assert fired.asset_id == "P-7"
+
+
+AWAY = {"gateway_seq": 7, "ts": 5, "device_ts": 5, "received_ts": 6}
+
+
+def turned_away(operator: Decide, why: str, **over: Any) -> Row:
+    fields = [*msgspec.structs.astuple(reading(**AWAY))]
+    for name, value in over.items():
+        fields[Reading.__struct_fields__.index(name)] = value
+    (row,) = operator.process_element(telling(ReadingTold(why, fields, 3, 42)), CONTEXT)
+    return row
+
+
+def test_a_late_reading_is_passed_on_as_it_came(operator: Decide) -> None:
+    row = turned_away(operator, "LATE")
+    assert (row[0], row[1]) == ("late", b"plant.pump")
+    assert decode(Reading, row[2]) == reading(**AWAY)
+
+
+def test_a_reading_from_the_future_is_set_aside_with_its_bytes(operator: Decide) -> None:
+    row = turned_away(operator, "FUTURE", ts=70_000)
+    letter = decode(DeadLetter, row[2])
+    assert (row[0], row[1], letter.reason) == ("dead-letters", b"plant.pump", "FUTURE")
+    assert "event time 70000 is more than a minute ahead of its arrival" in letter.detail
+    assert decode(Reading, letter.payload) == reading(**{**AWAY, "ts": 70_000})
+    assert (letter.kafka_partition, letter.kafka_offset) == (3, 42)
+
+
+def test_a_reading_that_lacks_something_is_set_aside_with_what_it_lacks(operator: Decide) -> None:
+    letter = decode(DeadLetter, turned_away(operator, "INVALID", metric=None, ts=None)[2])
+    assert (letter.reason, letter.detail) == ("INVALID", "without a value: metric, ts")
+    assert msgspec.json.decode(letter.payload)["gateway_seq"] == 7
+    ancient = decode(DeadLetter, turned_away(operator, "INVALID", ts=-(10**15))[2])
+    assert ancient.detail == "event time -1000000000000000 is before the year 1"
+
+
+def test_a_record_that_is_no_reading_is_set_aside_as_it_is(operator: Decide) -> None:
+    unread = Row(None, b"rubbish", "no magic byte", 1, 9)
+    (row,) = operator.process_element(unread, CONTEXT)
+    letter = decode(DeadLetter, row[2])
+    assert (row[1], letter.reason, letter.detail) == (b"1-9", "UNDECODABLE", "no magic byte")
+    assert (letter.payload, letter.kafka_offset) == (b"rubbish", 9)

@@ -150,6 +150,18 @@ def test_a_clamped_reading_sent_again_is_the_same_though_its_time_differs():
     assert (row.pane.n, row.pane.duplicates) == (2, 1)
 
 
+def test_the_lag_is_the_least_by_which_the_gateway_was_ahead_of_the_device():
+    (row,) = panes(
+        reading(ts=0, received_ts=900),
+        reading(ts=1, received_ts=-300, quality="BAD"),
+        reading(ts=2, received_ts=-9000, clock="UNSYNCED"),
+        reading(ts=3, received_ts=-9000, device_ts=None),
+    )
+    assert row.pane.lag == -301
+    (untimed,) = panes(reading(device_ts=None))
+    assert untimed.pane.lag is None
+
+
 def test_bad_readings_are_counted_and_not_folded():
     (row,) = panes(reading(value=5.0), reading(ts=1, quality="BAD"), reading(ts=2, value=nan))
     assert (row.pane.n, row.pane.bad, row.pane.mean) == (1, 2, 5.0)

@@ -46,6 +46,7 @@ def sensor(checks: str, more: str = "") -> str:
         ("{no_data: {after: 5}}", "or usual intervals such as 5x"),
         ("{no_data: {after: 30s}}", "30s is less than a pane, 60 s: it cannot be seen"),
         ("{spike: {k: -1}}", "rules[0].checks.spike.k: expected more than 0, got -1"),
+        ("{clock: {}}", "test.yaml:6: rules[0].checks.clock: expected ahead, behind or both"),
         ("{bad_share: {share: 2}}", "rules[0].checks.bad_share.share: expected more than 0, and 1"),
     ],
 )
@@ -126,8 +127,8 @@ def test_check_prints_what_each_check_finds_and_costs():
     assert lines[0] == (
         "sensor_no_data: *; no reading for 5 usual intervals; 130 bytes a series; each pane of 60 s"
     )
-    assert lines[4].startswith("sensor_running_stuck: *; 20 equal readings, more where")
-    assert lines[4].endswith("while running >= 0.5 for 3600 s")
+    assert lines[5].startswith("sensor_running_stuck: *; 20 equal readings, more where")
+    assert lines[5].endswith("while running >= 0.5 for 3600 s")
     assert lines[-2] == "panes: running=60000,*=60000"
 
 
@@ -136,7 +137,7 @@ def test_every_kind_of_check_is_told_in_words(tmp_path):
     path.write_text(
         "version: 1\nrules:\n  - name: s\n    match: {metric: a}\n    checks: {stuck: {n: 9, "
         "resolution: 0.5}, range: {lo: 1}, drift: {learn_for: 1d}, no_data: {after: 2m}, "
-        "spike: {k: 9}, bad_share: {share: 0.5}}\n"
+        "spike: {k: 9}, bad_share: {share: 0.5}, clock: {ahead: 30s, behind: 1d}}\n"
     )
     done = CliRunner().invoke(command, ["check", str(path)])
     told = [line.split("; ")[1] for line in done.stdout.splitlines()[:-2]]
@@ -147,4 +148,5 @@ def test_every_kind_of_check_is_told_in_words(tmp_path):
         "no reading for 120 s",
         "a reading 9 spreads off its neighbours",
         "a share of 0.5 of the last readings bad",
+        "times 30 s ahead of or 86400 s behind its gateway's",
     ]

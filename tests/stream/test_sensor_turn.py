@@ -176,6 +176,27 @@ def test_bad_readings_alone_raise_the_share_of_bad_ones():
     assert 0.5 <= alert.value < 0.53
 
 
+def test_a_clock_that_is_not_its_gateways_is_told_with_how_far_it_is_off():
+    both = checked("clock: {ahead: 30s, behind: 1d}", process=HOT)
+    device = Device(both, stored=True)
+    lags = [50, -29_000, -31_000, -25_000, -23_000, None, 90_000_000, 86_000_000, 60_000_000]
+    device.feed(*(("a", pane(i, 20.0, lag=lag)) for i, lag in enumerate(lags)))
+    assert [(a.event, a.value, a.threshold_enter) for a in device.alerts] == [
+        ("FIRED", 31.0, 30.0), ("RESOLVED", 23.0, 30.0),
+        ("FIRED", -90_000.0, -86_400.0), ("RESOLVED", -60_000.0, -86_400.0),
+    ]  # fmt: skip
+    assert {a.rule for a in device.alerts} == {"sensor_clock"}
+    (series,) = [device.state.series("a")]
+    assert series.health is not None
+    assert not series.health.gated
+
+
+def test_a_wrong_clock_is_seen_in_bad_readings_alone():
+    device = Device(checked("clock: {ahead: 30s}"))
+    device.feed(("a", pane(0, bad=3, lag=-60_000)), ("a", pane(1, bad=1, lag=10**9)))
+    assert [(a.event, a.value) for a in device.alerts] == [("FIRED", 60.0), ("RESOLVED", -1e6)]
+
+
 def test_a_run_goes_on_through_a_time_that_a_rule_is_not_in_force():
     machine = checked("stuck: {n: 20}", 'when: {metric: running, op: ">=", value: 0.5}')
 
@@ -202,7 +223,7 @@ def test_when_the_checks_are_gone_their_alerts_end_and_nothing_rests():
 
 ALL = checked(
     "stuck: {n: 5}, range: {lo: -2, hi: 2}, drift: {k: 2, learn_for: 3h}, spike: {k: 3}, "
-    "bad_share: {share: 0.3}, no_data: {after: 5x}",
+    "bad_share: {share: 0.3}, no_data: {after: 5x}, clock: {ahead: 1m}",
     process=HOT,
 )
 MESSAGES = st.lists(

@@ -1,7 +1,6 @@
 package tidegate;
 
-import org.apache.flink.table.data.GenericRowData;
-import org.apache.flink.table.data.RowData;
+import java.nio.ByteBuffer;
 import org.apache.flink.table.data.StringData;
 
 /**
@@ -67,10 +66,6 @@ record Arrival(StringData deviceId, byte[] bytes) {
         return Packed.text(bytes, Packed.SITE);
     }
 
-    StringData unit() {
-        return Packed.text(bytes, Packed.UNIT);
-    }
-
     long ts() {
         return Packed.getLong(bytes, Packed.TS);
     }
@@ -79,31 +74,77 @@ record Arrival(StringData deviceId, byte[] bytes) {
         return Packed.getLong(bytes, bytes.length - distance);
     }
 
-    /** What has to be kept of it. */
-    Reading reading() {
-        return new Reading(Packed.kept(bytes));
+    /** What readings that come the same way have in common with it, in the array itself. */
+    ByteBuffer origin() {
+        return Packed.origin(bytes);
     }
 
-    /** The whole reading with its place in Kafka, for the topic of late readings: {@link Columns#OUTPUT} has it last. */
-    RowData original() {
-        return GenericRowData.of(
-                deviceId, metric(), site(), Packed.text(bytes, Packed.KIND), unit(), Packed.text(bytes, Packed.GATEWAY_ID),
-                number(Columns.GATEWAY_EPOCH, Packed.GATEWAY_EPOCH),
-                Packed.isNull(bytes, Columns.VALUE) ? null : Packed.getDouble(bytes, Packed.VALUE),
-                number(Columns.TS, Packed.TS), number(Columns.DEVICE_TS, Packed.DEVICE_TS), Packed.text(bytes, Packed.DEVICE_BOOT),
-                number(Columns.DEVICE_SEQ, Packed.DEVICE_SEQ), Packed.text(bytes, Packed.QUALITY),
-                number(Columns.GATEWAY_SEQ, Packed.GATEWAY_SEQ), small(Columns.PART, Packed.PART), small(Columns.REPEAT, Packed.REPEAT),
-                number(Columns.RECEIVED_TS, bytes.length - Packed.RECEIVED_TS), Packed.text(bytes, Packed.CLOCK),
-                Packed.isNull(bytes, Columns.REPLAYED) ? null : Packed.has(bytes, Packed.REPLAYED),
-                small(Columns.KAFKA_PARTITION, bytes.length - Packed.KAFKA_PARTITION),
-                number(Columns.KAFKA_OFFSET, bytes.length - Packed.KAFKA_OFFSET));
+    /** What has to be kept of it: a reading of this origin. */
+    Reading reading(Origin origin) {
+        long deviceTs = Packed.getLong(bytes, Packed.DEVICE_TS);
+        boolean timed = !Packed.isNull(bytes, Columns.DEVICE_TS);
+        boolean compared = timed && !Packed.has(bytes, Packed.UNSYNCED);
+        boolean numbered = !Packed.isNull(bytes, Columns.DEVICE_SEQ);
+        int part = Packed.getInt(bytes, Packed.PART);
+        int repeat = Packed.getInt(bytes, Packed.REPEAT);
+        int flags = (Packed.has(bytes, Packed.BAD) ? Reading.BAD : 0)
+                | (isAhead() ? Reading.AHEAD : 0)
+                | (timed ? Reading.TIMED : 0)
+                | (timed && deviceTs == ts() ? Reading.AS_SENT : 0)
+                | (compared ? Reading.COMPARED : 0)
+                | (numbered ? Reading.NUMBERED : 0)
+                | (part != 0 || repeat != 0 ? Reading.PLACED : 0);
+        return new Reading(
+                origin, (byte) flags, ts(), Packed.getDouble(bytes, Packed.VALUE), deviceTs,
+                compared ? fromEnd(Packed.RECEIVED_TS) - deviceTs : 0,
+                numbered ? (Long) Packed.getLong(bytes, Packed.DEVICE_SEQ) : null,
+                Packed.getLong(bytes, Packed.GATEWAY_SEQ), part, repeat);
     }
 
-    private Long number(int column, int at) {
-        return Packed.isNull(bytes, column) ? null : (Long) Packed.getLong(bytes, at);
+    /** Tells the whole reading, field by field in the contract's order, and then its place in Kafka. */
+    void tell(MessagePack out) {
+        out.array(Columns.FIELDS).text(deviceId);
+        for (int text : new int[] {Packed.METRIC, Packed.SITE, Packed.KIND, Packed.UNIT, Packed.GATEWAY_ID}) {
+            out.text(Packed.text(bytes, text));
+        }
+        number(out, Columns.GATEWAY_EPOCH, Packed.GATEWAY_EPOCH);
+        if (Packed.isNull(bytes, Columns.VALUE)) {
+            out.nothing();
+        } else {
+            out.real(Packed.getDouble(bytes, Packed.VALUE));
+        }
+        number(out, Columns.TS, Packed.TS);
+        number(out, Columns.DEVICE_TS, Packed.DEVICE_TS);
+        out.text(Packed.text(bytes, Packed.DEVICE_BOOT));
+        number(out, Columns.DEVICE_SEQ, Packed.DEVICE_SEQ);
+        out.text(Packed.text(bytes, Packed.QUALITY));
+        number(out, Columns.GATEWAY_SEQ, Packed.GATEWAY_SEQ);
+        small(out, Columns.PART, Packed.PART);
+        small(out, Columns.REPEAT, Packed.REPEAT);
+        number(out, Columns.RECEIVED_TS, bytes.length - Packed.RECEIVED_TS);
+        out.text(Packed.text(bytes, Packed.CLOCK));
+        if (Packed.isNull(bytes, Columns.REPLAYED)) {
+            out.nothing();
+        } else {
+            out.truth(Packed.has(bytes, Packed.REPLAYED));
+        }
+        small(out, Columns.KAFKA_PARTITION, bytes.length - Packed.KAFKA_PARTITION);
+        number(out, Columns.KAFKA_OFFSET, bytes.length - Packed.KAFKA_OFFSET);
     }
 
-    private Integer small(int column, int at) {
-        return Packed.isNull(bytes, column) ? null : (Integer) Packed.getInt(bytes, at);
+    private void number(MessagePack out, int column, int at) {
+        if (Packed.isNull(bytes, column)) {
+            out.nothing();
+        } else {
+            out.number(Packed.getLong(bytes, at));
+        }
+    }
+
+    private void small(MessagePack out, int column, int at) {
+        if (Packed.isNull(bytes, column)) {
+            out.nothing();
+        } else {
+            out.number(Packed.getInt(bytes, at));
+        }
     }
 }

@@ -1,6 +1,5 @@
 package tidegate;
 
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -9,8 +8,8 @@ import org.apache.flink.table.api.dataview.MapView;
 import org.apache.flink.table.data.StringData;
 
 /**
- * What state says of devices, at hand: their clocks, and whose clocks each metric goes by. Both are asked for with every
- * reading, where state would have a key and an object made each time, and be written each time.
+ * What state says of devices, at hand: their clocks, whose clocks each metric goes by, and the origins of the open readings.
+ * They are asked for with every reading, where state would have a key and an object made each time, and be written each time.
  *
  * <p>Whoever asks is the only one who writes it, so what is at hand is never behind the state. The clocks' state may be
  * behind: it is written when they move by what is not kept among the open readings, which tell the rest.
@@ -25,12 +24,18 @@ final class AtHand {
     /** What is known of one device. */
     static final class Known {
         final Clocks clocks;
+        final OpenReadings open;
         private final Map<StringData, MetricTime> metrics = new HashMap<>();
         private final MapView<String, Clocks> clockState;
         private final MapView<String, MetricTime> metricState;
 
-        private Known(Clocks clocks, MapView<String, Clocks> clockState, MapView<String, MetricTime> metricState) {
+        private Known(
+                Clocks clocks,
+                OpenReadings open,
+                MapView<String, Clocks> clockState,
+                MapView<String, MetricTime> metricState) {
             this.clocks = clocks;
+            this.open = open;
             this.clockState = clockState;
             this.metricState = metricState;
         }
@@ -79,19 +84,18 @@ final class AtHand {
                 known.clear();
             }
             Clocks kept = clockState.get(ONLY);
-            found = new Known(kept == null ? new Clocks() : kept.copy(), clockState, metricState);
-            recall(found, open, sizes);
+            Clocks clocks = kept == null ? new Clocks() : kept.copy();
+            found = new Known(clocks, new OpenReadings(open), clockState, metricState);
+            recall(found, sizes);
             known.put(copy(id), found);
         }
         return found;
     }
 
     /** Moves the clocks to where the open readings have moved them, and notes which panes wait. */
-    private static void recall(Known device, ListView<byte[]> open, PaneSizes sizes) throws Exception {
-        List<Reading> readings = new ArrayList<>();
-        for (byte[] kept : open.get()) {
-            Reading reading = new Reading(kept);
-            readings.add(reading);
+    private static void recall(Known device, PaneSizes sizes) throws Exception {
+        List<Reading> readings = device.open.all();
+        for (Reading reading : readings) {
             if (!reading.isAhead()) {
                 device.clocks.advance(reading.source(), reading.ts());
             }

@@ -39,12 +39,8 @@ final class Columns {
     static final int KAFKA_PARTITION = 20;
     static final int KAFKA_OFFSET = 21;
 
-    /** What comes out, behind the device_id that Flink puts first. */
-    static final String OUTPUT = "ROW<kind STRING, metric STRING, site STRING, unit STRING, pane_start BIGINT, pane_end BIGINT,"
-            + " n BIGINT, mean DOUBLE, m2 DOUBLE, lo DOUBLE, hi DOUBLE, first_value DOUBLE, last_value DOUBLE,"
-            + " first_ts BIGINT, last_ts BIGINT, t_mean DOUBLE, t_m2 DOUBLE, t_c DOUBLE, `run` BIGINT, step DOUBLE,"
-            + " bad BIGINT, duplicates BIGINT,"
-            + " reading ROW<" + READING + ", kafka_partition INT, kafka_offset BIGINT>>";
+    /** What comes out, behind the device_id that Flink puts first: see {@link Output}. */
+    static final String OUTPUT = "ROW<told BYTES>";
 
     /** {@link #READING} as a type. */
     static RowType reading() {

@@ -1,35 +1,52 @@
 package tidegate;
 
+import java.nio.charset.StandardCharsets;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 
-/** Rows of {@link Columns#OUTPUT}. */
+/** Rows of {@link Columns#OUTPUT}: what {@link Panes} tells, as `stream/jobs/told.py` reads it. */
 final class Output {
-    private static final StringData PANE = StringData.fromString("PANE");
-    private static final StringData MARKER = StringData.fromString("MARKER");
-    private static final StringData NO_METRIC = StringData.fromString("");
+    private static final byte[] PANE = utf8("PANE");
+    private static final byte[] READING = utf8("READING");
+    private static final byte[] NOTHING = {};
 
     private Output() {}
 
-    static RowData pane(StringData metric, Pane pane) {
-        return GenericRowData.of(
-                PANE, metric, pane.site, pane.unit, pane.startMs, pane.endMs, pane.n, pane.mean, pane.m2, pane.lo, pane.hi,
-                pane.first, pane.last, pane.firstTs, pane.lastTs, pane.tMean, pane.tM2, pane.tC, pane.run, pane.step,
-                pane.bad, pane.duplicates, null);
+    static RowData pane(StringData device, Pane pane) {
+        MessagePack out = new MessagePack();
+        out.array(6).text(PANE).text(device).text(pane.metric).text(orEmpty(pane.site)).text(pane.unit);
+        out.array(19).number(pane.startMs).number(pane.endMs).number(pane.n);
+        for (double real : new double[] {pane.mean, pane.m2, pane.lo, pane.hi, pane.first, pane.last}) {
+            out.real(real);
+        }
+        out.number(pane.firstTs).number(pane.lastTs).real(pane.tMean).real(pane.tM2).real(pane.tC);
+        out.number(pane.run).real(pane.step).number(pane.bad).number(pane.duplicates);
+        return row(pane.lagMs == null ? out.nothing() : out.number(pane.lagMs));
     }
 
-    /** That a quiet device's panes are all given out that end by {@code uptoMs}. */
+    /** That a quiet device's panes are all given out that end by {@code uptoMs}: a pane of no metric. */
     static RowData quiet(Arrival marker, long uptoMs) {
-        return GenericRowData.of(
-                MARKER, NO_METRIC, marker.site(), null, 0L, uptoMs, 0L, 0.0, 0.0, 0.0, 0.0,
-                0.0, 0.0, 0L, 0L, 0.0, 0.0, 0.0, 0L, 0.0, 0L, 0L, null);
+        return pane(marker.deviceId(), Pane.none(marker.site(), uptoMs));
     }
 
-    /** A reading that went into no pane, as it came. */
-    static RowData turnedAway(String kind, Arrival arrival) {
-        return GenericRowData.of(
-                StringData.fromString(kind), arrival.metric(), arrival.site(), arrival.unit(), 0L, 0L, 0L, 0.0, 0.0, 0.0, 0.0,
-                0.0, 0.0, 0L, 0L, 0.0, 0.0, 0.0, 0L, 0.0, 0L, 0L, arrival.original());
+    /** A reading that went into no pane, whole, and why. */
+    static RowData turnedAway(String why, Arrival arrival) {
+        MessagePack out = new MessagePack();
+        out.array(5).text(READING).text(utf8(why));
+        arrival.tell(out);
+        return row(out);
+    }
+
+    private static RowData row(MessagePack out) {
+        return GenericRowData.of((Object) out.bytes());
+    }
+
+    private static byte[] orEmpty(StringData text) {
+        return text == null ? NOTHING : text.toBytes();
+    }
+
+    private static byte[] utf8(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
     }
 }

@@ -2,16 +2,17 @@ package tidegate;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.apache.flink.table.data.StringData;
 
 /**
- * A reading as one array: what {@link PackedReader} makes of a record and {@link Place} completes at the source, what goes over
- * the wire to the pane operator, and, without its end, what state keeps of it while its pane is open.
+ * A reading as one array: what {@link PackedReader} makes of a record and {@link Place} completes at the source, and what goes
+ * over the wire to the pane operator.
  *
- * <p>Big-endian numbers at fixed places, then texts (the length as an int, -1 for null, and UTF-8). The beginning is state:
- * it may not change.
+ * <p>Big-endian numbers at fixed places, then texts (the length as an int, -1 for null, and UTF-8). From {@link #ORIGIN} to the
+ * end of the gateway's name it is an {@link Origin}, of which state is made: that part may not change.
  */
 final class Packed {
     private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.BIG_ENDIAN);
@@ -23,12 +24,13 @@ final class Packed {
     static final int VALUE = 12;
     static final int DEVICE_TS = 20;
     static final int DEVICE_SEQ = 28;
-    static final int GATEWAY_EPOCH = 36;
-    static final int GATEWAY_SEQ = 44;
-    static final int PART = 52;
-    static final int REPEAT = 56;
-    /** Of {@link #BAD}, {@link #MARKER}, {@link #REPLAYED} and {@link #AHEAD}. */
-    static final int FLAGS = 60;
+    static final int GATEWAY_SEQ = 36;
+    static final int PART = 44;
+    static final int REPEAT = 48;
+    /** Of {@link #BAD}, {@link #MARKER}, {@link #REPLAYED}, {@link #AHEAD} and {@link #UNSYNCED}. */
+    static final int FLAGS = 52;
+    static final int ORIGIN = 53;
+    static final int GATEWAY_EPOCH = ORIGIN;
     static final int TEXTS = 61;
 
     static final byte BAD = 1;
@@ -36,14 +38,16 @@ final class Packed {
     static final byte REPLAYED = 4;
     /** The event time is ahead of Kafka's, so the clock was not moved to it. */
     static final byte AHEAD = 8;
+    /** Its gateway did not know what time it was. */
+    static final byte UNSYNCED = 16;
 
-    // The texts, in their order. State keeps the first five.
+    // The texts, in their order. The first five are of the origin.
     static final int METRIC = 0;
     static final int SITE = 1;
     static final int UNIT = 2;
     static final int DEVICE_BOOT = 3;
     static final int GATEWAY_ID = 4;
-    private static final int KEPT_TEXTS = 5;
+    private static final int ORIGIN_TEXTS = 5;
     static final int KIND = 5;
     static final int QUALITY = 6;
     static final int CLOCK = 7;
@@ -75,19 +79,30 @@ final class Packed {
         return at + Integer.BYTES;
     }
 
-    /** The beginning, as state keeps it. */
-    static byte[] kept(byte[] bytes) {
-        return Arrays.copyOf(bytes, textAt(bytes, KEPT_TEXTS));
+    /** The part that its {@link Origin} is, in the array itself. */
+    static ByteBuffer origin(byte[] bytes) {
+        return ByteBuffer.wrap(bytes, ORIGIN, textAt(bytes, TEXTS, ORIGIN_TEXTS) - ORIGIN);
+    }
+
+    /** A copy of what is left in a buffer. */
+    static byte[] bytes(ByteBuffer buffer) {
+        int from = buffer.arrayOffset() + buffer.position();
+        return Arrays.copyOfRange(buffer.array(), from, from + buffer.remaining());
     }
 
     static StringData text(byte[] bytes, int index) {
-        int at = textAt(bytes, index);
+        return textFrom(bytes, TEXTS, index);
+    }
+
+    /** A text of an array whose first text stands at {@code first}. */
+    static StringData textFrom(byte[] bytes, int first, int index) {
+        int at = textAt(bytes, first, index);
         int length = getInt(bytes, at);
         return length < 0 ? null : StringData.fromBytes(bytes, at + Integer.BYTES, length);
     }
 
-    private static int textAt(byte[] bytes, int index) {
-        int at = TEXTS;
+    private static int textAt(byte[] bytes, int first, int index) {
+        int at = first;
         for (int before = 0; before < index; before++) {
             at += Integer.BYTES + Math.max(0, getInt(bytes, at));
         }

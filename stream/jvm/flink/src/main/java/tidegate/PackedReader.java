@@ -23,6 +23,7 @@ final class PackedReader extends GenericDatumReader<GenericRowData> {
 
     private static final Utf8 MARKER = new Utf8("MARKER");
     private static final Utf8 BAD = new Utf8("BAD");
+    private static final Utf8 UNSYNCED = new Utf8("UNSYNCED");
 
     private final Field[] fields = new Field[Columns.FIELDS];
     private final int width;
@@ -137,6 +138,7 @@ final class PackedReader extends GenericDatumReader<GenericRowData> {
         boolean bad = BAD.equals(texts[Columns.QUALITY]) || !Double.isFinite(Double.longBitsToDouble(numbers[Columns.VALUE]));
         return (byte) ((bad ? Packed.BAD : 0)
                 | (MARKER.equals(texts[Columns.KIND]) ? Packed.MARKER : 0)
+                | (UNSYNCED.equals(texts[Columns.CLOCK]) ? Packed.UNSYNCED : 0)
                 | (numbers[Columns.REPLAYED] == 1 ? Packed.REPLAYED : 0));
     }
 }

@@ -12,6 +12,7 @@ import org.apache.flink.table.data.StringData;
  * order of the operations is part of the contract.
  */
 final class Pane {
+    final StringData metric;
     final long startMs;
     final long endMs;
     StringData site;
@@ -32,10 +33,13 @@ final class Pane {
     double step;
     long bad;
     long duplicates;
+    /** The least by which a gateway's clock was ahead of the time that the device gave a reading; null if none can be compared. */
+    Long lagMs;
 
     private long currentRun;
 
-    private Pane(long startMs, long endMs) {
+    private Pane(StringData metric, long startMs, long endMs) {
+        this.metric = metric;
         this.startMs = startMs;
         this.endMs = endMs;
         this.firstTs = startMs;
@@ -44,10 +48,17 @@ final class Pane {
 
     /** Folds readings that came in any order, some of them twice. Site and unit are those of the last one. */
     static Pane fold(List<Reading> readings, long startMs, long endMs) {
-        Pane pane = new Pane(startMs, endMs);
+        Pane pane = new Pane(readings.get(0).metric(), startMs, endMs);
         Reading last = cameInOrder(readings) ? pane.foldAsTheyCame(readings) : pane.foldInOrder(readings);
-        pane.site = last.site();
-        pane.unit = last.unit();
+        pane.site = last.origin().site();
+        pane.unit = last.origin().unit();
+        return pane;
+    }
+
+    /** A pane of no metric: that there are none by then. */
+    static Pane none(StringData site, long endMs) {
+        Pane pane = new Pane(StringData.fromString(""), 0, endMs);
+        pane.site = site;
         return pane;
     }
 
@@ -86,6 +97,9 @@ final class Pane {
     }
 
     private void take(Reading reading) {
+        if (reading.isCompared() && (lagMs == null || reading.lagMs() < lagMs)) {
+            lagMs = reading.lagMs();
+        }
         if (reading.isBad()) {
             bad++;
         } else {

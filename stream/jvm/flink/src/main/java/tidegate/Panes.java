@@ -118,18 +118,18 @@ public class Panes extends ProcessTableFunction<RowData> {
         if (arrival.isInvalid()) {
             collect(Output.turnedAway("INVALID", arrival));
         } else if (!arrival.isFuture()) {
-            accept(arrival, atHand.device(arrival.deviceId(), clocks, metrics, open, sizes), open, latenessMs);
+            accept(arrival, atHand.device(arrival.deviceId(), clocks, metrics, open, sizes), latenessMs);
         } else if (!arrival.isMarker()) {
             collect(Output.turnedAway("FUTURE", arrival));
         }
     }
 
-    private void accept(Arrival arrival, AtHand.Known device, ListView<byte[]> open, int latenessMs) throws Exception {
+    private void accept(Arrival arrival, AtHand.Known device, int latenessMs) throws Exception {
         Clocks clocks = device.clocks;
         Source source = arrival.source();
         clocks.advance(source, arrival.clockMs());
-        boolean told = !arrival.isMarker() && take(arrival, device, open, latenessMs) && !arrival.isAhead();
-        boolean closed = clocks.isDue(source, latenessMs) && close(device, open, latenessMs);
+        boolean told = !arrival.isMarker() && take(arrival, device, latenessMs) && !arrival.isAhead();
+        boolean closed = clocks.isDue(source, latenessMs) && close(arrival.deviceId(), device, latenessMs);
         if (closed || !told) {
             device.keepClocks();
         }
@@ -147,7 +147,7 @@ public class Panes extends ProcessTableFunction<RowData> {
     }
 
     /** Puts a reading with the open ones, or gives it out as late; returns whether it is with the open ones. */
-    private boolean take(Arrival arrival, AtHand.Known device, ListView<byte[]> open, long latenessMs) throws Exception {
+    private boolean take(Arrival arrival, AtHand.Known device, long latenessMs) throws Exception {
         StringData name = arrival.metric();
         MetricTime metric = device.metric(name, arrival.source());
         long endMs = sizes.endMs(name, arrival.ts());
@@ -155,7 +155,7 @@ public class Panes extends ProcessTableFunction<RowData> {
             collect(Output.turnedAway("LATE", arrival));
             return false;
         }
-        open.add(arrival.reading().bytes());
+        device.open.add(arrival);
         device.clocks.waitFor(metric.slowest(device.clocks), endMs);
         return true;
     }
@@ -163,30 +163,28 @@ public class Panes extends ProcessTableFunction<RowData> {
     /**
      * Looks at all open panes: gives out those that are due, and notes what the others wait for. Returns whether any was due.
      */
-    private boolean close(AtHand.Known device, ListView<byte[]> open, long latenessMs) throws Exception {
+    private boolean close(StringData id, AtHand.Known device, long latenessMs) throws Exception {
         Clocks clocks = device.clocks;
         TreeMap<Open, List<Reading>> due = new TreeMap<>();
-        List<byte[]> rest = new ArrayList<>();
+        List<Reading> rest = new ArrayList<>();
         clocks.waitForNothing();
-        for (byte[] kept : open.get()) {
-            Reading reading = new Reading(kept);
+        for (Reading reading : device.open.all()) {
             StringData name = reading.metric();
             MetricTime metric = device.metric(name);
             long endMs = sizes.endMs(name, reading.ts());
             if (endMs + latenessMs <= metric.now(clocks)) {
                 due.computeIfAbsent(new Open(endMs, name), pane -> new ArrayList<>()).add(reading);
             } else {
-                rest.add(kept);
+                rest.add(reading);
                 clocks.waitFor(metric.slowest(clocks), endMs);
             }
         }
         if (due.isEmpty()) {
             return false;
         }
-        open.clear();
-        open.addAll(rest);
+        device.open.keep(rest);
         due.forEach((pane, readings) -> collect(Output.pane(
-                pane.metric(), Pane.fold(readings, sizes.startMs(pane.metric(), readings.get(0).ts()), pane.endMs()))));
+                id, Pane.fold(readings, sizes.startMs(pane.metric(), readings.get(0).ts()), pane.endMs()))));
         return true;
     }
 }

@@ -103,19 +103,21 @@ final class Device {
         return copy;
     }
 
-    /** A row of the output: {@code PANE metric start end n mean bad duplicates} {@code LATE metric value ts} or {@code MARKER end}. */
-    static String text(RowData row) {
-        String kind = row.getString(0).toString();
-        String metric = row.isNullAt(1) ? "null" : row.getString(1).toString();
-        if (kind.equals("PANE")) {
-            return "PANE " + metric + " " + row.getLong(4) + " " + row.getLong(5) + " n=" + row.getLong(6) + " mean="
-                    + row.getDouble(7) + " bad=" + row.getLong(20) + " duplicates=" + row.getLong(21);
+    private static String text(RowData row) {
+        return text(Told.of(row.getBinary(0)));
+    }
+
+    /** What is told: {@code PANE metric start end n mean bad duplicates} {@code LATE metric value ts} or {@code MARKER end}. */
+    static String text(List<?> told) {
+        if (told.get(0).equals("READING")) {
+            List<?> reading = (List<?>) told.get(2);
+            return told.get(1) + " " + reading.get(1) + " " + reading.get(7) + " " + reading.get(8);
         }
-        if (kind.equals("MARKER")) {
-            return "MARKER " + row.getLong(5);
+        List<?> pane = (List<?>) told.get(5);
+        if (told.get(2).equals("")) {
+            return "MARKER " + pane.get(1);
         }
-        RowData reading = row.getRow(22, 21);
-        String value = reading.isNullAt(7) ? "null" : "" + reading.getDouble(7);
-        return kind + " " + metric + " " + value + " " + (reading.isNullAt(8) ? "null" : "" + reading.getLong(8));
+        return "PANE " + told.get(2) + " " + pane.get(0) + " " + pane.get(1) + " n=" + pane.get(2) + " mean=" + pane.get(3)
+                + " bad=" + pane.get(16) + " duplicates=" + pane.get(17);
     }
 }

@@ -9,6 +9,7 @@ import org.apache.flink.table.functions.ScalarFunction;
 public class Pack extends ScalarFunction {
     private static final long serialVersionUID = 1L;
     private static final StringData MARKER = StringData.fromString("MARKER");
+    private static final StringData UNSYNCED = StringData.fromString("UNSYNCED");
     private static final StringData BAD = StringData.fromString("BAD");
 
     /** The columns of {@link Rows#ROW} in their order, without the first. */
@@ -47,7 +48,7 @@ public class Pack extends ScalarFunction {
         Packed.setLong(bytes, Packed.GATEWAY_SEQ, zeroed(gatewaySeq));
         Packed.setInt(bytes, Packed.PART, part == null ? 0 : part);
         Packed.setInt(bytes, Packed.REPEAT, repeat == null ? 0 : repeat);
-        bytes[Packed.FLAGS] = flags(kind, quality, value, replayed, isAhead(ts, kafkaTime));
+        bytes[Packed.FLAGS] = flags(kind, quality, value, clock, replayed, isAhead(ts, kafkaTime));
         Packed.setLong(bytes, end - Packed.RECEIVED_TS, zeroed(receivedTs));
         Packed.setLong(bytes, end - Packed.KAFKA_TS, kafkaTime == null ? 0 : kafkaTime.getMillisecond());
         Packed.setLong(bytes, end - Packed.KAFKA_OFFSET, zeroed(kafkaOffset));
@@ -83,11 +84,13 @@ public class Pack extends ScalarFunction {
         return ts != null && kafkaTime != null && ts > kafkaTime.getMillisecond();
     }
 
-    private static byte flags(StringData kind, StringData quality, Double value, Boolean replayed, boolean ahead) {
+    private static byte flags(
+            StringData kind, StringData quality, Double value, StringData clock, Boolean replayed, boolean ahead) {
         boolean bad = BAD.equals(quality) || value != null && !Double.isFinite(value);
         return (byte) ((bad ? Packed.BAD : 0)
                 | (MARKER.equals(kind) ? Packed.MARKER : 0)
                 | (Boolean.TRUE.equals(replayed) ? Packed.REPLAYED : 0)
+                | (UNSYNCED.equals(clock) ? Packed.UNSYNCED : 0)
                 | (ahead ? Packed.AHEAD : 0));
     }
 

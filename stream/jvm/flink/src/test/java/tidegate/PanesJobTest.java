@@ -56,7 +56,7 @@ class PanesJobTest {
         StreamTableEnvironment tables = StreamTableEnvironment.create(env);
         Map<String, List<String>> seen = new TreeMap<>();
         tables.executeSql(planned(env, tables, PANES, "5000")).collect().forEachRemaining(
-                row -> seen.computeIfAbsent(row.getFieldAs("device_id"), device -> new ArrayList<>()).add(text(row)));
+                row -> seen.computeIfAbsent(row.getFieldAs("device_id"), device -> new ArrayList<>()).add(Device.text(Told.of(row.getFieldAs("told")))));
         assertTrue(FailOnce.failed.get(), "the job did not fail, so nothing was tried");
         assertEquals(expected(), seen);
     }
@@ -162,19 +162,5 @@ class PanesJobTest {
             expected.put("s.d" + expected.size(), rows);
         }
         return expected;
-    }
-
-    /** As {@link Device#text} has it. */
-    private static String text(Row row) {
-        String start = row.getField("kind") + " " + row.getField("metric") + " ";
-        if (row.getField("kind").equals("PANE")) {
-            return start + row.getField("pane_start") + " " + row.getField("pane_end") + " n=" + row.getField("n") + " mean="
-                    + row.getField("mean") + " bad=" + row.getField("bad") + " duplicates=" + row.getField("duplicates");
-        }
-        if (row.getField("kind").equals("MARKER")) {
-            return "MARKER " + row.getField("pane_end");
-        }
-        Row reading = row.getFieldAs("reading");
-        return start + reading.getField("value") + " " + reading.getField("ts");
     }
 }

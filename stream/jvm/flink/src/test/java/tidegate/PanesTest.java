@@ -1,13 +1,16 @@
 package tidegate;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.List;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
 import org.junit.jupiter.api.Test;
 
 /** What a reader of {@link Panes} wants to see in numbers: panes of 10 s, of 60 s for metric "slow", lateness 5 s. */
@@ -167,17 +170,43 @@ class PanesTest {
     void aLateReadingComesOutWhole() throws Exception {
         device.accept(SAMPLE.at(100_000));
         GenericRowData in = SAMPLE.at(1000).value(3).deviceSeq(8).gatewaySeq(42).row();
-        RowData out = device.rows(in).get(0);
-        GenericRowData reading = (GenericRowData) out.getRow(22, 21);
+        List<?> told = Told.of(device.rows(in).get(0).getBinary(0));
+        assertEquals(List.of("READING", "LATE"), told.subList(0, 2));
+        List<?> reading = (List<?>) told.get(2);
         for (int column = 0; column < 19; column++) {
-            assertEquals(in.getField(column), reading.getField(column));
+            assertEquals(String.valueOf(in.getField(column)), String.valueOf(reading.get(column)));
         }
-        assertEquals(3, reading.getInt(19), "the Kafka partition");
-        assertEquals(42, reading.getLong(20), "the Kafka offset");
-        for (int column = 4; column < 22; column++) {
-            assertEquals(0.0, ((Number) ((GenericRowData) out).getField(column)).doubleValue());
-        }
-        Rows.throughBytes(Columns.OUTPUT, out);
+        assertEquals(List.of(3L, 42L), told.subList(3, 5), "the Kafka partition and offset");
+    }
+
+    @Test
+    void aPaneIsToldWhole() throws Exception {
+        device.accept(SAMPLE.at(1000).value(4).received(1250));
+        device.accept(SAMPLE.at(2000).value(7).received(2150));
+        device.accept(SAMPLE.at(3000).value(7).received(3950));
+        RowData out = device.rows(SAMPLE.at(15_000).row()).get(0);
+        List<Object> pane = Arrays.asList(
+                0L, 10_000L, 3L, 6.0, 6.0, 4.0, 7.0, 4.0, 7.0, 1000L, 3000L, 2.0, 2.0, 3.0, 2L, 3.0, 0L, 0L, 150L);
+        assertEquals(List.of("PANE", "s.d", "temperature", "s", "C", pane), Told.of(out.getBinary(0)));
+    }
+
+    @Test
+    void aPaneWithoutTheDevicesTimesHasNoLag() throws Exception {
+        device.accept(SAMPLE.at(1000).untimed());
+        assertNull(lag(SAMPLE.at(15_000).untimed().row()));
+    }
+
+    @Test
+    void aGatewayThatDoesNotKnowTheTimeSaysNothingOfADevicesClock() throws Exception {
+        GenericRowData unsynced = SAMPLE.at(1000).received(9_000_000).row();
+        unsynced.setField(17, StringData.fromString("UNSYNCED"));
+        device.accept(unsynced);
+        assertNull(lag(SAMPLE.at(15_000).row()));
+    }
+
+    /** The lag in the pane that a row closes. */
+    private Object lag(RowData row) throws Exception {
+        return ((List<?>) Told.of(device.rows(row).get(0).getBinary(0)).get(5)).get(18);
     }
 
     @Test

@@ -3,7 +3,6 @@ package tidegate;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
-import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -11,7 +10,6 @@ import org.apache.flink.table.data.RowData;
 import org.junit.jupiter.api.Test;
 
 class ReadingTest {
-    private static final int UNIT = 4;
     private final Sample sample = new Sample();
 
     @Test
@@ -56,19 +54,6 @@ class ReadingTest {
     }
 
     @Test
-    void whatIsKeptOfAReadingIsWhatCame() {
-        Reading reading = new Reading(sample.boot("b").deviceSeq(4).quality("BAD").at(7).reading().bytes());
-        assertEquals(7, reading.ts());
-        assertEquals(1.0, reading.value());
-        assertTrue(reading.isBad());
-        assertEquals("temperature s C", reading.metric() + " " + reading.site() + " " + reading.unit());
-        assertEquals(sample.boot("b").deviceSeq(4).at(7).reading().key(), reading.key());
-        Reading without = Rows.arrival(sample.without(UNIT)).reading();
-        assertNull(without.unit());
-        assertEquals("s", without.site().toString());
-    }
-
-    @Test
     void onlyATimeOfTheDevicesOwnThatWasNotChangedTellsReadingsApart() {
         assertTrue(sample.at(5).reading().isTimedAsSent());
         assertFalse(sample.at(5).untimed().reading().isTimedAsSent());
@@ -79,10 +64,9 @@ class ReadingTest {
     void aPackedRowIsACopyOfTheOneFlinkReusesTheMemoryOf() throws IOException {
         RowData row = Rows.throughBytes(Rows.ROW, sample.boot("a longer text than seven bytes").row());
         Rows.Reused reused = Rows.reused(row);
-        Arrival arrival = Rows.arrival(reused.row());
-        RowData expected = Rows.arrival(row).original();
+        Reading reading = Rows.reading(reused.row());
         reused.overwrite();
-        assertEquals(expected.getString(10), arrival.original().getString(10));
-        assertEquals(expected.getString(1), arrival.original().getString(1));
+        assertEquals("a longer text than seven bytes", reading.origin().boot().toString());
+        assertEquals("temperature", reading.metric().toString());
     }
 }

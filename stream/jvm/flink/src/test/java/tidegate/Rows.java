@@ -37,6 +37,11 @@ final class Rows {
         return new Arrival(t[0], packed);
     }
 
+    static Reading reading(RowData row) {
+        Arrival arrival = arrival(row);
+        return arrival.reading(new Origin(Packed.bytes(arrival.origin()), 0));
+    }
+
     private static Long number(RowData row, int column) {
         return row.isNullAt(column) ? null : row.getLong(column);
     }

@@ -70,7 +70,7 @@ record Sample(
     }
 
     Reading reading() {
-        return Rows.arrival(row()).reading();
+        return Rows.reading(row());
     }
 
     /** As a row of {@link Rows#ROW}, of device {@code s.d}. */
