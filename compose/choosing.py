@@ -14,15 +14,12 @@ from compose.starting import JOBS, Choice, choice_of
 from schemas.failure import Unavailable
 from stream.jobs.cluster import free_slots
 from stream.jobs.cluster import jobs as flink_jobs
+from stream.jobs.settings import CHECKPOINT_MS
 from stream.state_size import MINUTE_MS
 
-_INTERVAL_MS = 10_000
-# An alert is seen once a checkpoint has passed, and somebody waits for it.
-_ALERTS_INTERVAL_MS = 1_500
-# Of what is few, files are fewer the longer a checkpoint is awaited.
-_LONG_INTERVAL_MS = 60_000
 # State in the heap is written whole with each checkpoint: so much of it is no burden each time.
 _LIGHT_BYTES = 32 << 20
+_RAREST_ALERTS_MS = 10_000
 
 
 class Wanted(NamedTuple):
@@ -40,8 +37,8 @@ class Wanted(NamedTuple):
             return self.checkpoint_interval_ms
         if job == "alerts":
             times = max(1, -(-written_bytes // _LIGHT_BYTES))
-            return min(_ALERTS_INTERVAL_MS * times, _INTERVAL_MS)
-        return _LONG_INTERVAL_MS if job == "archive" else _INTERVAL_MS
+            return min(CHECKPOINT_MS[job] * times, _RAREST_ALERTS_MS)
+        return CHECKPOINT_MS[job]
 
 
 def former(state: Path, who: Named) -> Choice | None:

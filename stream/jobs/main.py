@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from schemas.topics import DEFAULT_PREFIX
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
 from stream.rules import rules_text
 
 
@@ -19,7 +19,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--prefix", default=DEFAULT_PREFIX)
     parser.add_argument("--name", help="the job's; after its topics unless said")
     parser.add_argument("--parallelism", type=int)
-    parser.add_argument("--checkpoint-interval-ms", type=int, default=10_000)
+    parser.add_argument("--checkpoint-interval-ms", type=int, help="by the job unless said")
     parser.add_argument("--lateness-ms", type=int, default=5_000)
     parser.add_argument("--panes", help="sizes that panes may not exceed")
     parser.add_argument("--rules-after", type=int, default=0, help="pushed versions left out")
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     tuning = Tuning(
         parallelism=asked.parallelism,
-        checkpoint_interval_ms=asked.checkpoint_interval_ms,
+        checkpoint_interval_ms=asked.checkpoint_interval_ms or CHECKPOINT_MS[asked.job],
         lateness_ms=asked.lateness_ms,
         state_backend=asked.backend,
     )

@@ -3,6 +3,15 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+CHECKPOINT_MS = {
+    # An alert is seen once a checkpoint has passed, and somebody waits for it.
+    "alerts": 1_500,
+    "lake": 10_000,
+    # Of what is few, files are fewer the longer a checkpoint is awaited.
+    "archive": 60_000,
+}
+"""How often a job's checkpoints are taken unless somebody says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -41,7 +50,7 @@ class Tuning:
     """
 
     parallelism: int | None = None
-    checkpoint_interval_ms: int | None = 10_000
+    checkpoint_interval_ms: int | None = CHECKPOINT_MS["lake"]
     lateness_ms: int = 5_000
     state_ttl_days: int = 90
     restore_from: str | None = None
