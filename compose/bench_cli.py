@@ -132,7 +132,8 @@ def stream(
     """Drain a topic with the jobs and with a bare HOP, on the local stack, which must be up.
 
     Rates are of the steady state: each job also drains a quarter, and the start cancels out. A
-    ratio is the median of those of each run with the bare job's beside it.
+    ratio is the median of those of each run with the bare job's beside it; that of CPU time, of
+    the TaskManager and its workers, tells the jobs apart where other work goes on beside them.
     """
     from compose.bench_load import Load  # noqa: PLC0415 - edge must do without Flink
     from compose.bench_stream import measure  # noqa: PLC0415

@@ -14,6 +14,9 @@ from compose.bench_peers import measure_peers
 from compose.lake_cli import lake_of
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
+from compose.local.layout import Layout
+from compose.local.procs import cpu_s
+from compose.local.state import published
 from compose.submissions import cluster_of
 from gateway.follow import ends
 from schemas.failure import Failure
@@ -38,15 +41,26 @@ Submit = Callable[[str, Cluster, Tuning], str]
 """Starts a bounded job of a name on a cluster; returns Flink's id."""
 
 
-class Took(NamedTuple):
-    """Seconds that a job's tasks ran over a quarter of the load and over all of it."""
+class Spent(NamedTuple):
+    """Seconds that a job's tasks ran, and of CPU that the TaskManager and its workers used."""
 
-    quarter: float
-    whole: float
+    wall_s: float
+    cpu_s: float
+
+
+class Took(NamedTuple):
+    """What a job spent on a quarter of the load and on all of it."""
+
+    quarter: Spent
+    whole: Spent
 
     def steady(self, readings: int) -> float:
         """Return readings/s of the last three quarters: starts of JVM and Python cancel out."""
-        return 0.75 * readings / max(self.whole - self.quarter, 1e-3)
+        return 0.75 * readings / max(self.whole.wall_s - self.quarter.wall_s, 1e-3)
+
+    def cpu_us(self, readings: int) -> float:
+        """Return the CPU time of a reading in the same three quarters, µs."""
+        return max(self.whole.cpu_s - self.quarter.cpu_s, 1e-3) * 1e6 / (0.75 * readings)
 
 
 def measure(
@@ -77,7 +91,8 @@ def measure(
         "lake": submit_lake,
     }
     tuning = Tuning(parallelism=2, bounded=True, state_backend=backend)
-    took = _drained(jobs, name, (quarter, whole), tuning, runs)
+    pid = _task_manager(state)
+    took = _drained(jobs, name, (quarter, whole), tuning, runs, lambda: cpu_s(pid))
     written = sum(ends(whole.kafka_bootstrap, whole.topic("windows")).values())
     _check("windows", written, runs * windows(load, start_ms))
     drained = load.readings // 4 + runs * (load.readings // 4 + load.readings)
@@ -98,21 +113,38 @@ def measure(
     )
 
 
+def _task_manager(state: Path) -> int:
+    """Return the process whose CPU time a job's is, its Python workers' included."""
+    stack = published(Layout.of(state))
+    part = None if stack is None else stack.part("taskmanager")
+    if part is None or part.pid is None:
+        raise Failure("the local stack's TaskManager is not up; run tidegate local up")
+    return part.pid
+
+
 def _drained(
-    jobs: Mapping[str, Submit], name: str, clusters: Sequence[Cluster], tuning: Tuning, runs: int
+    jobs: Mapping[str, Submit],
+    name: str,
+    clusters: Sequence[Cluster],
+    tuning: Tuning,
+    runs: int,
+    cpu: Callable[[], float],
 ) -> dict[str, list[Took]]:
     """Drain a quarter and the whole with each job in turn, as often as is asked."""
+
+    def spent(job: str, label: str, where: Cluster) -> Spent:
+        before = cpu()
+        wall_s = _seconds(where.flink_url, jobs[job](f"{name}-{job}-{label}", where, tuning))
+        return Spent(wall_s, cpu() - before)
+
     quarter = clusters[0]
     # A cluster's first job of a kind loads its classes: that start would not cancel out.
-    for job, submit in jobs.items():
-        _seconds(quarter.flink_url, submit(f"{name}-{job}-warm", quarter, tuning))
+    for job in jobs:
+        spent(job, "warm", quarter)
     took: dict[str, list[Took]] = {job: [] for job in jobs}
     for run, job in product(range(runs), jobs):
-        seconds = [
-            _seconds(where.flink_url, jobs[job](f"{name}-{job}-{run}-{part}", where, tuning))
-            for part, where in enumerate(clusters)
-        ]
-        took[job].append(Took(*seconds))
+        parts = [spent(job, f"{run}-{part}", where) for part, where in enumerate(clusters)]
+        took[job].append(Took(*parts))
     return took
 
 
@@ -146,6 +178,9 @@ def _figures(load: Load, took: dict[str, list[Took]]) -> dict[str, Any]:
     def steady(job: str) -> float:
         return statistics.median(each.steady(load.readings) for each in took[job])
 
+    def cpu_us(job: str) -> float:
+        return statistics.median(each.cpu_us(load.readings) for each in took[job])
+
     def ratios(job: str) -> list[float]:
         """Pair each run with the bare one beside it: the machine is not the same all day."""
         pairs = zip(took[job], took["bare"], strict=True)
@@ -156,10 +191,7 @@ def _figures(load: Load, took: dict[str, list[Took]]) -> dict[str, Any]:
         return round(statistics.median(ratios(job)), 3)
 
     return {
-        "readings": load.readings,
-        "devices": load.devices,
-        "hz": load.hz,
-        "alarming": load.alarming,
+        **load._asdict(),
         "readings_per_s": round(steady("alerts")),
         "bare_per_s": round(steady("bare")),
         "panes_per_s": round(steady("panes")),
@@ -168,5 +200,7 @@ def _figures(load: Load, took: dict[str, list[Took]]) -> dict[str, Any]:
         "ratios_vs_bare": ratios("alerts"),
         "panes_ratio_vs_bare": ratio("panes"),
         "lake_ratio_vs_bare": ratio("lake"),
-        "seconds": {job: [list(each) for each in took[job]] for job in took},
+        **{f"{job}_cpu_us_per_reading": round(cpu_us(job), 3) for job in took},
+        "cpu_ratio_vs_bare": round(cpu_us("bare") / cpu_us("alerts"), 3),
+        "spent": {job: [[*each.quarter, *each.whole] for each in took[job]] for job in took},
     }

@@ -43,6 +43,15 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds of a process, and of its children that have ended; 0.0 if it has."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def _rss_bytes(pid: int) -> int:
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
