@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from confluent_kafka import Producer
@@ -47,6 +48,15 @@ def windows(load: Load, start_ms: int, *, at_end: bool = False) -> int:
 def fill(cluster: Cluster, load: Load, site: str, start_ms: int) -> None:
     """Produce the load to topics of its own, tick by tick, as live traffic would come."""
     apply_topics(cluster.kafka_bootstrap, cluster.topic_prefix, 4)
+    pour(cluster, _readings(load, site, start_ms))
+
+
+def pour(cluster: Cluster, readings: Iterable[Reading]) -> None:
+    """Put readings onto the readings topic, each device's in this order, and wait for the broker.
+
+    Raises:
+        Failure: it does not have them all.
+    """
     ids = register_contracts(cluster.registry_url, cluster.topic_prefix)
     producer = Producer(
         {
@@ -59,23 +69,28 @@ def fill(cluster: Cluster, load: Load, site: str, start_ms: int) -> None:
         }
     )
     encoder = ReadingEncoder(ids[subject(cluster.topic("readings"))])
-    rng = random.Random(1)
-    keys = [f"{site}.device-{device}" for device in range(load.devices)]
-    alarming = load.devices * load.alarming
-    for index in range(load.readings):
-        tick, device = divmod(index, load.devices)
-        ts = start_ms + round(tick * 1000 / load.hz)
-        x = rng.gauss(6.0 if device < alarming else 2.0, 0.3)
-        value = encoder.encode(_reading(site, keys[device], ts, index, x))
+    for reading in readings:
+        value = encoder.encode(reading)
         while True:
             try:
-                producer.produce(cluster.topic("readings"), value, keys[device].encode())
+                producer.produce(cluster.topic("readings"), value, reading.device_id.encode())
                 break
             except BufferError:
                 producer.poll(0.1)
         producer.poll(0)
     if producer.flush(60):
-        raise Failure("the benchmark's readings did not all reach Kafka")
+        raise Failure("the readings did not all reach Kafka")
+
+
+def _readings(load: Load, site: str, start_ms: int) -> Iterator[Reading]:
+    rng = random.Random(1)
+    devices = [f"{site}.device-{device}" for device in range(load.devices)]
+    alarming = load.devices * load.alarming
+    for index in range(load.readings):
+        tick, device = divmod(index, load.devices)
+        ts = start_ms + round(tick * 1000 / load.hz)
+        x = rng.gauss(6.0 if device < alarming else 2.0, 0.3)
+        yield _reading(site, devices[device], ts, index, x)
 
 
 def _reading(site: str, device: str, ts: int, index: int, value: float) -> Reading:

@@ -1,15 +1,23 @@
 """What the tests of the sinks share: records of every kind on topics, and rows to compare."""
 
+import json
+import urllib.request
 import uuid
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from confluent_kafka import Producer
+from stack_fixture import RunningStack
 
 from compose.local.endpoints import Endpoints
+from compose.local.tools import find_tools
+from compose.sinks import opensearch_of
 from gateway.follow import decoder, follow
 from schemas.codec import encode
 from schemas.contracts import contract_text
+from schemas.failure import Unavailable
 from schemas.records import Alert, Device, WindowFeatures
 from schemas.registry import Registry
 from schemas.topics import subject
@@ -17,6 +25,29 @@ from schemas.topics import subject
 R = TypeVar("R", WindowFeatures, Alert, Device)
 START_MS = 1_750_000_000_123
 ODD = "Grüße \U0001f525 \"'\\ %s"
+
+
+def beside(stack: RunningStack, *databases: str) -> str:
+    """Bring databases up beside the stack; return its sinks.toml. Skip where one is missing."""
+    try:
+        find_tools(stack.layout, databases)
+    except Unavailable as missing:
+        pytest.skip(f"a database is missing here: {missing}")
+    up = stack.tidegate("local", "up", "--only", ",".join(databases))
+    assert up.returncode == 0, up.stderr
+    return stack.layout.sinks_config.read_text()
+
+
+def asked(sinks: Path, method: str, path: str, body: object = None) -> Any:
+    """Ask OpenSearch, past the product."""
+    request = urllib.request.Request(
+        opensearch_of(sinks).url + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
 
 
 def window(number: int, **changes: Any) -> WindowFeatures:

@@ -1,21 +1,17 @@
 """The indexer against a real OpenSearch: its documents are the topics', whatever is killed."""
 
 import json
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e_rig import prepare, records
-from sink_rig import START_MS, Feed, alert, sound_records, window
+from sink_rig import START_MS, Feed, alert, asked, beside, sound_records, window
 from stack_fixture import RunningStack, eventually
 
 from compose.consumed import committed
-from compose.local.tools import find_tools
 from compose.processes import command, end, start
-from compose.sinks import opensearch_of
 from gateway.follow import ends
-from schemas.failure import Unavailable
 from schemas.records import Alert, DeadLetter, WindowFeatures
 from stream.sinks.documents import document
 
@@ -31,27 +27,10 @@ Documents = dict[tuple[str, str], Any]
 @pytest.fixture
 def sinks(stack: RunningStack, tmp_path: Path) -> Path:
     """OpenSearch beside the stack, and a configuration with topics of the test's own."""
-    try:
-        find_tools(stack.layout, ["opensearch"])
-    except Unavailable as missing:
-        pytest.skip(f"no OpenSearch here: {missing}")
-    up = stack.tidegate("local", "up", "--only", "opensearch")
-    assert up.returncode == 0, up.stderr
-    text = stack.layout.sinks_config.read_text().replace('"tidegate."', f'"{PREFIX}"')
+    text = beside(stack, "opensearch").replace('"tidegate."', f'"{PREFIX}"')
     path = tmp_path / "sinks.toml"
     path.write_text(text + 'index_prefix = "plant-"\n')
     return path
-
-
-def asked(sinks: Path, method: str, path: str, body: object = None) -> Any:
-    request = urllib.request.Request(
-        opensearch_of(sinks).url + path,
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
 
 
 def in_cluster(sinks: Path) -> Documents:

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 from e2e_rig import cancel, prepare, records, submit
-from sink_rig import START_MS, Feed, alert, device, sound_records, window
+from sink_rig import START_MS, Feed, alert, beside, device, sound_records, window
 from stack_fixture import RunningStack, eventually
 
-from compose.local.tools import find_tools
 from compose.sinks import postgres_of
-from schemas.failure import Unavailable
 from schemas.records import Alert, DeadLetter, Device, WindowFeatures
 from stream.jobs.cluster import call, live_job
 from stream.sinks.postgres import connected, migrations
@@ -30,13 +28,7 @@ Rows = dict[str, dict[tuple[object, ...], str]]
 @pytest.fixture
 def sinks(stack: RunningStack, tmp_path: Path) -> Path:
     """PostgreSQL beside the stack, and a configuration with a schema of the test's own."""
-    try:
-        find_tools(stack.layout, ["postgres"])
-    except Unavailable as missing:
-        pytest.skip(f"no PostgreSQL here: {missing}")
-    up = stack.tidegate("local", "up", "--only", "postgres")
-    assert up.returncode == 0, up.stderr
-    text = stack.layout.sinks_config.read_text()
+    text = beside(stack, "postgres")
     path = tmp_path / "sinks.toml"
     path.write_text(text.replace("[postgres]", '[postgres]\nschema = "store"'))
     return path
