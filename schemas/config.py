@@ -14,6 +14,8 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
@@ -203,9 +205,10 @@ def read_table(
 def _value(kind: Any, value: Any, path: KeyPath, complaints: list[Complaint]) -> Any:
     if value is not None:
         kind = _present(kind)
-    if _is_struct(kind):
+    table, kind = _table_or(kind)
+    if table is not None and (kind is None or isinstance(value, Mapping)):
         if isinstance(value, Mapping):
-            return read_table(kind, value, path, complaints)
+            return read_table(table, value, path, complaints)
         complaints.append(Complaint(path, f"expected a table, got {value!r}"))
         return None
     elements = get_args(kind)
@@ -220,7 +223,8 @@ def _value(kind: Any, value: Any, path: KeyPath, complaints: list[Complaint]) ->
     try:
         return msgspec.convert(value, kind, dec_hook=_amounts)
     except msgspec.ValidationError as error:
-        complaints.append(Complaint(path, _expected(kind, value, str(error))))
+        told_of = _expected(kind, value, str(error))
+        complaints.append(Complaint(path, told_of + ("; or a table" if table else "")))
         return None
 
 
@@ -257,7 +261,17 @@ def _branches(kind: Any) -> tuple[Any, ...]:
 def _present(kind: Any) -> Any:
     """Return what a value is of whose kind may also be None: mistakes are told in those terms."""
     branches = [branch for branch in _branches(kind) if branch is not NoneType]
-    return branches[0] if len(branches) == 1 else kind
+    return reduce(or_, branches) if branches else kind
+
+
+def _table_or(kind: Any) -> tuple[Any, Any]:
+    """Return the struct that a value may be of, and what else it may be; None for what it cannot.
+
+    Of ``A | Literal["b"]`` these are A and the rest.
+    """
+    structs = [branch for branch in _branches(kind) if _is_struct(branch)]
+    rest = [branch for branch in _branches(kind) if not _is_struct(branch)]
+    return structs[0] if structs else None, reduce(or_, rest) if rest else None
 
 
 def _is_struct(kind: Any) -> bool:
