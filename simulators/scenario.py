@@ -142,7 +142,9 @@ SCENARIOS: dict[str, Scenario] = {
         bearing_wear=6,
         pump=6,
     ),
-    "overheating": _of_machine("overheating", "cooling fails: the housing heats up within hours"),
+    "overheating": _of_machine(
+        "overheating", "cooling fails: the housing heats up within hours", temperature=6
+    ),
     "clogged_filter": _of_machine(
         "clog",
         "the filter clogs: less flow and current, vibration and heat",
