@@ -6,10 +6,9 @@ machine-days, take ``pytest -m slow -s tests/stream/test_scenarios_found.py``, w
 """
 
 from collections import Counter
-from itertools import product
 
 import pytest
-from scenario_runs import START, raised, series, unfounded
+from scenario_runs import START, series, unfounded
 
 from simulators.scenario import SCENARIOS
 from simulators.staging import staged, truths
@@ -25,7 +24,7 @@ UNSIZED = [name for name, of in FOUND.items() if of.size is None]
 HARMLESS = [name for name, of in SCENARIOS.items() if of.faulty and not of.expected]
 LEAST = 3.0
 """In sigma: what every scenario with a size is found from, at least."""
-LARGER = (4.0, 6.0, 9.0, 15.0, 24.0, 40.0)
+LARGER = (6.0, 10.0, 24.0)
 
 
 def wrong(name: str, seed: int, size: float | None) -> list[str]:
@@ -51,24 +50,28 @@ def test_each_scenario_is_found_by_packs_that_ship_and_from_three_sigma_on(name:
     assert min(found_by.values()) <= LEAST
 
 
-@pytest.mark.parametrize(("name", "seed"), product(SIZED, SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", SIZED)
 def test_three_sigma_are_found_in_the_time_that_is_said(name: str, seed: int):
     assert wrong(name, seed, LEAST) == []
 
 
-@pytest.mark.parametrize(("name", "seed"), product(UNSIZED, SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", UNSIZED)
 def test_what_has_no_size_is_found_in_the_time_that_is_said(name: str, seed: int):
     assert wrong(name, seed, None) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "size"), product(SIZED, LARGER))
+@pytest.mark.parametrize("size", LARGER)
+@pytest.mark.parametrize("name", SIZED)
 def test_larger_faults_are_found_in_the_time_that_is_said(name: str, size: float):
     assert {seed: wrong(name, seed, size) for seed in SEEDS} == {seed: [] for seed in SEEDS}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "seed"), product(HARMLESS, SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", HARMLESS)
 def test_no_pack_says_anything_where_nothing_is_wrong(name: str, seed: int):
     staging = staged(name, seed=seed)
     sent = series(staging)
@@ -79,9 +82,9 @@ def test_no_pack_says_anything_where_nothing_is_wrong(name: str, seed: int):
 @pytest.mark.timeout(3600)
 def test_a_thousand_healthy_machine_days_raise_one_alert_at_most_by_all_packs_together():
     said: Counter[str] = Counter(dict.fromkeys(SHIPPED, 0))
-    for seed, pack in product(SEEDS, SHIPPED):
-        staging = staged("healthy", seed=seed, machines=10, days=20)
-        alerts = raised(staging, pack)
-        said[pack] += sum(each.seq == 0 for each in alerts)
+    for seed in SEEDS:
+        sent = series(staged("healthy", seed=seed, machines=10, days=20))
+        for pack in SHIPPED:
+            said[pack] += sum(each.seq == 0 for each in run(load_rules(pack), sent))
     print(f"\nalerts in {len(SEEDS) * 10 * 20} healthy machine-days: {dict(said)}")
     assert said.total() <= 1
