@@ -63,6 +63,7 @@ def test_what_has_no_size_is_found_in_the_time_that_is_said(name: str, seed: int
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("size", LARGER)
 @pytest.mark.parametrize("name", SIZED)
 def test_larger_faults_are_found_in_the_time_that_is_said(name: str, size: float):
@@ -70,6 +71,7 @@ def test_larger_faults_are_found_in_the_time_that_is_said(name: str, size: float
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", HARMLESS)
 def test_no_pack_says_anything_where_nothing_is_wrong(name: str, seed: int):
