@@ -15,13 +15,13 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 
 from schemas.amounts import ByteSize, DurationMs, byte_size, duration
 from schemas.failure import BadConfig
+from schemas.kinds import branches, is_struct, present, table_or
 from schemas.toml_lines import KeyPath, key_lines
 
 __all__ = [
@@ -137,11 +137,11 @@ def secret_path(path: str, *, env: Mapping[str, str] = os.environ) -> Path:
 def _apply(env: Mapping[str, str], kind: type[T], table: dict[str, Any]) -> dict[KeyPath, str]:
     """Write overrides into the table; return which keys came from which variable."""
     origins: dict[KeyPath, str] = {}
-    known = {field.encode_name: _present(field.type) for field in msgspec.structs.fields(kind)}
+    known = {field.encode_name: present(field.type) for field in msgspec.structs.fields(kind)}
     for variable in sorted(env):
         parts = variable.removeprefix(ENV_PREFIX).split("__")
         section = parts[0].lower()
-        if not variable.startswith(ENV_PREFIX) or not _is_struct(known.get(section)):
+        if not variable.startswith(ENV_PREFIX) or not is_struct(known.get(section)):
             continue
         inner: dict[str, Any] = table.setdefault(section, {})
         key, leaf = _target(known[section], parts[1:])
@@ -157,9 +157,9 @@ def _target(kind: Any, parts: list[str]) -> tuple[list[str], Any]:
     """Follow a variable's parts into a struct; inside a pass-through table they keep their case."""
     key: list[str] = []
     for part in parts:
-        if _is_struct(kind):
+        if is_struct(kind):
             key.append(part.lower())
-            known = {f.encode_name: _present(f.type) for f in msgspec.structs.fields(kind)}
+            known = {f.encode_name: present(f.type) for f in msgspec.structs.fields(kind)}
             kind = known.get(part.lower())
         else:
             key.append(part)
@@ -169,7 +169,7 @@ def _target(kind: Any, parts: list[str]) -> tuple[list[str], Any]:
 
 def _from_text(text: str, leaf: Any) -> object:
     plain = {str, DurationMs, ByteSize}
-    if leaf is None or get_origin(leaf) is Literal or plain & set(_branches(leaf)):
+    if leaf is None or get_origin(leaf) is Literal or plain & set(branches(leaf)):
         return text
     try:
         return tomllib.loads(f"v = {text}")["v"]
@@ -193,7 +193,7 @@ def read_table(
     for name, field in fields.items():
         if name in table:
             values[field.name] = _value(field.type, table[name], (*path, name), complaints)
-        elif field.required and _is_struct(field.type):
+        elif field.required and is_struct(field.type):
             values[field.name] = _value(field.type, {}, (*path, name), complaints)
         elif field.required:
             complaints.append(Complaint((*path, name), "missing; it has no default"))
@@ -202,14 +202,15 @@ def read_table(
 
 def _value(kind: Any, value: Any, path: KeyPath, complaints: list[Complaint]) -> Any:
     if value is not None:
-        kind = _present(kind)
-    if _is_struct(kind):
+        kind = present(kind)
+    table, kind = table_or(kind)
+    if table is not None and (kind is None or isinstance(value, Mapping)):
         if isinstance(value, Mapping):
-            return read_table(kind, value, path, complaints)
+            return read_table(table, value, path, complaints)
         complaints.append(Complaint(path, f"expected a table, got {value!r}"))
         return None
     elements = get_args(kind)
-    if get_origin(kind) is tuple and _is_struct(elements[0]):
+    if get_origin(kind) is tuple and is_struct(elements[0]):
         if isinstance(value, list):
             return tuple(
                 _value(elements[0], item, (*path, index), complaints)
@@ -220,7 +221,8 @@ def _value(kind: Any, value: Any, path: KeyPath, complaints: list[Complaint]) ->
     try:
         return msgspec.convert(value, kind, dec_hook=_amounts)
     except msgspec.ValidationError as error:
-        complaints.append(Complaint(path, _expected(kind, value, str(error))))
+        told_of = _expected(kind, value, str(error))
+        complaints.append(Complaint(path, told_of + ("; or a table" if table else "")))
         return None
 
 
@@ -248,20 +250,6 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """Return ``; did you mean "…"?`` for the known word that is most like one; "" if none is."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f'; did you mean "{near[0]}"?' if near else ""
-
-
-def _branches(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-
-
-def _present(kind: Any) -> Any:
-    """Return what a value is of whose kind may also be None: mistakes are told in those terms."""
-    branches = [branch for branch in _branches(kind) if branch is not NoneType]
-    return branches[0] if len(branches) == 1 else kind
-
-
-def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _syntax(name: str, message: str) -> str:

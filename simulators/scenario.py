@@ -3,6 +3,8 @@
 The one place that says so: the listing, the labels and every test's ground truth come from here.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from schemas.config import nearest
@@ -25,6 +27,8 @@ _DAY_H = 24.0
 _LOAD_H = 24.0
 """A shift of few sigma may hide behind the day's load, so a whole day of it must be seen."""
 _NO_SHIFT = Sigma(0, 0, 0)
+_ANY_MACHINE = {"rotating": 3.0, "generic": 3.0}
+_SENSOR = {"sensor_health": 0.0}
 
 
 class Expected(NamedTuple):
@@ -55,6 +59,8 @@ class Scenario(NamedTuple):
     about: str
     expected: tuple[Expected, ...] = ()
     """Empty: nothing may fire."""
+    found_by: Mapping[str, float] = MappingProxyType({})
+    """The shipped packs that find it in its time, and from how many sigma on; 0: it has none."""
     kind: str | None = None
     """Of `faults.KINDS`, for what a machine does; else see ``effect``."""
     effect: Effect = "nothing"
@@ -96,15 +102,19 @@ class Scenario(NamedTuple):
         return tuple(m for m in METRICS if abs(shifted.get(m, 0.0)) < 0.5)
 
 
-def _of_machine(kind: str, about: str) -> Scenario:
-    """Return the scenario of a fault that the fleet has, too, and at its size there."""
+def _of_machine(kind: str, about: str, **found_from: float) -> Scenario:
+    """Return the scenario of a fault that the fleet has, too, and at its size there.
+
+    Packs that go by limits in the metric's own unit find it from so many sigma on.
+    """
     of = KINDS[kind]
     size = max(abs(getattr(of, metric)) for metric in Sigma._fields)
     shift = Sigma(*(getattr(of, metric) / size for metric in Sigma._fields))
     metric = max(Sigma._fields, key=lambda name: abs(getattr(of, name)))
     found = Expected(metric, ("PROCESS", "TREND", "MULTI"), hours=_LOAD_H, from_worst=True)
+    found_by = _ANY_MACHINE | found_from
     return Scenario(
-        about, (found,), kind, shift=shift, size=size, ramp_h=of.ramp_h, hold_h=of.hold_h
+        about, (found,), found_by, kind, shift=shift, size=size, ramp_h=of.ramp_h, hold_h=of.hold_h
     )
 
 
@@ -115,21 +125,36 @@ def _of_sensor(metric: str, *, hours: float, readings: int) -> tuple[Expected, .
 SCENARIOS: dict[str, Scenario] = {
     "healthy": Scenario("nothing is wrong: load by the hour, one or two stops a day, AR(1) noise"),
     "bearing_wear": _of_machine(
-        "bearing_wear", "a bearing wears: vibration grows over days, the housing warms"
+        "bearing_wear",
+        "a bearing wears: vibration grows over days, the housing warms",
+        bearing_wear=6,
+        pump=6,
     ),
     "imbalance": _of_machine(
-        "imbalance", "a rotor loses its balance: vibration steps up and stays"
+        "imbalance",
+        "a rotor loses its balance: vibration steps up and stays",
+        bearing_wear=6,
+        pump=6,
     ),
     "cavitation": _of_machine(
-        "cavitation", "the pump cavitates: unsteady vibration, less current, some heat"
+        "cavitation",
+        "the pump cavitates: unsteady vibration, less current, some heat",
+        bearing_wear=6,
+        pump=6,
     ),
-    "overheating": _of_machine("overheating", "cooling fails: the housing heats up within hours"),
+    "overheating": _of_machine(
+        "overheating", "cooling fails: the housing heats up within hours", temperature=6
+    ),
     "clogged_filter": _of_machine(
-        "clog", "the filter clogs: less flow and current, vibration and heat"
+        "clog",
+        "the filter clogs: less flow and current, vibration and heat",
+        bearing_wear=6,
+        pump=6,
     ),
     "stuck_sensor": Scenario(
         "the temperature sensor repeats its last value",
         _of_sensor("temperature", hours=4, readings=48),
+        _SENSOR,
         effect="stuck",
     ),
     "drift": Scenario(
@@ -142,6 +167,7 @@ SCENARIOS: dict[str, Scenario] = {
                 from_worst=True,
             ),
         ),
+        _ANY_MACHINE | {"sensor_health": 8.0},
         effect="drift",
         shift=Sigma(1, 0, 0),
         size=8,
@@ -151,12 +177,14 @@ SCENARIOS: dict[str, Scenario] = {
     "drop_out": Scenario(
         "the temperature is missing from the messages; the other metrics go on",
         _of_sensor("temperature", hours=1, readings=12),
+        _SENSOR,
         effect="drops_out",
         hold_h=6,
     ),
     "clock_jump": Scenario(
         "the device's clock jumps two hours ahead, and back at the end",
         _of_sensor(ANY, hours=3, readings=36),
+        _SENSOR,
         effect="jumps",
         hold_h=12,
     ),
@@ -178,6 +206,7 @@ SCENARIOS: dict[str, Scenario] = {
     "flapping": Scenario(
         "vibration flaps around ISO 10816-3's 2.8 mm/s every 5 to 15 minutes",
         (Expected("vibration_rms", ("PROCESS",), hours=6, most=1),),
+        dict.fromkeys(("rotating", "generic", "pump"), 1.0),
         effect="flaps",
         shift=Sigma(0, 1, 0),
         size=1,

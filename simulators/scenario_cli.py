@@ -121,6 +121,7 @@ def _told(name: str, of: Scenario) -> dict[str, Any]:
         "duration_h": of.duration_h if of.faulty else None,
         "interval_s": of.interval_ms / 1000,
         "fires": fires,
+        "found_by": dict(of.found_by),
         "quiet": of.quiet(of.size),
     }
 
@@ -141,10 +142,15 @@ def _listed(told: dict[str, Any]) -> str:
             f"worse, within {each['within_h']:g} h of the onset"
             + (f", at most {most} time(s) by a rule" if most else "")
         )
+    packs = (
+        f"{pack} from {least:g} sigma" if least else pack
+        for pack, least in told["found_by"].items()
+    )
     if not told["fires"]:
         lines.append("  fires: nothing")
     else:
         quiet = ", ".join(told["quiet"])
+        lines.append(f"  found by the packs: {', '.join(packs)}")
         lines.append(f"  must not fire: anything before the onset, anything else on {quiet}")
     return "\n".join(lines)
 
@@ -156,6 +162,7 @@ def _true(each: Truth) -> dict[str, Any]:
         "scenario": each.scenario,
         "placed": at._asdict() if at else None,
         "window": each.window,
+        "sigma": each.sigma._asdict(),
         "fires": [due._asdict() for due in each.due],
         "quiet": each.quiet,
     }
@@ -163,6 +170,8 @@ def _true(each: Truth) -> dict[str, Any]:
 
 def _due(each: Truth) -> str:
     at = f" from {stamp(each.placed.onset_ms)}" if each.placed else ""
+    size = max(map(abs, each.sigma))
+    at = f" of {size:g} sigma{at}" if size else at
     fires = (
         f"{due.metric} {' or '.join(due.categories)} by {stamp(due.by_ms)}" for due in each.due
     )

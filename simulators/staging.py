@@ -9,7 +9,7 @@ from typing import NamedTuple
 from schemas.failure import BadConfig
 from schemas.records import Alert, Category, Severity
 from simulators.clock import DAY_MS, HOUR_MS, MINUTE_MS, stamp
-from simulators.faults import Fault
+from simulators.faults import Fault, Sigma
 from simulators.fleet import Fleet, pump_name
 from simulators.scenario import ANY, Expected, Scenario, scenario
 from simulators.series import CLOSING_MS
@@ -66,6 +66,8 @@ class Truth(NamedTuple):
     """None: nothing happens."""
     window: tuple[int, int] | None
     """First and last time, ms, of readings in which something is wrong; None: nothing ever is."""
+    sigma: Sigma
+    """How far each metric is off at the worst, in sigma of the healthy running signal."""
     due: tuple[Due, ...]
     quiet: tuple[str, ...]
     """Metrics on which nothing but what is due may start, and before the onset on no metric."""
@@ -242,6 +244,7 @@ def _truth(staging: Staging, site: str, machine: int, start_ms: int) -> Truth:
         staging.name,
         at,
         window,
+        of.offsets(staging.size),
         due,
         of.quiet(staging.size),
     )

@@ -58,7 +58,7 @@ def planned(
     derived = tuple(d for d in rules.derived if made.get(d.metric) is d)
     covering = [rule for rule in near if matches(rule.match.metric, metric)]
     series = (_of_series(rule, device_id, metric, made.get(metric)) for rule in covering)
-    own = [rule for rule in series if rule is not None]
+    own = _minding([rule for rule in series if rule is not None])
     over = above(rules, near, device_id, site)
     asked = [rule.when for rule in near if rule.when is not None]
     feeds = {when.gate: when for when in asked if when.metric == metric}
@@ -76,6 +76,13 @@ def planned(
         over,
         derived,
     )
+
+
+def _minding(own: list[Rule]) -> list[Rule]:
+    """Leave sensors' checks of silence out where a process rule of the series says it is none."""
+    if all(rule.silence != "ignored" for rule in own):
+        return own
+    return [r for r in own if not isinstance(r.check, NoData) or r.silence == "own"]
 
 
 def _asked(own: list[Rule], over: Above) -> Asked:

@@ -1,5 +1,7 @@
 """A rule as the engine applies it: checked, frozen, with times in ms."""
 
+from typing import Literal
+
 import msgspec
 
 from schemas.records import Category, Device
@@ -46,7 +48,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     ``method`` is there when more than one window is compared, ``iso`` when a standard's limits are.
     With a ``check`` it is about the sensor and looks at each pane, as long as its window, by
     itself; with ``gates`` the other rules of the series rest while its alert is open. An alert
-    that lasts is told of again after ``realarm_ms``, 0 for never.
+    that lasts is told of again after ``realarm_ms``, 0 for never. ``silence`` is "ignored" where no
+    rule about sensors is to mind that of the series, and "own" of the check of a process rule that
+    does so itself.
     ``digest`` changes with whatever makes remembered state meaningless.
     """
 
@@ -70,6 +74,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     realarm_ms: int = 0
     check: Check | None = None
     gates: bool = False
+    silence: Literal["", "own", "ignored"] = ""
     digest: str = ""
 
 

@@ -101,7 +101,10 @@ class WhenFile(msgspec.Struct):
 
 
 class RuleEntry(msgspec.Struct):
-    """One rule; ``version`` is the author's count of its changes."""
+    """One rule; ``version`` is the author's count of its changes.
+
+    A bare word for ``no_data`` is the action of one.
+    """
 
     name: str
     match: MatchFile
@@ -116,7 +119,7 @@ class RuleEntry(msgspec.Struct):
     iso: Iso | None = None
     cooldown: DurationMs = DurationMs(0)
     realarm_after: DurationMs = DurationMs(0)
-    no_data: SilenceFile | None = None
+    no_data: SilenceFile | Literal["keep", "ignore"] | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 

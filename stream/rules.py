@@ -27,7 +27,7 @@ from stream.pane_sizes import PANES_MS, named, pane_ms, pane_sizes
 from stream.rollups_said import rollups_of, sessions_of
 from stream.rule import Match, Rule, Rules
 from stream.rule_file import Parsed, RuleEntry, SensorEntry, read_rule_file
-from stream.sensor_said import sensor_rules, silence_rule
+from stream.sensor_said import sensor_rules, silence_of, silence_rule
 from stream.severities import severities_of
 from stream.suppress_said import suppress_of
 from stream.windows import WindowSpec
@@ -169,6 +169,7 @@ def _rule(entry: RuleEntry, parsed: Parsed, path: KeyPath, complaints: list[Comp
         method=method_of(entry, severities, path, complaints),
         iso=entry.iso,
         realarm_ms=int(entry.realarm_after),
+        silence="ignored" if silence_of(entry).action == "ignore" else "",
     )
     # What a model says of a series counts for that series alone: the engine adds it.
     said = "fitted" if isinstance(rule.baseline, Fitted) else rule.baseline

@@ -104,6 +104,7 @@ def _cost(rule: Rule, loaded: Rules) -> str:
         f"{of['slide_s']} s; at most {of['panes']} panes of {of['pane_s']} s, "
         f"{of['bytes_per_series']} bytes a series{_condition(rule.when)}"
         f"{'' if rule.iso is None else '; ' + standard(rule.iso)}"
+        f"{'; no sensor rule minds its silence' if rule.silence == 'ignored' else ''}"
     )
 
 

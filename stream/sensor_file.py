@@ -72,8 +72,9 @@ class ChecksFile(msgspec.Struct):
 class SilenceFile(msgspec.Struct):
     """What a silent metric means to a rule: an alert of its own, an end of the open one, nothing.
 
-    ``after`` is as :class:`NoDataFile` has it.
+    ``after`` is as :class:`NoDataFile` has it; ``keep`` and ``ignore`` need none. ``ignore`` says
+    besides that rules about sensors are not to mind the silence of the rule's series.
     """
 
-    after: str | int
-    action: Literal["alert", "resolve", "keep"] = "alert"
+    after: str | int | None = None
+    action: Literal["alert", "resolve", "keep", "ignore"] = "alert"

@@ -29,7 +29,7 @@ from stream.sensor_checks import (
     Spike,
     Stuck,
 )
-from stream.sensor_file import ChecksFile
+from stream.sensor_file import ChecksFile, SilenceFile
 from stream.severities import hold
 from stream.windows import WindowSpec
 
@@ -99,16 +99,26 @@ def silence_rule(
     entry: RuleEntry, rule: Rule, path: KeyPath, complaints: list[Complaint]
 ) -> Rule | None:
     """Return the rule that ``no_data`` of a process rule stands for; None for none."""
-    if entry.no_data is None or entry.no_data.action == "keep":
+    said = silence_of(entry)
+    if said.action in ("keep", "ignore"):
+        return None
+    if said.after is None:
+        complaints.append(Complaint((*path, "no_data", "after"), "missing; it has no default"))
         return None
     every = rule.window.slide_ms
-    ends = rule.name if entry.no_data.action == "resolve" else ""
-    check = _no_data(entry.no_data.after, every, (*path, "no_data", "after"), complaints)
+    ends = rule.name if said.action == "resolve" else ""
+    check = _no_data(said.after, every, (*path, "no_data", "after"), complaints)
     check = msgspec.structs.replace(check, ends=ends)
     level = rule.severities[0].level if rule.severities else "WARNING"
     severity = Severity(level, 1.0, 1.0, Hold(), Hold(), 1.0, 1.0)
     made = _rule(entry, _Made("no_data", check), rule.match, every, severity)
-    return _digested(msgspec.structs.replace(made, when=rule.when))
+    return _digested(msgspec.structs.replace(made, when=rule.when, silence="own"))
+
+
+def silence_of(entry: RuleEntry) -> SilenceFile:
+    """Return what ``no_data`` of a process rule says; as long as it says nothing, to keep."""
+    said = entry.no_data or "keep"
+    return SilenceFile(action=said) if isinstance(said, str) else said
 
 
 def _rule(

@@ -39,7 +39,7 @@ def test_the_list_says_of_each_scenario_what_fires_by_when_and_what_must_not():
     for name, each in told.items():
         assert each["about"]
         assert set(each["quiet"]) <= set(METRICS)
-        assert bool(each["fires"]) == bool(SCENARIOS[name].expected)
+        assert bool(each["fires"]) == bool(SCENARIOS[name].expected) == bool(each["found_by"])
         for fires in each["fires"]:
             assert 0 < fires["within_h"] <= each["duration_h"]
             assert fires["severity"] == "WARNING"
@@ -54,6 +54,11 @@ def test_the_list_is_readable_and_may_be_of_some():
     text = call("scenarios", "stuck_sensor", "duplicates").stdout
     assert "bearing_wear" not in text
     assert "fires: temperature SENSOR_HEALTH, WARNING or worse, within 4 h of the onset" in text
+    assert "found by the packs: sensor_health\n" in text
+    assert (
+        "rotating from 3 sigma, generic from 3 sigma, temperature from 6 sigma\n"
+        in call("scenarios", "overheating").stdout
+    )
     assert "duplicates: one message in five is delivered twice" in text
     assert "fires: nothing" in text
 
@@ -72,7 +77,10 @@ def test_write_writes_long_csv_and_labels_from_onset_to_end(tmp_path: Path):
     window = ["2026-01-05T12:00:00Z", "2026-01-05T18:00:00Z"]
     assert labels == {"sim.pump-01.csv": [window], "sim.pump-02.csv": [window]}
     assert f"{len(cells)} readings in" in result.stdout
-    assert "sim.pump-02: imbalance from 2026-01-05T12:00:00Z; fires: vibration_rms" in result.stdout
+    assert (
+        "sim.pump-02: imbalance of 12 sigma from 2026-01-05T12:00:00Z; fires: vibration_rms"
+        in result.stdout
+    )
 
 
 def test_write_says_the_truth_to_programs(tmp_path: Path):
@@ -86,6 +94,10 @@ def test_write_says_the_truth_to_programs(tmp_path: Path):
     assert truth["fires"][0]["metric"] == "temperature"
     assert truth["fires"][0]["by_ms"] == onset + 3_600_000
     assert truth["quiet"] == list(METRICS)
+    assert set(truth["sigma"].values()) == {0}
+    *_, result = written(tmp_path, "--scenario", "imbalance", "--size", "3", "--json", *SHORT)
+    (truth,) = json.loads(result.stdout)["truth"]
+    assert truth["sigma"] == {"temperature": 0.25, "vibration_rms": 3, "current": 0.25}
 
 
 def test_run_plays_what_write_writes(tmp_path: Path):

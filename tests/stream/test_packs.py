@@ -1,21 +1,15 @@
 """The shipped packs on machines that are well and machines that are not; seeds of their own."""
 
-from collections import defaultdict
-from collections.abc import Iterable
-
 import pytest
 from click.testing import CliRunner
+from scenario_runs import START, raised, series, unfounded
 
 from compose.rules_cli import rules as command
-from schemas.records import Alert
-from simulators.clock import parse_time
 from simulators.scenario import SCENARIOS
-from simulators.stage import staged_messages
-from simulators.staging import Staging, staged, truths
-from stream.backtest import Series, run
+from simulators.staging import staged, truths
+from stream.backtest import run
 from stream.rules import PACKS, load_rules, packs
 
-START = parse_time("2026-01-05")
 SHIFTED = [name for name, each in SCENARIOS.items() if each.kind or each.effect == "drift"]
 HARMLESS = [name for name, each in SCENARIOS.items() if each.faulty and not each.expected]
 MACHINES = ("generic", "rotating")
@@ -30,23 +24,6 @@ OF_SENSORS = [
     for name, each in SCENARIOS.items()
     if any("SENSOR_HEALTH" in due.categories for due in each.expected)
 ]
-
-
-def series(staging: Staging) -> list[Series]:
-    found: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
-    for message in staged_messages("s", start_ms=START, staging=staging):
-        for metric, value in message.values:
-            found[message.device_id, metric].append((message.ts_ms, value))
-    return [Series(*of, sorted(points)) for of, points in found.items()]
-
-
-def raised(staging: Staging, pack: str) -> list[Alert]:
-    return run(load_rules(pack), series(staging))
-
-
-def unfounded(staging: Staging, alerts: Iterable[Alert]) -> list[Alert]:
-    every = list(alerts)
-    return [each for truth in truths(staging, "s", START) for each in truth.unfounded(every)]
 
 
 def test_healthy_machines_that_start_and_stop_raise_nothing():

@@ -96,9 +96,54 @@ def test_a_process_rule_says_what_silence_means_to_it():
     (hot, silent) = rules(body % "1h, action: resolve").rules
     assert (silent.name, silent.check) == ("hot_no_data", NoData(after_ms=3_600_000, ends="hot"))
     assert hot.digest == rules(body.replace("no_data: {after: %s}", "")).rules[0].digest
-    assert len(rules(body % "1h, action: keep").rules) == 1
+    for none in ("keep", "ignore"):
+        (alone,) = rules(body % f"1h, action: {none}").rules
+        assert alone == rules(body.replace("{after: %s}", f"{{action: {none}}}")).rules[0]
+        assert alone == rules(body.replace("{after: %s}", none)).rules[0]
+        assert alone.digest == hot.digest
     assert "rules[0].no_data.after: 5m is less than a pane" in wrong(body % "5m")
-    assert "expected one of alert, resolve, keep, got 'drop'" in wrong(body % "1h, action: drop")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "{after: 1h, action: drop}",
+            "no_data.action: expected one of alert, resolve, keep, ignore, got 'drop'",
+        ),
+        ("{action: alert}", "no_data.after: missing; it has no default"),
+        ("{action: resolve}", "no_data.after: missing; it has no default"),
+        ("{action: ignore, afer: 1h}", 'no_data.afer: unknown key; did you mean "after"?'),
+        (
+            "ignored",
+            """no_data: expected one of keep, ignore, got 'ignored'; did you mean "ignore"?""",
+        ),
+        ("alert", "no_data: expected one of keep, ignore, got 'alert'; or a table"),
+        ("[ignore]", "no_data: expected one of keep, ignore, got ['ignore']"),
+    ],
+)
+def test_what_silence_cannot_mean_is_told_with_its_line(said, told):
+    body = f"""
+        - name: hot
+          match: {{metric: a}}
+          window: {{size: 1h, slide: 15m}}
+          aggregate: mean
+          compare: {{op: ">=", to: value}}
+          severities: [{{level: CRITICAL, enter: 9}}]
+          no_data: {said}
+    """
+    assert wrong(body).startswith(f"test.yaml:10: rules[0].{told}")
+
+
+def test_check_tells_of_a_rule_whose_silence_nobody_minds(tmp_path):
+    path = tmp_path / "door.yaml"
+    path.write_text(
+        "version: 1\nrules:\n  - {name: door, match: {metric: open}, window: {size: 1h, slide: 1h}, "
+        'aggregate: last, compare: {op: ">=", to: value}, '
+        "severities: [{level: WARNING, enter: 1}], no_data: ignore}\n"
+    )
+    done = CliRunner().invoke(command, ["check", str(path)])
+    assert done.stdout.splitlines()[0].endswith("; no sensor rule minds its silence")
 
 
 def test_a_backfill_knows_which_checks_have_learned_and_that_none_makes_windows():

@@ -173,6 +173,55 @@ def test_no_data_of_a_process_rule_raises_an_alert_or_ends_the_open_one():
     assert [(a.event, a.rule) for a in again.alerts[2:]] == [("FIRED", "hot")]
 
 
+@pytest.mark.parametrize("said", ["ignore", "{after: 1h, action: ignore}"])
+def test_silence_that_a_process_rule_ignores_is_nothing_to_sensors_rules_either(said: str):
+    def body(no_data: str) -> Device:
+        return Device(
+            rules(
+                f"""
+                - name: sensor
+                  match: {{metric: "*"}}
+                  checks: {{no_data: {{after: 1h}}, range: {{hi: 1000}}}}
+                  every: 15m
+                - name: hot
+                  match: {{metric: a}}
+                  window: {{size: 15m, slide: 15m}}
+                  aggregate: mean
+                  compare: {{op: ">=", to: value}}
+                  severities: [{{level: CRITICAL, enter: 50}}]
+                  no_data: {no_data}
+                - name: cold
+                  match: {{metric: a}}
+                  window: {{size: 15m, slide: 15m}}
+                  aggregate: mean
+                  compare: {{op: "<=", to: value}}
+                  severities: [{{level: INFO, enter: -50}}]
+                  no_data: {{after: 3h, action: alert}}
+                """
+            ),
+            stored=True,
+        ).feed(
+            *quarter(0, None, a=99, b=1),
+            *quarter(20, None, c=1),
+            *quarter(21, None, a=9999, c=1),
+        )
+
+    def fired(device: Device) -> list[tuple[str, float, str]]:
+        return sorted((a.rule, a.starts_at / PANE, a.metric) for a in device.alerts if a.seq == 0)
+
+    told_anyway = [
+        ("cold_no_data", 12, "a"),  # it says so itself
+        ("hot", 1, "a"),
+        ("sensor_no_data", 4, "b"),  # of another metric
+        ("sensor_range", 22, "a"),  # not about silence
+    ]
+    assert fired(body(said)) == told_anyway
+    assert fired(body("keep")) == sorted([*told_anyway, ("sensor_no_data", 4, "a")])
+    # The alert that was open stays as it was, and is no other when the metric is back.
+    own = [a.event for a in body(said).alerts if a.rule == "hot"]
+    assert own == ["FIRED"]
+
+
 def marker(upto: int) -> Rows:
     """What a gateway says for a device that is quiet: it has spoken up to that quarter's start."""
     return [("", pane(0, size=upto * PANE))]
