@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from compose.given_up import said
 from compose.intents import Intent, intents
 from compose.lags import Lag, lags, newest_windows
 from compose.lake_cli import lake_of
@@ -29,6 +30,8 @@ _READ: Mapping[str, Sequence[str]] = {
 _STALE_INTERVALS = 3
 _STALE_MS = 30_000
 _WARM_UP_MS = 30_000
+_LATELY_INTERVALS = 3
+_LATELY_MS = 10_000
 
 
 class World(NamedTuple):
@@ -131,6 +134,7 @@ def _health(endpoints: Endpoints, of: _Subject, world: World) -> Health:
     if seen is not None:
         total = sum(each.behind for each in behind) if behind else None
         problems += [*troubles(seen, total), *_unaligned(seen, behind)]
+        problems += _given_up(endpoints, of, seen) if world.kafka else []
     elif wanted:
         problems.append(
             "wanted, but the cluster does not run it; `tidegate jobs submit` goes on from where it "
@@ -140,6 +144,17 @@ def _health(endpoints: Endpoints, of: _Subject, world: World) -> Health:
     for site, end in (seen.newest_panes if seen is not None else {}).items():
         newest[site] = max(end, newest.get(site, end))
     return Health(of.name, wanted, of.job, seen, behind, newest, problems)
+
+
+def _given_up(endpoints: Endpoints, of: _Subject, seen: Observed) -> Iterator[str]:
+    """Yield which alerts are missing, if Flink says that it could not commit some.
+
+    The topic is only read then. What was written a moment ago waits for its checkpoint.
+    """
+    if of.kind == "alerts" and seen.uncommitted:
+        lately_ms = _LATELY_INTERVALS * seen.checkpoints.interval_ms + _LATELY_MS
+        if (lost := said(endpoints, of.prefix, seen.now_ms - lately_ms)) is not None:
+            yield lost
 
 
 def _lags(endpoints: Endpoints, of: _Subject, seen: Observed | None) -> list[Lag]:

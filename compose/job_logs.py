@@ -18,6 +18,7 @@ from schemas.failure import Failure
 from stream.jobs.cluster import Broken, call, failures
 from stream.jobs.cluster import jobs as flink_jobs
 from stream.jobs.health import short
+from stream.jobs.settings import transactions
 
 _PARTS = ("jobmanager", "taskmanager")
 _EVERYTHING = 1_000_000
@@ -26,7 +27,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 # Every few seconds, all day; or a dozen times at each start.
 _ROUTINE = re.compile(
     r"CheckpointCoordinator (Triggering|Completed) checkpoint|Marking checkpoint|S3Committer"
-    r"|MetricGroup Name collision"
+    r"|MetricGroup Name collision|\[Producer clientId="
 )
 
 
@@ -58,6 +59,8 @@ def logs_command(
         f"'{who.flink}'",
         *_vertices(flink_url, job_id, listed=listed),
     ]
+    if name == "alerts":  # what becomes of a transaction is told by its name alone
+        marks.append(f"transactionalId={transactions(prefix)}-")
     if following:
         _print_new(layout, marks, count, everything=everything)
         return

@@ -11,6 +11,7 @@ from compose.backends import BACKENDS, check_move
 from compose.backfill_cli import backfill_
 from compose.bundle import package
 from compose.choosing import Wanted, elsewhere, former, here
+from compose.given_up import lost_with
 from compose.intents import Named, alone, intents, named, read_intent, write_intent
 from compose.job_logs import logs_command
 from compose.job_rules import DEFAULT_RULES, Begun, rules_of
@@ -96,6 +97,15 @@ def _bounds(_context: click.Context, _option: click.Parameter, panes: str | None
     help="How long a pane stays open behind its device's own clock.",
 )
 @click.option(
+    "--transaction-timeout",
+    "transaction_timeout_ms",
+    type=Duration(),
+    default="15m",
+    show_default=True,
+    help="How long the brokers keep alerts that are written and not committed yet: a job that is "
+    "down for longer may lose them. At most their transaction.max.timeout.ms.",
+)
+@click.option(
     "--sensors",
     type=click.IntRange(1),
     help="How many there are, metrics of devices: their state decides the backend of alerts. By "
@@ -178,6 +188,8 @@ def _submit(
             prepared = prepare(state, endpoints, who, choice)
             if snapshot_uri is not None:
                 check_snapshot(endpoints, who, snapshot_uri, prepared)
+                if (lost := lost_with(endpoints, before or choice, snapshot_uri)) is not None:
+                    click.echo(f"warning: {who.name}: {lost}", err=True)
             await_room(endpoints.flink_url, choice.parallelism)
             job_id = start(state, who, choice, prepared, snapshot_uri)
         await_running(endpoints.flink_url, job_id)

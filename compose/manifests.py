@@ -155,6 +155,8 @@ def _arguments(choice: Choice, at: Surroundings) -> list[str]:
         f"--lateness-ms={choice.lateness_ms}",
     ]
     words.append(f"--backend={choice.backend}")
+    if choice.job == "alerts":
+        words.append(f"--transaction-timeout-ms={choice.transaction_timeout_ms}")
     if choice.panes is not None:
         words.append(f"--panes={choice.panes}")
     if choice.rules_after:

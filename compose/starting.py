@@ -19,7 +19,7 @@ from schemas.amounts import duration
 from schemas.failure import BadConfig, Failure
 from stream.jobs.checkpoints import metadata
 from stream.jobs.fit import misfits
-from stream.jobs.settings import Database, Start, Tuning
+from stream.jobs.settings import TRANSACTION_TIMEOUT_MS, Database, Start, Tuning
 from stream.pane_sizes import no_larger, pane_sizes
 from stream.rules import load_rules, packs, rules_text
 from stream.sinks.config import jdbc_url, password
@@ -36,7 +36,8 @@ class Choice(NamedTuple):
     ``rules`` is a file or a pack's name; ``panes`` are pane sizes that its own may not exceed.
     ``sinks`` is the file that says where the warehouse is, the local stack's when left out.
     ``rules_after`` is the version up to which pushed rules do not count beside ``rules``.
-    ``backend`` is where state lives, see :mod:`compose.backends`.
+    ``backend`` is where state lives, see :mod:`compose.backends`. ``transaction_timeout_ms`` is
+    how long the brokers keep alerts that are not committed yet.
     """
 
     job: str
@@ -49,6 +50,7 @@ class Choice(NamedTuple):
     sinks: str | None = None
     rules_after: int = 0
     backend: Backend = DEFAULT
+    transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS
 
     def argv(self) -> list[str]:
         """Return the words of `tidegate jobs submit` that choose the same."""
@@ -64,6 +66,7 @@ class Choice(NamedTuple):
             words.append(f"--panes={self.panes}")
         if self.job == "alerts":
             words.append(f"--rules-after={self.rules_after}")
+            words.append(f"--transaction-timeout={self.transaction_timeout_ms}ms")
         words.append(f"--backend={self.backend}")
         return words if self.sinks is None else [*words, f"--sinks={self.sinks}"]
 
@@ -87,6 +90,7 @@ def choice_of(argv: list[str]) -> Choice:
         argument(argv, "sinks"),
         int(argument(argv, "rules-after") or 0),
         cast(Backend, argument(argv, "backend") or DEFAULT),
+        int(duration(argument(argv, "transaction-timeout") or f"{TRANSACTION_TIMEOUT_MS}ms")),
     )
 
 
@@ -155,6 +159,7 @@ def prepare(state: Path, endpoints: Endpoints, who: Named, choice: Choice) -> "P
         checkpoint_interval_ms=choice.checkpoint_interval_ms,
         lateness_ms=choice.lateness_ms,
         state_backend=choice.backend,
+        transaction_timeout_ms=choice.transaction_timeout_ms,
     )
     if choice.job == "archive":
         return submit.prepare_archive(who.name, cluster, tuning)

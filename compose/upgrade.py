@@ -44,6 +44,7 @@ class Asked(NamedTuple):
     parallelism: int | None = None
     checkpoint_interval_ms: int | None = None
     lateness_ms: int | None = None
+    transaction_timeout_ms: int | None = None
     rules_after: int | None = None
     backend: Backend | None = None
 

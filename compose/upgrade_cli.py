@@ -22,6 +22,7 @@ from compose.upgrade import Asked, Where, upgrade
 @click.option("--parallelism", type=click.IntRange(1, 720), help="The same unless said.")
 @click.option("--checkpoint-interval", type=Duration(), help="The same unless said.")
 @click.option("--lateness", type=Duration(), help="The same unless said.")
+@click.option("--transaction-timeout", type=Duration(), help="The same unless said.")
 @click.option(
     "--backend",
     type=click.Choice(BACKENDS),
@@ -42,6 +43,7 @@ def upgrade_command(
     parallelism: int | None,
     checkpoint_interval: int | None,
     lateness: int | None,
+    transaction_timeout: int | None,
     backend: Backend | None,
     within: int,
     prefix: str,
@@ -66,6 +68,7 @@ def upgrade_command(
         parallelism=parallelism,
         checkpoint_interval_ms=checkpoint_interval,
         lateness_ms=lateness,
+        transaction_timeout_ms=transaction_timeout,
         backend=backend,
     )
     click.echo(f"{at.who.name}: runs as {upgrade(at, asked)}")

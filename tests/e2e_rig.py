@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.request
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from confluent_kafka import Producer
+from paho.mqtt.client import Client, MQTTMessageInfo
 from stack_fixture import RunningStack, eventually
 
 from compose.local.endpoints import Endpoints
@@ -51,7 +53,6 @@ def gateway_toml(
     name: str,
     prefix: str,
     site: str = "{site}",
-    kafka: str | None = None,
     min_quiet: str = "2m",
 ) -> Path:
     """Write a gateway's configuration of its own."""
@@ -67,7 +68,7 @@ data_dir = {json.dumps(str(folder / "data"))}
 url = "{endpoints.mqtt_url}"
 client_id = "tidegate-{name}-{prefix.rstrip(".")}"
 [kafka]
-bootstrap_servers = "{kafka or endpoints.kafka_bootstrap}"
+bootstrap_servers = "{endpoints.kafka_bootstrap}"
 topic_prefix = "{prefix}"
 allow_insecure = true
 [registry]
@@ -86,6 +87,16 @@ payload = "metrics"
 {fixed}
 """
     )
+    return path
+
+
+def cut_off(config: Path) -> Path:
+    """Write how the same gateway, with its spool and its session, runs with Kafka out of reach."""
+    path = config.with_name("cut.toml")
+    away = re.sub(
+        'bootstrap_servers = ".*"', 'bootstrap_servers = "127.0.0.1:9"', config.read_text()
+    )
+    path.write_text(away)
     return path
 
 
@@ -151,6 +162,11 @@ class Readings:
 
     def flush(self) -> None:
         assert self._producer.flush(30) == 0
+
+
+def send(client: Client, topic: str, payload: object) -> MQTTMessageInfo:
+    """Publish what a sensor says; the caller waits until the broker has it."""
+    return client.publish(topic, json.dumps(payload), qos=1)
 
 
 def records(endpoints: Endpoints, topic: str, kind: type[R]) -> list[R]:

@@ -21,7 +21,7 @@ from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 from stream.jobs import tables
 from stream.jobs.decide import DECISION_TYPE, Decide, Ids
 from stream.jobs.known import Given, Source
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import Cluster, Tuning, transactions
 
 _SQL_TYPES = {
     "STRING": Types.STRING(),
@@ -82,7 +82,7 @@ def build(
     # The uid is that of the state's layout, by device: a savepoint of another one is refused.
     decided.name("decide").uid("decide-by-device")
     t_env.create_temporary_view("decided", t_env.from_data_stream(decided, _DECIDED))
-    return _sinks(t_env, cluster)
+    return _sinks(t_env, cluster, tuning)
 
 
 def create_panes(t_env: StreamTableEnvironment) -> None:
@@ -92,13 +92,13 @@ def create_panes(t_env: StreamTableEnvironment) -> None:
     t_env.create_temporary_view("decodable", t_env.sql_query(_DECODABLE))
 
 
-def _sinks(t_env: StreamTableEnvironment, cluster: Cluster) -> StatementSet:
+def _sinks(t_env: StreamTableEnvironment, cluster: Cluster, tuning: Tuning) -> StatementSet:
     statements = t_env.create_statement_set()
     for table, topic in SINKS.items():
         # Exactly once costs a reader the wait for a checkpoint: only alerts are worth it. The
         # others have keys that make a repeat harmless.
-        prefix = f"{cluster.topic_prefix}alerts-job" if topic == "alerts" else None
-        sink = tables.bytes_sink(cluster, topic, transactional_prefix=prefix)
+        prefix = transactions(cluster.topic_prefix) if topic == "alerts" else None
+        sink = tables.bytes_sink(cluster, tuning, topic, transactional_prefix=prefix)
         t_env.create_temporary_table(table, sink)
         statements.add_insert_sql(
             f"INSERT INTO {table} SELECT record_key, record_value FROM decided "

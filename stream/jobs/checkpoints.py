@@ -35,7 +35,7 @@ def newest(
         if info.base_name == "_metadata"
     ]
     for uri in savepoints:
-        (info,) = files.get_file_info([f"{uri.removeprefix('s3://')}/_metadata"])
+        (info,) = files.get_file_info([_metadata_of(uri)])
         if info.type == fs.FileType.File:
             found.append(Snapshot(uri, info.mtime.timestamp()))
     return max(found, key=lambda snapshot: snapshot.at_s).uri if found else None
@@ -46,10 +46,20 @@ def savepoints_of(lake_uri: str, job_id: str) -> str:
     return f"{lake_uri}/{SAVEPOINTS}/{job_id}"
 
 
+def written_at_ms(files: fs.FileSystem, uri: str) -> int | None:
+    """Return when a snapshot was complete (epoch ms); None when it is gone."""
+    (info,) = files.get_file_info([_metadata_of(uri)])
+    return None if info.type != fs.FileType.File else round(info.mtime.timestamp() * 1000)
+
+
 def metadata(files: fs.FileSystem, uri: str) -> bytes | None:
     """Return what a snapshot's ``_metadata`` holds; None when it is gone."""
     try:
-        with files.open_input_stream(f"{uri.removeprefix('s3://')}/_metadata") as stream:
+        with files.open_input_stream(_metadata_of(uri)) as stream:
             return bytes(stream.read())
     except FileNotFoundError:
         return None
+
+
+def _metadata_of(uri: str) -> str:
+    return f"{uri.removeprefix('s3://')}/_metadata"

@@ -14,7 +14,9 @@ _SINK = re.compile(r"(?!end__)(.*__Writer|StreamingFileWriter)\.numRecordsInPerS
 _POSITION = re.compile(
     r".*\.KafkaSourceReader\.topic\.(?P<topic>.+)\.partition\.(?P<partition>\d+)\.currentOffset"
 )
+_UNCOMMITTED = re.compile(r".*__Committer\.numCommittablesFailure")
 _PANE = re.compile(r"decide\.site\.(?P<site>.+)\.newest_pane_end")
+_SUMMED = (_SOURCE, _SINK, _UNCOMMITTED)
 _NO_WATERMARK = -(2**63)
 _HELD_UP = 0.1
 """Share of time waiting for the next operator from which Flink speaks of backpressure."""
@@ -60,6 +62,7 @@ class Observed(NamedTuple):
     ``positions`` are the next offsets by topic, as metrics spell it, and partition. Partitions
     that the job has read nothing of since it was (re)started are not among them. ``newest_panes``
     are the newest pane ends (epoch ms) by site, of the sites that had one since then.
+    ``uncommitted`` are the transactions that it could not commit any more since then.
     """
 
     job: FlinkJob
@@ -76,6 +79,7 @@ class Observed(NamedTuple):
     positions: Mapping[str, Mapping[int, int]]
     newest_panes: Mapping[str, int]
     failure: Broken | None
+    uncommitted: int
 
 
 def observe(flink_url: str, job: FlinkJob) -> Observed:
@@ -111,6 +115,7 @@ def observe(flink_url: str, job: FlinkJob) -> Observed:
         positions=figures.positions,
         newest_panes=figures.newest_panes,
         failure=newest_failure(flink_url, job.job_id),
+        uncommitted=figures.uncommitted,
     )
 
 
@@ -156,6 +161,7 @@ class _Figures(NamedTuple):
     watermark_ms: int | None
     positions: Mapping[str, Mapping[int, int]]
     newest_panes: Mapping[str, int]
+    uncommitted: int
 
 
 def _figures(flink_url: str, root: str, vertices: Sequence[str]) -> _Figures:
@@ -181,18 +187,19 @@ def _figures(flink_url: str, root: str, vertices: Sequence[str]) -> _Figures:
             for name, value in metrics.items()
             if (at := _PANE.fullmatch(name))
         },
+        round(sum(value for name, value in metrics.items() if _UNCOMMITTED.fullmatch(name))),
     )
 
 
 def _metrics(flink_url: str, path: str) -> dict[str, float]:
-    """Return what is wanted of a vertex: rates summed over its subtasks, the rest the largest.
+    """Return what is wanted of a vertex: rates and counts as sums, the rest as the largest.
 
     A partition has one reader, so its offset is no sum.
     """
     wanted = [
         each["id"]
         for each in call(flink_url, path)
-        if any(kind.fullmatch(each["id"]) for kind in (_SOURCE, _SINK, _POSITION, _PANE))
+        if any(kind.fullmatch(each["id"]) for kind in (*_SUMMED, _POSITION, _PANE))
     ]
     if not wanted:
         return {}
@@ -200,9 +207,7 @@ def _metrics(flink_url: str, path: str) -> dict[str, float]:
     answer = call(flink_url, f"{path}?get={names}&agg=max,sum")
     largest, sums = _values(answer, "max"), _values(answer, "sum")
     return largest | {
-        name: value
-        for name, value in sums.items()
-        if _SOURCE.fullmatch(name) or _SINK.fullmatch(name)
+        name: value for name, value in sums.items() if any(kind.fullmatch(name) for kind in _SUMMED)
     }
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from schemas.topics import DEFAULT_PREFIX
-from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
+from stream.jobs.settings import CHECKPOINT_MS, TRANSACTION_TIMEOUT_MS, Cluster, Tuning
 from stream.rules import rules_text
 
 
@@ -21,6 +21,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--parallelism", type=int)
     parser.add_argument("--checkpoint-interval-ms", type=int, help="by the job unless said")
     parser.add_argument("--lateness-ms", type=int, default=5_000)
+    parser.add_argument(
+        "--transaction-timeout-ms",
+        type=int,
+        default=TRANSACTION_TIMEOUT_MS,
+        help="how long the brokers keep alerts that are not committed yet",
+    )
     parser.add_argument("--panes", help="sizes that panes may not exceed")
     parser.add_argument("--rules-after", type=int, default=0, help="pushed versions left out")
     parser.add_argument("--backend", choices=("hashmap", "rocksdb"), help="where state lives")
@@ -55,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         checkpoint_interval_ms=asked.checkpoint_interval_ms or CHECKPOINT_MS[asked.job],
         lateness_ms=asked.lateness_ms,
         state_backend=asked.backend,
+        transaction_timeout_ms=asked.transaction_timeout_ms,
     )
     name = asked.name or asked.job
     if asked.job == "lake":

@@ -12,6 +12,17 @@ CHECKPOINT_MS = {
 }
 """How often a job's checkpoints are taken unless somebody says otherwise."""
 
+TRANSACTION_TIMEOUT_MS = 900_000
+"""What a broker allows by default; the connector's own default of an hour exceeds it."""
+
+
+def transactions(topic_prefix: str) -> str:
+    """Return what the names of the alerts job's transactions begin with.
+
+    It stays the same from run to run, so that a new one finds what the former has left open.
+    """
+    return f"{topic_prefix}alerts-job"
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -46,7 +57,9 @@ class Tuning:
     ``lateness_ms`` is how long a pane stays open behind its device's own clock. Without a
     ``checkpoint_interval_ms`` there are no checkpoints, and the first failure is the last.
     ``state_backend`` is Flink's name of where state lives: hashmap (memory), rocksdb, or None for
-    what the cluster has.
+    what the cluster has. ``transaction_timeout_ms`` is after how long the brokers give up alerts
+    that a job has written and, being down, does not commit; they refuse more than their
+    ``transaction.max.timeout.ms``.
     """
 
     parallelism: int | None = None
@@ -55,6 +68,7 @@ class Tuning:
     state_ttl_days: int = 90
     restore_from: str | None = None
     state_backend: str | None = None
+    transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS
     bounded: bool = False
     """Stop at the offsets of the start, for benchmarks and backfills."""
 

@@ -119,7 +119,7 @@ def dead_letters(cluster: Cluster) -> TableDescriptor:
 
 
 def bytes_sink(
-    cluster: Cluster, topic: str, *, transactional_prefix: str | None = None
+    cluster: Cluster, tuning: Tuning, topic: str, *, transactional_prefix: str | None = None
 ) -> TableDescriptor:
     """Return a topic that takes keys and values as bytes already encoded.
 
@@ -147,8 +147,7 @@ def bytes_sink(
     return (
         table.option("sink.delivery-guarantee", "exactly-once")
         .option("sink.transactional-id-prefix", transactional_prefix)
-        # The connector's default of 1 h exceeds a broker's default maximum of 15 min.
-        .option("properties.transaction.timeout.ms", "900000")
+        .option("properties.transaction.timeout.ms", str(tuning.transaction_timeout_ms))
         .build()
     )
 

@@ -146,10 +146,11 @@ def test_alerts_have_short_checkpoints_while_their_state_is_light():
     assert interval_ms(20_000, checkpoint_interval_ms=1_000) == 1_000
 
 
-def test_what_brings_a_job_back_names_its_backend():
-    chosen = OLD._replace(backend="rocksdb")
+def test_what_brings_a_job_back_names_its_backend_and_its_timeout():
+    chosen = OLD._replace(backend="rocksdb", transaction_timeout_ms=60_000)
     assert choice_of(chosen.argv()) == chosen
-    without = [word for word in OLD.argv() if not word.startswith("--backend")]
+    newer = ("--backend", "--transaction-timeout")
+    without = [word for word in OLD.argv() if not word.startswith(newer)]
     assert choice_of(without) == OLD  # a submission of an older version
 
 

@@ -110,6 +110,25 @@ def test_a_healthy_job_has_no_problem(rest: Rest) -> None:
     assert problems() == []
 
 
+def test_alerts_that_could_not_be_committed_are_looked_for(
+    rest: Rest, tmp_path: Path, monkeypatch
+) -> None:
+    asked = []
+
+    def said(endpoints: object, prefix: str, upto_ms: int) -> str:
+        asked.append((prefix, NOW - upto_ms))
+        return "2 alerts are missing"
+
+    monkeypatch.setattr(job_health, "said", said)
+    (one,) = healths(tmp_path, ENDPOINTS)
+    assert (one.problems, asked) == ([], [])
+    rest.metrics[DECIDE]["alerts[14]__Committer.numCommittablesFailure"] = 1.0
+    (one,) = healths(tmp_path, ENDPOINTS)
+    assert one.problems == ["2 alerts are missing"]
+    # Three checkpoints of 10 s, and 10 s.
+    assert asked == [("tidegate.", 40_000)]
+
+
 def test_a_slow_sink_is_named(rest: Rest) -> None:
     rest.pressure = {SOURCE: backpressure((0.8, 0.1)), DECIDE: backpressure((0.0, 1.0))}
     assert problems() == [

@@ -14,7 +14,9 @@ from compose.starting import Choice
 from stream.jobs.main import arguments
 from stream.rules import rules_text
 
-CHOICE = Choice("alerts", "demo", "plant.", 4, 10_000, 5000, "*=300000")
+CHOICE = Choice(
+    "alerts", "demo", "plant.", 4, 10_000, 5000, "*=300000", transaction_timeout_ms=60_000
+)
 AT = Surroundings(
     "flink:1", "plant", "kafka:9092", "http://registry", "s3://lake/", s3_endpoint="http://s3:8333",
     s3_secret="lake-keys",
@@ -72,6 +74,7 @@ def test_the_program_understands_its_arguments_and_the_image_has_it() -> None:
     )  # fmt: skip
     assert (asked.parallelism, asked.name, asked.panes) == (4, "plant-alerts", "*=300000")
     assert (asked.checkpoint_interval_ms, asked.lateness_ms) == (10_000, 5000)
+    assert asked.transaction_timeout_ms == CHOICE.transaction_timeout_ms
     dockerfile = Path(compose.__file__).parent / "docker" / "flink.Dockerfile"
     assert f"COPY stream/jobs/main.py {args[program]}\n" in dockerfile.read_text()
 

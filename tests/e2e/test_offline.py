@@ -1,24 +1,23 @@
 """A gateway that was away, and a machine that died: what their readings lead to all the same."""
 
-import json
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from e2e_rig import (
     Gateway,
     cancel,
+    cut_off,
     eventually_records,
     gateway,
     gateway_toml,
     prepare,
     records,
+    send,
     submit,
 )
-from paho.mqtt.client import Client, MQTTMessageInfo
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.client import Client
 from stack_fixture import RunningStack
 
 from gateway.bench.mosquitto import free_port
@@ -30,21 +29,6 @@ HOUR_MS = 60 * MINUTE_MS
 HOURS = 24
 AWAY = range(9, 15)
 """Hours of the simulated day in which one gateway cannot reach Kafka."""
-
-
-@pytest.fixture
-def publisher(stack: RunningStack) -> Iterator[Client]:
-    client = Client(CallbackAPIVersion.VERSION2)
-    host, port = stack.endpoints.mqtt_url.removeprefix("mqtt://").split(":")
-    client.connect(host, int(port))
-    client.loop_start()
-    yield client
-    client.disconnect()
-    client.loop_stop()
-
-
-def send(client: Client, topic: str, payload: object) -> MQTTMessageInfo:
-    return client.publish(topic, json.dumps(payload), qos=1)
 
 
 def play_hour(client: Client, start_ms: int, hour: int) -> None:
@@ -77,12 +61,6 @@ def run_day(
     far = gateway_toml(
         folder / "far", endpoints, free_port(), name="far", prefix=prefix, site="far"
     )
-    cut = gateway_toml(
-        folder / "cut", endpoints, free_port(), name="far", prefix=prefix, site="far",
-        kafka="127.0.0.1:9",
-    )  # fmt: skip
-    # The same data folder and client: the same gateway, with Kafka out of reach.
-    cut.write_text(cut.read_text().replace(str(folder / "cut"), str(folder / "far")))
     distant = Gateway(far)
     distant.start()
     try:
@@ -90,7 +68,7 @@ def run_day(
             for hour in range(HOURS + 3):
                 if away and hour in (AWAY.start, AWAY.stop):
                     distant.stop()
-                    distant = Gateway(cut if hour == AWAY.start else far)
+                    distant = Gateway(cut_off(far) if hour == AWAY.start else far)
                     distant.start(ready=hour != AWAY.start)
                 play_hour(client, start_ms, hour)
                 if away and hour == AWAY.stop - 1:
