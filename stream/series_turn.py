@@ -57,17 +57,16 @@ def take(turn: Turn, asked: Asked, pane: Pane) -> None:
     groups = [group for group in asked.groups if not (group.asks and _is_idle(group, turn))]
     if not groups or pane.pane_start < seen_to:
         return
-    for end, group in _missed(groups, state.ring, seen_to, pane.pane_start):
-        _window(turn, group, end, trusted)
+    # Where panes are shorter than slides, most windows end between panes: by both is forgotten.
+    kept = [_NOT_YET] * len(groups)
+    for end, index in _missed(groups, state.ring, seen_to, pane.pane_start):
+        kept[index] = _window(turn, groups[index], end, trusted)
     state.seen_to = pane.pane_end
     if pane.n > 0:
         state.ring.append(pane)
-    kept = [
-        _window(turn, group, pane.pane_end, trusted)
-        if pane.pane_end % group.spec.slide_ms == 0
-        else _NOT_YET
-        for group in groups
-    ]
+    for index, group in enumerate(groups):
+        if pane.pane_end % group.spec.slide_ms == 0:
+            kept[index] = max(kept[index], _window(turn, group, pane.pane_end, trusted))
     _forget(state.ring, min(kept))
     if len(alerts) > first + 1:
         alerts[first:] = sorted(alerts[first:], key=lambda each: (each.emitted_at, each.rule))
@@ -84,17 +83,15 @@ def _is_idle(group: Group, turn: Turn) -> bool:
     return True
 
 
-def _missed(
-    groups: list[Group], ring: list[Pane], after: int, upto: int
-) -> list[tuple[int, Group]]:
-    """Return windows that ended without a pane of their own end: those across a gap."""
+def _missed(groups: list[Group], ring: list[Pane], after: int, upto: int) -> list[tuple[int, int]]:
+    """Return ends of windows without a pane of their own end, each with its group's index."""
     if not ring or after >= upto:
         return []
-    found = [
-        (end, group) for group in groups for end in ends_between(group.spec, after, upto, ring[-1])
-    ]
-    found.sort(key=lambda pair: pair[0])
-    return found
+    return sorted(
+        (end, index)
+        for index, group in enumerate(groups)
+        for end in ends_between(group.spec, after, upto, ring[-1])
+    )
 
 
 def _window(turn: Turn, group: Group, end: int, trusted: int | None) -> int:

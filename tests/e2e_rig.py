@@ -45,6 +45,12 @@ def cancel(stack: RunningStack, job: str, prefix: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def stop(stack: RunningStack, job: str, prefix: str) -> None:
+    """Stop a job with a savepoint, so that nothing is on its way any more."""
+    done = stack.tidegate("jobs", "stop", job, f"--prefix={prefix}")
+    assert done.returncode == 0, done.stderr
+
+
 def gateway_toml(
     folder: Path,
     endpoints: Endpoints,
@@ -150,7 +156,14 @@ class Readings:
         registry = Registry(endpoints.registry_url)
         schema_id = registry.register(subject(self._topic), contract_text("reading"))
         self._encoder = ReadingEncoder(schema_id)
-        self._producer = Producer({"bootstrap.servers": endpoints.kafka_bootstrap, "linger.ms": 0})
+        # Without idempotence a retry changes the order.
+        self._producer = Producer(
+            {
+                "bootstrap.servers": endpoints.kafka_bootstrap,
+                "linger.ms": 0,
+                "enable.idempotence": True,
+            }
+        )
 
     def put(self, device: str, metric: str, value: float, ts: int, **how: Any) -> None:
         """Put one; ``how`` is what the producer is told beside it."""
@@ -158,7 +171,18 @@ class Readings:
             device, metric, device.partition(".")[0], "READING", None, "gw", 1, value, ts, ts, None,
             ts, "GOOD", ts, 0, 0, ts, "SYNCED", False,
         )  # fmt: skip
-        self._producer.produce(self._topic, self._encoder.encode(reading), device.encode(), **how)
+        self.send(reading, **how)
+
+    def send(self, reading: Reading, **how: Any) -> None:
+        """Put one as it is."""
+        value, key = self._encoder.encode(reading), reading.device_id.encode()
+        while True:
+            try:
+                self._producer.produce(self._topic, value, key, **how)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return
 
     def flush(self) -> None:
         assert self._producer.flush(30) == 0

@@ -1,59 +1,16 @@
 """Bearings run to failure on one shaft: the first to alarm is the one that fails, days before."""
 
-import csv
-import random
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from rule_builders import HOUR, MINUTE
+from bearing_rig import like_that_rig, recorded
+from rule_builders import HOUR
 
 from schemas.records import Alert
 from stream.backtest import Series, run
 from stream.rules import load_rules
 
-ROWS = 984
-EVERY = 10 * MINUTE
 FAILS = "rig.bearing-1"
-
-
-def like_that_rig(seed: int) -> list[Series]:
-    """Four bearings for a week: one wears from the fourth day on, heals for hours, and fails.
-
-    The others hear it in the last fifteen hours. Noise and drift of a hundredth, as on the rig.
-    """
-    rng = random.Random(seed)
-
-    def worn(row: int) -> float:
-        late = max(0, row - 540) / (ROWS - 540)
-        healed = 0.6 if 700 <= row < 760 else 1.0
-        return 1 + healed * (0.9 * late + 2.1 * late**8)
-
-    def heard(row: int) -> float:
-        return 1 + 0.6 * (max(0, row - (ROWS - 90)) / 90) ** 2
-
-    def bearing(number: int) -> Series:
-        level = rng.uniform(0.04, 0.09)
-        shape = worn if number == 1 else heard
-        noise, points = 0.0, []
-        for row in range(ROWS):
-            noise = 0.8 * noise + 0.006 * rng.gauss(0, 1)
-            run_in = 0.02 * 0.97**row
-            points.append((row * EVERY, level * (shape(row) + noise + run_in)))
-        return Series(f"rig.bearing-{number}", "vibration_acceleration_mean", points)
-
-    return [bearing(number) for number in range(1, 5)]
-
-
-def recorded(path: Path) -> Iterator[Series]:
-    with path.open(newline="") as file:
-        _, *rows = csv.reader(file)
-    times = [datetime.strptime(row[1], "%Y.%m.%d.%H.%M.%S").replace(tzinfo=UTC) for row in rows]
-    for number in range(1, 5):
-        values = [float(row[number + 1]) for row in rows]
-        points = [(round(at.timestamp() * 1000), x) for at, x in zip(times, values, strict=True)]
-        yield Series(f"rig.bearing-{number}", "vibration_acceleration_mean", points)
 
 
 def first_alarms(series: list[Series]) -> dict[tuple[str, str], float]:

@@ -198,6 +198,16 @@ def test_state_stays_small_however_long_a_series_is():
     assert len(run.state.series(OF[1]).ring) <= 12 * HOUR // PANE
 
 
+def test_panes_none_of_which_ends_with_a_window_are_forgotten_too():
+    run = Run(Engine(load_rules("generic")))
+    rng = random.Random(5)
+    # A reading every five minutes, in panes of one as a rule about sensors has them.
+    for index in range(0, 5000, 5):
+        run.feed(pane(index, rng.gauss(10, 1), size=PANE // 15))
+    assert len(run.out) > 300
+    assert len(run.state.series(OF[1]).ring) <= 15
+
+
 def test_fresh_states_share_nothing():
     one, other = DeviceState(), DeviceState()
     Engine(two_kinds()).on_pane(one, *OF, pane(0, 20.0))
