@@ -141,3 +141,42 @@ def stream(
     load = Load(readings, devices, hz, alarming)
     figures = measure(state, load, runs, backend, peers=peers)
     _print(figures, as_json=as_json)
+
+
+@bench.command()
+@click.option("--readings", default=6_000_000, show_default=True, help="Of either fleet.")
+@click.option("--few", default=1000, show_default=True, help="Sensors of the one.")
+@click.option(
+    "--many", default=100_000, show_default=True, help="Of the other; whole times as many."
+)
+@click.option("--hz", default=1.0, show_default=True, help="Readings a second of one of the few.")
+@click.option(
+    "--backend",
+    type=click.Choice(("hashmap", "rocksdb")),
+    default="hashmap",
+    show_default=True,
+    help="Where the jobs' state lives.",
+)
+@click.option("--runs", default=1, show_default=True, help="Of each fleet, in turn.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@state_option
+def scale(
+    readings: int,
+    few: int,
+    many: int,
+    hz: float,
+    backend: str,
+    runs: int,
+    state: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Drain the readings of few sensors and of many with the alerts job, on the local stack.
+
+    The many report so much more rarely, and their panes are so much longer, that readings, panes
+    and windows are as many.
+    """
+    from compose.bench_load import Load  # noqa: PLC0415 - edge must do without Flink
+    from compose.bench_scale import measure  # noqa: PLC0415
+
+    _print(measure(state, Load(readings, few, hz), many, runs, backend), as_json=as_json)

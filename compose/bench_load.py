@@ -16,18 +16,37 @@ from schemas.topics import subject
 from stream.jobs.settings import Cluster, Tuning
 
 SIZE_MS, SLIDE_MS, LATENESS_MS = 300_000, 30_000, Tuning().lateness_ms
+_RULES = """
+version: 1
+rules:
+  - name: bench
+    match: {{metric: vibration_rms}}
+    window: {{size: {size_s}s, slide: {slide_s}s}}
+    aggregate: mean
+    compare: {{op: ">=", to: value}}
+    severities: [{{level: WARNING, enter: 4.5, exit: 4.0}}]
+"""
 
 
 class Load(NamedTuple):
     """What is read: devices at a rate, for as long as the readings last.
 
-    ``alarming`` is the share of the devices whose values are beyond the limit.
+    ``alarming`` is the share of the devices whose values are beyond the limit. Windows are
+    ``slower`` times as long as those of the question.
     """
 
     readings: int
     devices: int
     hz: float
     alarming: float = 0.0
+    slower: int = 1
+
+    @property
+    def rules(self) -> str:
+        """Return the rule file that asks the question."""
+        return _RULES.format(
+            size_s=self.slower * SIZE_MS // 1000, slide_s=self.slower * SLIDE_MS // 1000
+        )
 
 
 def yesterday_ms() -> int:
@@ -41,8 +60,9 @@ def windows(load: Load, start_ms: int, *, at_end: bool = False) -> int:
     With ``at_end``, of all that hold a reading: some engines close them where the topic ends.
     """
     last_ms = start_ms + round((load.readings // load.devices - 1) * 1000 / load.hz)
-    ends = (last_ms + SIZE_MS if at_end else last_ms - LATENESS_MS) // SLIDE_MS
-    return load.devices * max(0, ends - start_ms // SLIDE_MS)
+    size_ms, slide_ms = load.slower * SIZE_MS, load.slower * SLIDE_MS
+    ends = (last_ms + size_ms if at_end else last_ms - LATENESS_MS) // slide_ms
+    return load.devices * max(0, ends - start_ms // slide_ms)
 
 
 def fill(cluster: Cluster, load: Load, site: str, start_ms: int) -> None:

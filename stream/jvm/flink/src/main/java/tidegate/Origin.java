@@ -12,9 +12,8 @@ final class Origin {
     /** Where it stands among its device's. */
     final int index;
 
+    // At hand, as each reading asks for it; a text takes more room than its bytes.
     private final StringData metric;
-    private final StringData boot;
-    private final StringData gatewayId;
     private long ts;
     private long seq;
     private long gatewaySeq;
@@ -25,8 +24,6 @@ final class Origin {
         this.bytes = bytes;
         this.index = index;
         this.metric = text(Packed.METRIC);
-        this.boot = text(Packed.DEVICE_BOOT);
-        this.gatewayId = text(Packed.GATEWAY_ID);
     }
 
     byte[] bytes() {
@@ -46,11 +43,11 @@ final class Origin {
     }
 
     StringData boot() {
-        return boot;
+        return text(Packed.DEVICE_BOOT);
     }
 
     StringData gatewayId() {
-        return gatewayId;
+        return text(Packed.GATEWAY_ID);
     }
 
     long gatewayEpoch() {

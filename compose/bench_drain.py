@@ -1,0 +1,89 @@
+"""A topic drained by a bounded job of the local stack, and what that took."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from compose.local.layout import Layout
+from compose.local.procs import cpu_s
+from compose.local.state import published
+from schemas.failure import Failure
+from stream.jobs.cluster import call, cause
+from stream.jobs.settings import Cluster, Tuning
+
+_POLL_S = 0.5
+
+Submit = Callable[[str, Cluster, Tuning], str]
+"""Starts a bounded job of a name on a cluster; returns Flink's id."""
+
+
+class Spent(NamedTuple):
+    """Seconds that a job's tasks ran, and of CPU that the TaskManager and its workers used."""
+
+    wall_s: float
+    cpu_s: float
+    job_id: str = ""
+
+
+class Took(NamedTuple):
+    """What a job spent on a quarter of the load and on all of it."""
+
+    quarter: Spent
+    whole: Spent
+
+    def steady(self, readings: int) -> float:
+        """Return readings/s of the last three quarters: starts of JVM and Python cancel out."""
+        return 0.75 * readings / max(self.whole.wall_s - self.quarter.wall_s, 1e-3)
+
+    def cpu_us(self, readings: int) -> float:
+        """Return the CPU time of a reading in the same three quarters, µs."""
+        return max(self.whole.cpu_s - self.quarter.cpu_s, 1e-3) * 1e6 / (0.75 * readings)
+
+
+class Bench(NamedTuple):
+    """Where jobs are timed, and how they are tuned."""
+
+    state: Path
+    tuning: Tuning
+
+    def drain(self, name: str, submit: Submit, where: Cluster) -> Spent:
+        """Start a job and wait for its end.
+
+        Raises:
+            Failure: it failed, or the stack is not up.
+        """
+        pid = _task_manager(self.state)
+        before = cpu_s(pid)
+        job_id = submit(name, where, self.tuning)
+        return Spent(_seconds(where.flink_url, job_id), cpu_s(pid) - before, job_id)
+
+
+def _task_manager(state: Path) -> int:
+    """Return the process whose CPU time a job's is, its Python workers' included."""
+    stack = published(Layout.of(state))
+    part = None if stack is None else stack.part("taskmanager")
+    if part is None or part.pid is None:
+        raise Failure("the local stack's TaskManager is not up; run tidegate local up")
+    return part.pid
+
+
+def check(what: str, found: int, expected: int) -> None:
+    """Raise a Failure unless the benchmark's jobs wrote what they should have written."""
+    if found != expected:
+        raise Failure(f"the benchmark's jobs wrote {found} {what}, expected {expected}")
+
+
+def _seconds(flink_url: str, job_id: str) -> float:
+    """Wait for a bounded job and return how long its tasks ran."""
+    while True:
+        job = call(flink_url, f"/jobs/{job_id}")
+        if job["state"] == "FINISHED":
+            starts = [vertex["start-time"] for vertex in job["vertices"]]
+            ends_ = [vertex["end-time"] for vertex in job["vertices"]]
+            return float(max(ends_) - min(starts)) / 1000
+        if job["state"] in ("FAILED", "CANCELED", "RESTARTING", "FAILING"):
+            raise Failure(f"{job['name']} failed: {cause(flink_url, job_id)}")
+        print(".", end="", file=sys.stderr, flush=True)
+        time.sleep(_POLL_S)

@@ -1,0 +1,96 @@
+"""Few sensors and many at one rate of readings: what the alerts job makes of the number alone."""
+
+import os
+import time
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from compose.bench_drain import Bench, Submit, Took, check
+from compose.bench_load import Load, fill, windows, yesterday_ms
+from compose.local.endpoints import Endpoints, read
+from compose.local.flink import flink_env
+from compose.submissions import cluster_of
+from gateway.follow import ends
+from stream.jobs.cluster import call
+from stream.jobs.settings import Cluster, Tuning
+
+
+class Fleet(NamedTuple):
+    """A load, and the topics that a quarter and all of it are on."""
+
+    load: Load
+    quarter: Cluster
+    whole: Cluster
+
+
+def measure(state: Path, few: Load, many: int, runs: int, backend: str) -> dict[str, Any]:
+    """Drain the readings of few sensors and those of many with the alerts job, in turn.
+
+    The many report so much more rarely that their readings are as many a second, and their panes
+    are so much longer that one holds as many: pane rows, windows and readings are equal.
+
+    Raises:
+        Failure: a job failed, or what it wrote is not what it should have written.
+    """
+    endpoints = read(state)
+    os.environ.update(flink_env(state))
+    from stream.jobs.submit import submit_alerts  # noqa: PLC0415 - starts PyFlink
+
+    def submitted(load: Load) -> Submit:
+        return lambda name, where, tuning: submit_alerts(name, where, tuning, load.rules)
+
+    slower = many // few.devices
+    loads = (few, few._replace(devices=many, hz=few.hz / slower, slower=slower))
+    start_ms = yesterday_ms()
+    fleets = [_filled(endpoints, load, start_ms) for load in loads]
+    tuning = Tuning(parallelism=2, bounded=True, state_backend=backend)
+    bench = Bench(state, tuning)
+    bench.drain("scale-warm", submitted(few), fleets[0].quarter)  # it loads the classes
+    took: dict[int, list[Took]] = {load.devices: [] for load in loads}
+    for run, (load, *topics) in product(range(runs), fleets):
+        drained = [
+            bench.drain(f"scale-{load.devices}-{run}-{part}", submitted(load), where)
+            for part, where in enumerate(topics)
+        ]
+        took[load.devices].append(Took(*drained))
+    for load, _, whole in fleets:
+        written = sum(ends(whole.kafka_bootstrap, whole.topic("windows")).values())
+        check("windows", written, runs * windows(load, start_ms))
+    return _figures(took, few, endpoints.flink_url) | {
+        "windows": windows(few, start_ms),
+        "state_backend": backend,
+    }
+
+
+def _figures(took: Mapping[int, list[Took]], few: Load, flink_url: str) -> dict[str, Any]:
+    rates = [median(each.steady(few.readings) for each in of) for of in took.values()]
+    cpu_us = [median(each.cpu_us(few.readings) for each in of) for of in took.values()]
+    return {
+        "readings": few.readings,
+        "sensors": list(took),
+        "readings_per_s": [round(each) for each in rates],
+        "ratio": round(rates[1] / rates[0], 3),
+        "cpu_us_per_reading": [round(each, 3) for each in cpu_us],
+        "cpu_ratio": round(cpu_us[0] / cpu_us[1], 3),
+        "state_bytes_per_sensor": [
+            round(_state_bytes(flink_url, of[-1].whole.job_id) / sensors)
+            for sensors, of in took.items()
+        ],
+    }
+
+
+def _state_bytes(flink_url: str, job_id: str) -> int:
+    """Return the largest checkpoint that is remembered of a job."""
+    history = call(flink_url, f"/jobs/{job_id}/checkpoints")["history"]
+    return max((int(each["state_size"]) for each in history), default=0)
+
+
+def _filled(endpoints: Endpoints, load: Load, start_ms: int) -> Fleet:
+    name = f"scale{load.devices}x{time.time_ns() // 1_000_000}"
+    quarter, whole = cluster_of(endpoints, f"{name}q."), cluster_of(endpoints, f"{name}.")
+    for cluster, readings in ((quarter, load.readings // 4), (whole, load.readings)):
+        fill(cluster, load._replace(readings=readings), name, start_ms)
+    return Fleet(load, quarter, whole)
