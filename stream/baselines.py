@@ -5,11 +5,10 @@ A baseline lags: it takes panes only when they have left the window that is comp
 
 from collections.abc import Sequence
 from math import isfinite, sqrt
-from typing import NamedTuple
 
 import msgspec
 
-from stream.lifecycle import Phase
+from stream.lifecycle import Life, Phase, phase
 from stream.panes import Pane
 from stream.samples import Sample, add, settle
 
@@ -129,7 +128,7 @@ class Baseline(msgspec.Struct, array_like=True):
     sample: Sample | None = None
 
 
-class Usual(NamedTuple):
+class Usual(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What readings are usually like; ``std`` may be 0."""
 
     mean: float
@@ -155,10 +154,12 @@ def usual(spec: BaselineSpec, baseline: Baseline, at: int) -> Usual | None:
             return _floored(hourly, hour) if hour is not None and known else None
 
 
-def freezes(spec: BaselineSpec, phase: Phase) -> bool:
-    """Say whether nothing is learned while an alert is in that phase."""
+def freezes(spec: BaselineSpec, life: Life) -> bool:
+    """Say whether nothing is learned while an alert is where it is in its life."""
     hourly = spec.hourly if isinstance(spec, _BY_HOUR) else spec
-    return isinstance(hourly, Decayed) and phase in hourly.freeze_while
+    if not isinstance(hourly, Decayed) or not hourly.freeze_while:
+        return False
+    return phase(life) in hourly.freeze_while
 
 
 def _floored(spec: Decayed | Frozen, learned: Learned | Baseline) -> Usual:
@@ -204,7 +205,7 @@ def learn(
         return
     for pane in panes:
         if pane.pane_end > upto:
-            break
+            return
         before = pane.pane_start if baseline.taken_to is None else baseline.taken_to
         if pane.pane_end <= before:
             continue
@@ -212,10 +213,10 @@ def learn(
         if frozen or (since is not None and pane.pane_start < since):
             continue
         elapsed_ms = pane.pane_end - before
-        if isinstance(once, Frozen):
-            _collect(baseline, once, pane, elapsed_ms, sampled=once is not spec)
-        elif isinstance(once, Decayed):
+        if isinstance(once, Decayed):
             _decay(baseline, once, pane, elapsed_ms)
+        elif isinstance(once, Frozen):
+            _collect(baseline, once, pane, elapsed_ms, sampled=once is not spec)
         else:
             hour = baseline.hours.setdefault(_hour(once, pane.pane_start), Learned())
             _decay(hour, once.hourly, pane, elapsed_ms)
