@@ -108,10 +108,11 @@ def _device_panes(
 
 def panes(points: Points, size_ms: int) -> Iterator[Pane]:
     """Yield the panes of points that are in order of time."""
+    times = [at for at, _ in points]
     first = 0
-    while first < len(points):
-        start = points[first][0] // size_ms * size_ms
-        behind = bisect_left(points, (start + size_ms,), first)
+    while first < len(times):
+        start = times[first] // size_ms * size_ms
+        behind = bisect_left(times, start + size_ms, first)
         inside = points[first:behind]
         good = [point for point in inside if isfinite(point[1])]
         yield fold_points(start, start + size_ms, good, bad=len(inside) - len(good))

@@ -104,9 +104,9 @@ class Engine:
         """
         out = self._out()
         row = HeldPane(metric, site, unit, pane)
-        known = self._plans.get((device_id, metric, site))
+        met = (device_id, metric, site) in self._plans
         plan = self._plan(device_id, metric, site, pane.pane_end)
-        if known is None:
+        if not met:
             self._retire(state, device_id, plan, row, out)
         if not metric:
             self._quiet(state, plan, device_id, row, out)
@@ -116,7 +116,7 @@ class Engine:
                 self._decide(state, own, device_id, each, out)
         else:
             self._decide(state, plan, device_id, row, out)
-        return _decision(out)
+        return _decision(out) if out.alerts or out.windows else NOTHING
 
     def obey(
         self, state: DeviceState, device_id: str, site: str, said: list[Said], at: int
@@ -151,14 +151,14 @@ class Engine:
         """Take the panes that wait, with what is known of the machine's state by now."""
         out = self._out()
         self._release(state, device_id, out)
-        return _decision(out)
+        return _decision(out) if out.alerts or out.windows else NOTHING
 
     def _in_turn(
         self, state: DeviceState, plan: Plan, device_id: str, arrived: HeldPane, out: Out
     ) -> None:
         """Take a pane of a device whose state matters, and those that waited for it."""
         entry, end = state.entry(), arrived.pane.pane_end
-        if entry.gates and not entry.gates.keys() <= self._gates:
+        if entry.gates:
             _drop(entry, entry.gates.keys() - self._gates)
         if entry.held and end > entry.held_to:
             self._release(state, device_id, out)
@@ -193,11 +193,12 @@ class Engine:
         series, over, end = state.series(row.metric), plan.above, row.pane.pane_end
         asks = over.asks or series.above
         device = DeviceTurn(device_id, row.site, state, over)
-        now = begin(device, end, out.alerts) if asks else set()
-        holds = Holds(over.spans, over.inhibits, now)
+        holds = Holds(over.spans, over.inhibits, begin(device, end, out.alerts) if asks else set())
         first = len(out.alerts)
         of = Subject(device_id, row.metric, row.site, row.unit)
-        _turn(Turn(series, of, gates, holds, out), plan, row.pane)
+        turn = Turn(series, of, gates, holds, out)
+        _roll_up(turn, plan, row.pane)
+        take(turn, plan.asked, row.pane)
         if plan.listens:
             checks = partial(self._checks, device_id, end)
             listen(state, of, end, checks)
@@ -240,7 +241,7 @@ class Engine:
 
     def _plan(self, device_id: str, metric: str, site: str, at: int) -> Plan:
         key = (device_id, metric, site)
-        device = self._device(device_id, at)
+        device = None if self._fleet is None else self._device(device_id, at)
         known = self._plans.get(key)
         if known is not None and known[0] is device:
             return known[1]
@@ -259,8 +260,6 @@ class Engine:
 
 
 def _decision(out: Out) -> Decision:
-    if not out.windows and not out.alerts:
-        return NOTHING
     return Decision(tuple(out.windows or ()), tuple(out.alerts))
 
 
@@ -271,6 +270,8 @@ def _give(out: Out, rows: list[WindowFeatures]) -> None:
 
 def _drop(entry: DeviceEntry, names: set[str]) -> None:
     """Forget gates that no rule asks any more: told no more, they would be wrong one day."""
+    if not names:
+        return
     for name in names:
         del entry.gates[name]
     entry.waits = [gate for gate in entry.waits if gate not in names]
@@ -290,10 +291,9 @@ def _with_derived(
     return [HeldPane(metric, row.site, unit, pane) for metric, unit, pane in rows]
 
 
-def _turn(turn: Turn, plan: Plan, pane: Pane) -> None:
+def _roll_up(turn: Turn, plan: Plan, pane: Pane) -> None:
     if plan.rollups:
         rolled = turn.state.rolled = turn.state.rolled or Rolled()
         _give(turn.out, roll_up(rolled, plan.rollups, turn.of, pane))
     elif turn.state.rolled is not None:
         turn.state.rolled = None
-    take(turn, plan.asked, pane)

@@ -20,9 +20,7 @@ def state_of(state: SeriesState, rule: Rule) -> RuleState:
     return found
 
 
-def settle(
-    rule: Rule, life: Life, turn: Turn, window: Looked, verdict: Verdict
-) -> Alert | None:
+def settle(rule: Rule, life: Life, turn: Turn, window: Looked, verdict: Verdict) -> Alert | None:
     """Take a verdict into the life of an alert; return the record of the transition, if any.
 
     Args:

@@ -85,9 +85,7 @@ def _is_idle(group: Group, turn: Turn) -> bool:
     return True
 
 
-def _missed(
-    groups: list[Group], newest: Pane, after: int, upto: int
-) -> list[tuple[int, Group]]:
+def _missed(groups: list[Group], newest: Pane, after: int, upto: int) -> list[tuple[int, Group]]:
     """Return windows that ended without a pane of their own end: those across a gap."""
     found = [
         (end, group) for group in groups for end in ends_between(group.spec, after, upto, newest)
@@ -116,34 +114,38 @@ def _row(turn: Turn, window: Window) -> WindowFeatures:
     return described(turn.of, window.window_start, window.window_end, window.moments())
 
 
-def _rule_turn(
-    turn: Turn, rule: Rule, window: Window, kept: int, trusted: int | None
-) -> None:
+def _rule_turn(turn: Turn, rule: Rule, window: Window, kept: int, trusted: int | None) -> None:
     """Let a rule learn from the panes that leave its window, and judge the window.
 
     It rests while a part of the window is of another state of the machine, in planned work, and
     while the sensor is not to be trusted, which says nothing of the machine.
     """
     own, start, end = state_of(turn.state, rule), window.window_start, window.window_end
-    since = asked = _asked_since(rule, turn, start, end)
+    asked = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
+    if asked is not None and asked > start:
+        asked = None  # a part of the window is of another state
+    since = asked
     if asked is not None and turn.holds.spans:
         since = resumed(turn.holds.spans.get(rule.name, ()), start, end, asked)
     works = asked is not None and since is None
     doubts = (trusted is None or trusted > start) and rule.category != "SENSOR_HEALTH"
     if doubts:
         since = None
-    if rule.baseline is not None:
-        frozen = since is None or freezes(rule.baseline, own.life)
-        learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
+    ring, life = turn.state.ring, own.life
+    if rule.baseline is not None and ring[0].pane_end <= kept:
+        frozen = since is None or (bool(life.levels) and freezes(rule.baseline, phase(life)))
+        learn(own.baseline, rule.baseline, ring, kept, frozen=frozen, since=since)
     verdict = alert = None
     if since is None:
         if rule.method is not None and own.memory is not None:
             rested(rule.method, own.memory)
-        alert = suspend(rule, own.life, end, closes=asked is None)
+        alert = suspend(rule, life, end, closes=asked is None)
     else:
-        verdict = _verdict(rule, own, window)
-        if verdict is not None and (own.life.levels or verdict.score >= rule.severities[0].enter):
-            alert = settle(rule, own.life, turn, window, verdict)
+        verdict = _judge(rule, own, window)
+        if end < life.rests_until:
+            verdict = None  # a chart has gone on
+        if verdict is not None and (life.levels or verdict.score >= rule.severities[0].enter):
+            alert = settle(rule, life, turn, window, verdict)
     if alert is not None:
         if alert.event == "RESOLVED" and rule.method is not None and own.memory is not None:
             over(rule.method, own.memory)
@@ -152,25 +154,14 @@ def _rule_turn(
         gate = turn.gates.get(rule.when.gate) if rule.when else None
         held = Held(works, rule.name in turn.holds.now, doubts)
         row, value = _row(turn, window), AGGREGATES[rule.aggregate](window)
-        turn.out.watch(Look(rule, row, value, window.enough, since, gate, verdict, own, alert, held))
-
-
-def _asked_since(rule: Rule, turn: Turn, start: int, end: int) -> int | None:
-    """Return since when the machine's state has been what a rule asks, ms; None if too short."""
-    since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
-    # Otherwise a part of the window is of another state.
-    return since if since is not None and since <= start else None
-
-
-def _verdict(rule: Rule, own: RuleState, window: Window) -> Verdict | None:
-    """Compare, where there is enough to compare and the rule does not rest."""
-    if not window.enough or window.count < rule.min_samples:
-        return None
-    verdict = _judge(rule, own, window)  # a chart goes on while the rule rests
-    return None if window.window_end < own.life.rests_until else verdict
+        look = Look(rule, row, value, window.enough, since, gate, verdict, own, alert, held)
+        turn.out.watch(look)
 
 
 def _judge(rule: Rule, own: RuleState, window: Window) -> Verdict | None:
+    """Compare, where there is enough to compare."""
+    if not window.enough or window.count < rule.min_samples:
+        return None
     value = AGGREGATES[rule.aggregate](window)
     middle = (window.window_start + window.window_end) // 2
     if rule.method is not None and not isinstance(rule.method, CHARTS):

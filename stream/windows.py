@@ -90,8 +90,9 @@ class Window(msgspec.Struct, gc=False):
         first = next(it)
         n, mean = first.n, first.mean
         for pane in it:
-            n += pane.n
-            mean += (pane.mean - mean) * (pane.n / n)
+            own = pane.n
+            n += own
+            mean += (pane.mean - mean) * (own / n)
         return mean
 
 
@@ -121,31 +122,33 @@ def cut(spec: WindowSpec, ring: Sequence[Pane], end: int) -> Window | None:
     start = end - spec.size_ms
     if not ring or ring[-1].pane_start < start:
         return None
-    enough = True
-    if spec.grow_to_ms:
-        grown = _grown_start(spec, ring, end)
-        enough = grown is not None
-        start = start if grown is None else grown
     first = 0
     while ring[first].pane_start < start:
         first += 1
     panes = ring[first:] if first else ring
-    return Window(start, end, panes, sum([pane.n for pane in panes]), enough)
-
-
-def _grown_start(spec: WindowSpec, ring: Sequence[Pane], end: int) -> int | None:
-    """Return where a window starts that holds enough, or None when it may not reach that far."""
-    start = end - spec.size_ms
     count = 0
-    for pane in reversed(ring):
+    for pane in panes:
+        count += pane.n
+    if count < spec.min_samples:
+        return _grown(spec, ring, first, Window(start, end, panes, count, enough=False))
+    return Window(start, end, panes, count, enough=True)
+
+
+def _grown(spec: WindowSpec, ring: Sequence[Pane], first: int, window: Window) -> Window:
+    """Let a window whose panes begin at ``first`` reach back; as it is, if that does not help."""
+    start, count = window.window_start, window.count
+    for pane in reversed(ring[:first]):
         if pane.pane_start < start:
             if count >= spec.min_samples:
                 break
             start = pane.pane_start // spec.slide_ms * spec.slide_ms
-            if start < end - spec.grow_to_ms:
-                return None
+            if start < window.window_end - spec.grow_to_ms:
+                return window
         count += pane.n
-    return start if count >= spec.min_samples else None
+        first -= 1
+    if count < spec.min_samples:
+        return window
+    return Window(start, window.window_end, ring[first:], count, enough=True)
 
 
 def kept_from(spec: WindowSpec, window: Window, end: int) -> int:

@@ -171,21 +171,21 @@ def test_a_window_grows_back_to_the_samples_it_needs_and_no_further():
     hourly = [pane(i, float(i)) for i in range(0, 32, 4)]
     window = cut(spec, hourly, 29 * PANE)
     assert window is not None
-    assert (window.start, [p.mean for p in window.panes]) == (20 * PANE, [20.0, 24.0, 28.0])
+    assert (window.window_start, [p.mean for p in window.panes]) == (20 * PANE, [20.0, 24.0, 28.0])
 
 
 def test_a_window_that_holds_enough_does_not_grow():
     dense = [pane(i, 1.0, 2.0, 3.0) for i in range(40)]
     window = cut(WindowSpec(HOUR, PANE, 6, 12 * HOUR), dense, 40 * PANE)
     assert window is not None
-    assert (window.start, len(window.panes), window.enough) == (36 * PANE, 4, True)
+    assert (window.window_start, len(window.panes), window.enough) == (36 * PANE, 4, True)
 
 
 def test_a_window_that_cannot_grow_far_enough_says_so_and_keeps_its_size():
     spec = WindowSpec(HOUR, PANE, 3, 2 * HOUR)
     window = cut(spec, [pane(i, 1.0) for i in range(0, 32, 4)], 29 * PANE)
     assert window is not None
-    assert (window.start, len(window.panes), window.enough) == (25 * PANE, 1, False)
+    assert (window.window_start, len(window.panes), window.enough) == (25 * PANE, 1, False)
 
 
 def test_growing_is_the_same_with_finer_panes():
