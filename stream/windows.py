@@ -96,7 +96,7 @@ class Window(msgspec.Struct, gc=False):
         return mean
 
 
-class Subject(msgspec.Struct, frozen=True, gc=False):
+class Subject(NamedTuple):
     """Whose values they are."""
 
     device_id: str

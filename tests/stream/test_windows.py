@@ -10,6 +10,7 @@ from rule_builders import HOUR, MINUTE, PANE, limit, pane, rules
 
 from schemas.records import WindowFeatures
 from stream.backtest import panes
+from stream.detectors import AGGREGATES
 from stream.device_state import DeviceState
 from stream.engine import Engine
 from stream.pane_sizes import pane_ms
@@ -164,6 +165,23 @@ def test_a_pane_of_bad_readings_completes_windows_and_adds_nothing():
     engine.on_pane(state, *OF, pane(0, 1.0))
     assert [w.count for w in engine.on_pane(state, *OF, pane(1, bad=3)).windows] == [1]
     assert engine.on_pane(state, *OF, pane(2, bad=3)).windows == ()
+
+
+@given(series)
+def test_what_a_rule_looks_at_is_to_the_bit_what_the_row_says(points: list[tuple[int, float]]):
+    inside = list(panes(points, PANE))
+    end = inside[-1].pane_end
+    made = features(OF, inside[0].pane_start, end, inside)
+    row = {
+        "mean": made.mean, "min": made.min, "max": made.max, "range": made.max - made.min,
+        "rms": made.rms, "stddev": made.stddev, "count": made.count, "first": made.first,
+        "last": made.last, "delta": made.last - made.first, "slope": made.slope,
+    }  # fmt: skip
+    for name, aggregate in AGGREGATES.items():
+        # Each of a window that nobody has merged yet: the mean needs no more than means.
+        window = cut(WindowSpec(end - inside[0].pane_start, PANE), inside, end)
+        assert window is not None
+        assert aggregate(window) == row[name], name
 
 
 def test_a_window_grows_back_to_the_samples_it_needs_and_no_further():
