@@ -117,6 +117,11 @@ def _told(alerts: Sequence[Alert]) -> bytes:
 
 
 def figures(name: str, path: Path, runs: int) -> dict[str, object]:
+    """Return the figures of the CSV of a folder, their keys behind a name.
+
+    Raises:
+        Failure: a timed run gave other alerts than one that nobody timed.
+    """
     series = read_series(path)
     readings = sum(len(each.points) for each in series)
     made = list(decisions(load_rules(PACK), series))
