@@ -137,9 +137,9 @@ class Usual(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def usual(spec: BaselineSpec, baseline: Baseline, at: int) -> Usual | None:
     """Return what the baseline knows of a time, ms; None while that is too little."""
-    if isinstance(spec, Decayed):
-        return _floored(spec, baseline) if baseline.weight >= spec.warmup else None
     match spec:
+        case Decayed():
+            return _floored(spec, baseline) if baseline.weight >= spec.warmup else None
         case Constant():
             return Usual(spec.mean, spec.std)
         case Fitted():

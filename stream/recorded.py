@@ -2,8 +2,9 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ _LONG = ["timestamp", "device", "metric", "value"]
 _PARQUET = b"PAR1"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - what is taken from it has no zone and means UTC
 _DAY_MS = 86_400_000
+_ROWS_AT_ONCE = 4096
 
 Points = list[tuple[int, float]]
 Spans = list[tuple[int, int]]
@@ -231,9 +233,32 @@ def _metrics(path: Path, header: list[str]) -> list[str]:
     return names[1:]
 
 
-def _take(points: Sequence[Points], path: Path, rows: Iterable[list[str]]) -> None:
+def _take(points: Sequence[Points], path: Path, rows: Iterator[list[str]]) -> None:
+    line = 2
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        if not _take_columns(points, some):
+            _take_rows(points, path, line, some)
+        line += len(some)
+
+
+def _take_columns(points: Sequence[Points], rows: Sequence[list[str]]) -> bool:
+    """Take rows all of whose cells are readings, in half the time; nothing of any others."""
+    if set(map(len, rows)) != {len(points) + 1}:
+        return False
+    stamps, *columns = zip(*rows, strict=True)
+    try:
+        times = list(map(time_ms, stamps))
+        values = [list(map(float, cells)) for cells in columns]
+    except ValueError:
+        return False
+    for own, numbers in zip(points, values, strict=True):
+        own.extend(zip(times, numbers, strict=True))
+    return True
+
+
+def _take_rows(points: Sequence[Points], path: Path, first: int, rows: Iterable[list[str]]) -> None:
     width = len(points) + 1
-    for line, row in enumerate(rows, start=2):
+    for line, row in enumerate(rows, start=first):
         if not row:
             continue
         if len(row) != width:
@@ -241,7 +266,7 @@ def _take(points: Sequence[Points], path: Path, rows: Iterable[list[str]]) -> No
         try:
             at = time_ms(row[0])
             for own, cell in zip(points, row[1:], strict=True):
-                if cell and not cell.isspace():
+                if cell.strip():
                     own.append((at, float(cell)))
         except ValueError as error:
             raise Failure(f"{path}:{line}: {error}") from error
