@@ -180,3 +180,27 @@ def scale(
     from compose.bench_scale import measure  # noqa: PLC0415
 
     _print(measure(state, Load(readings, few, hz), many, runs, backend), as_json=as_json)
+
+
+@bench.command()
+@click.option(
+    "--runs", type=click.IntRange(1), default=3, show_default=True, help="Of each, in turn."
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1),
+    default=7,
+    show_default=True,
+    help="How long the machine reports that does so every 10 s.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def rules(runs: int, days: int, *, as_json: bool) -> None:
+    """Run the pack `generic` over CSV as `rules test` does, on one core and in CPU time.
+
+    The shipped NAB series, most of them a reading every 5 minutes, and a pump that reports every
+    10 s. A ratio is readings/s over those of plain Python that reads the same files and keeps the
+    rolling mean of an hour; it is the median of each run's.
+    """
+    from compose.bench_rules import measure  # noqa: PLC0415 - edge must do without rules
+
+    _print(measure(runs, days), as_json=as_json)

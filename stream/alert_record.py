@@ -1,12 +1,12 @@
 """Alert records: a transition of one rule on one series, as it goes to the alerts topic."""
 
 import re
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
-from schemas.records import Alert, ResolveReason, WindowFeatures
+from schemas.records import Alert, ResolveReason
 from stream.detectors import Verdict
 from stream.lifecycle import Change, Life, Phase, Severity
 from stream.rule import AnyRule
@@ -17,6 +17,25 @@ _NAMESPACE = UUID("9a27adb5-063b-558c-94be-6e8acfb2457a")
 FIELDS = ("device_id", "metric", "site", "unit", "value", "score", "level", "limit")
 """What an annotation may name in double braces."""
 PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+
+
+class Looked(Protocol):
+    """What a record says was looked at: readings between two times, ms."""
+
+    @property
+    def window_start(self) -> int:
+        """Where it began."""
+        ...
+
+    @property
+    def window_end(self) -> int:
+        """Where it ended: the time of the evaluation."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many readings."""
+        ...
 
 
 def alert_id(fingerprint: str, starts_at: int) -> str:
@@ -30,7 +49,7 @@ def fingerprint(rule_name: str, of: Subject) -> str:
 
 
 def record(
-    rule: AnyRule, of: Subject, window: WindowFeatures, verdict: Verdict, life: Life, change: Change
+    rule: AnyRule, of: Subject, window: Looked, verdict: Verdict, life: Life, change: Change
 ) -> Alert:
     """Return the record of a transition that ``window`` caused; all its times are event time.
 

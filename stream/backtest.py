@@ -3,9 +3,9 @@
 Offline nothing is late: a series is sorted by time, and every row is a reading of its own.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import groupby
 from math import isfinite
 from statistics import median
 from typing import NamedTuple
@@ -56,18 +56,16 @@ def run(
     ``watch`` is told of every window and rule what was compared, see :class:`Look`; ``fleet`` knows
     what the devices are.
     """
-    made = decisions(rules, series, watch, fleet)
+    made = _decisions(Engine(rules, watch, fleet, rows=False), rules, series)
     return [alert for decision in made for alert in decision.alerts]
 
 
-def decisions(
-    rules: Rules,
-    series: Iterable[Series],
-    watch: Watch | None = None,
-    fleet: Fleet | None = None,
-) -> Iterator[Decision]:
-    """Yield what each pane leads to, in the same order."""
-    engine = Engine(rules, watch, fleet)
+def decisions(rules: Rules, series: Iterable[Series]) -> Iterator[Decision]:
+    """Yield what each pane leads to, rows of windows and alerts, in the same order."""
+    return _decisions(Engine(rules), rules, series)
+
+
+def _decisions(engine: Engine, rules: Rules, series: Iterable[Series]) -> Iterator[Decision]:
     for own in _by_device(rules, series):
         state = DeviceState()
         for one, pane in own:
@@ -110,11 +108,15 @@ def _device_panes(
 
 def panes(points: Points, size_ms: int) -> Iterator[Pane]:
     """Yield the panes of points that are in order of time."""
-    for index, group in groupby(points, key=lambda point: point[0] // size_ms):
-        inside = list(group)
+    times = [at for at, _ in points]
+    first = 0
+    while first < len(times):
+        start = times[first] // size_ms * size_ms
+        behind = bisect_left(times, start + size_ms, first)
+        inside = points[first:behind]
         good = [point for point in inside if isfinite(point[1])]
-        start = index * size_ms
         yield fold_points(start, start + size_ms, good, bad=len(inside) - len(good))
+        first = behind
 
 
 def rate(series: Sequence[Series], alerts: Sequence[Alert], labels: Mapping[str, Spans]) -> Scores:

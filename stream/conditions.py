@@ -71,7 +71,7 @@ def enabled_since(when: When, gates: Mapping[str, Gate], end: int) -> int | None
 
     A device that has never told the metric has been such a one for ever: 0.
     """
-    gate = gates.get(when.gate)
+    gate = gates.get(when.gate) if gates else None
     if when.op is None:
         return 0 if gate is None else None
     if gate is None or gate.since is None or gate.since > end - when.held_ms:
@@ -81,7 +81,7 @@ def enabled_since(when: When, gates: Mapping[str, Gate], end: int) -> int | None
 
 def is_out_of_question(when: When, gates: Mapping[str, Gate]) -> bool:
     """Say whether the condition cannot be met whatever the state: told, or never told, at all."""
-    return (when.op is None) == (when.gate in gates)
+    return (when.op is None) == (bool(gates) and when.gate in gates)
 
 
 def _met(when: When, value: float) -> bool:

@@ -5,10 +5,12 @@ What is made of several windows is in :mod:`stream.methods`.
 
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from schemas.records import WindowFeatures
+import msgspec
+
 from stream.baselines import Baseline, BaselineSpec, Usual, usual
+from stream.windows import Window
 
 Op = Literal[">=", "<=", "abs>="]
 Compare = Literal[
@@ -26,22 +28,23 @@ Aggregate = Literal[
     "mean", "min", "max", "range", "rms", "stddev", "count", "first", "last", "delta", "slope"
 ]
 
-AGGREGATES: Mapping[Aggregate, Callable[[WindowFeatures], float]] = {
-    "mean": lambda w: w.mean,
-    "min": lambda w: w.min,
-    "max": lambda w: w.max,
-    "range": lambda w: w.max - w.min,
-    "rms": lambda w: w.rms,
-    "stddev": lambda w: w.stddev,
+AGGREGATES: Mapping[Aggregate, Callable[[Window], float]] = {
+    "mean": Window.mean,
+    "min": lambda w: w.moments().lo,
+    "max": lambda w: w.moments().hi,
+    "range": lambda w: w.moments().hi - w.moments().lo,
+    "rms": lambda w: w.moments().rms,
+    "stddev": lambda w: w.moments().stddev,
     "count": lambda w: float(w.count),
-    "first": lambda w: w.first,
-    "last": lambda w: w.last,
-    "delta": lambda w: w.last - w.first,
-    "slope": lambda w: w.slope,
+    "first": lambda w: w.panes[0].first_value,
+    "last": lambda w: w.panes[-1].last_value,
+    "delta": lambda w: w.panes[-1].last_value - w.panes[0].first_value,
+    "slope": lambda w: w.moments().slope,
 }
+"""To the bit what a window's row says, of which there may be none."""
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One comparison: ``score`` is signed so that more is worse.
 
     ``statistic`` is the z-score or whatever else is compared, None for the aggregate itself.
@@ -80,12 +83,10 @@ def against_baseline(
     or not finite.
     """
     known = usual(spec, baseline, at)
-    if known is None:
+    statistic = None if known is None else relative(to, value, known)
+    if known is None or statistic is None or not isfinite(statistic):
         return None
-    statistic = relative(to, value, known)
-    if statistic is None or not isfinite(statistic):
-        return None
-    return Verdict(signed(op, statistic), value, statistic, *known)
+    return Verdict(signed(op, statistic), value, statistic, known.mean, known.std)
 
 
 def relative(to: Compare, value: float, known: Usual) -> float | None:

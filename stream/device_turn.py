@@ -8,11 +8,11 @@ instant is over. So the order of the panes of an instant does not matter, and no
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
-from schemas.records import Alert, WindowFeatures
+from schemas.records import Alert
 from stream.alert_record import PLACEHOLDER, ended, record
 from stream.compound import Compound, Followed, Found, Ordered, Times, Votes
 from stream.detectors import Verdict
@@ -24,24 +24,23 @@ from stream.rule import Rule, Rules
 from stream.standing import DEVICE_METRIC, Worse, forget, note, standing
 from stream.suppress import Inhibit, Span, Spans, Suppress, held_back, resumed
 from stream.votes import count_votes
-from stream.windows import Subject
+from stream.windows import Subject, Window
 
 
-class Above(NamedTuple):
-    """What is above a device's series: rules over rules, each behind those it names, and holds."""
+class Above(msgspec.Struct, frozen=True, gc=False):
+    """What is above a device's series: rules over rules, each behind those it names, and holds.
+
+    ``asks``: every pane of the device has to look at what stands.
+    """
 
     rules: tuple[Compound, ...]
     digests: Mapping[str, str]
     inhibits: tuple[Inhibit, ...]
     spans: Spans
-
-    @property
-    def asks(self) -> bool:
-        """Whether every pane of the device has to look at what stands."""
-        return bool(self.rules or self.inhibits)
+    asks: bool
 
 
-class Device(NamedTuple):
+class Device(msgspec.Struct, frozen=True, gc=False):
     """Whose turn it is, and what is above its series."""
 
     device_id: str
@@ -67,7 +66,8 @@ def above(rules: Rules, near: Iterable[Rule], device_id: str, site: str) -> Abov
             own.append(each)
     inhibits = tuple(each for each in rules.suppress.inhibits if each.if_firing & known)
     spans = _spans(rules.suppress, device_id, site)
-    return Above(tuple(own), {each.name: each.digest for each in own}, inhibits, spans)
+    digests = {each.name: each.digest for each in own}
+    return Above(tuple(own), digests, inhibits, spans, asks=bool(own or inhibits))
 
 
 def _spans(suppress: Suppress, device_id: str, site: str) -> Spans:
@@ -198,7 +198,8 @@ def _decide(
     rule = replace(rule, annotations=told)
     of = Subject(device.device_id, DEVICE_METRIC, device.site, None)
     verdict = Verdict(found.score, found.value)
-    alert = record(rule, of, _seen(of, found, at), verdict, life, change)
+    looked = Window(found.since, at, (), 0, enough=True)  # at alerts, and no reading
+    alert = record(rule, of, looked, verdict, life, change)
     life.open = alert
     if change.event == "RESOLVED":
         finish(life, rule.cooldown_ms, at)
@@ -207,15 +208,6 @@ def _decide(
 
 def _naming(rules: Iterable[str], text: str) -> str:
     return PLACEHOLDER.sub(lambda at: ", ".join(rules) if at[1] == "rules" else at[0], text)
-
-
-def _seen(of: Subject, found: Found, at: int) -> WindowFeatures:
-    """Return what a record says was looked at: alerts, and no reading."""
-    value = found.value
-    return WindowFeatures(
-        of.device_id, of.metric, of.site, found.since, at, 0, value, value, value, 0.0, value,
-        value, value, 0.0,
-    )  # fmt: skip
 
 
 def _move(device: Device, entry: DeviceEntry, at: int) -> None:

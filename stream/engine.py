@@ -52,14 +52,21 @@ class Engine:
     """Applies a set of rules; holds no state of any device."""
 
     def __init__(
-        self, rules: Rules, watch: Watch | None = None, fleet: Fleet | None = None
+        self,
+        rules: Rules,
+        watch: Watch | None = None,
+        fleet: Fleet | None = None,
+        *,
+        rows: bool = True,
     ) -> None:
         """Take the rules; which of them a series has is found when it is first seen.
 
         ``watch`` is told what each rule made of each window; ``fleet`` knows what devices are, and
-        may come to know more.
+        may come to know more. Without ``rows`` no decision has windows: making their rows takes
+        longer than most rules.
         """
         self._watch = watch
+        self._rows = rows
         self._rules = rules
         self._fleet = fleet if rules.asks_devices else None
         self._gates = frozenset(rule.when.gate for rule in rules.rules if rule.when)
@@ -95,11 +102,11 @@ class Engine:
             unit: copied to alerts.
             pane: in order of (end, metric) within the device.
         """
-        out = Out([], [], self._watch)
+        out = self._out()
         row = HeldPane(metric, site, unit, pane)
-        new = (device_id, metric, site) not in self._plans
+        met = (device_id, metric, site) in self._plans
         plan = self._plan(device_id, metric, site, pane.pane_end)
-        if new:
+        if not met:
             self._retire(state, device_id, plan, row, out)
         if not metric:
             self._quiet(state, plan, device_id, row, out)
@@ -109,7 +116,7 @@ class Engine:
                 self._decide(state, own, device_id, each, out)
         else:
             self._decide(state, plan, device_id, row, out)
-        return _decision(out)
+        return _decision(out) if out.alerts or out.windows else NOTHING
 
     def obey(
         self, state: DeviceState, device_id: str, site: str, said: list[Said], at: int
@@ -134,7 +141,7 @@ class Engine:
     ) -> None:
         """Take one pane, of a sensor or derived."""
         if plan.sessions:
-            out.windows.extend(take_part(state, plan.sessions, device_id, row))
+            _give(out, take_part(state, plan.sessions, device_id, row))
         if plan.conditional:
             self._in_turn(state, plan, device_id, row, out)
         else:
@@ -142,16 +149,16 @@ class Engine:
 
     def settle(self, state: DeviceState, device_id: str) -> Decision:
         """Take the panes that wait, with what is known of the machine's state by now."""
-        out = Out([], [], self._watch)
+        out = self._out()
         self._release(state, device_id, out)
-        return _decision(out)
+        return _decision(out) if out.alerts or out.windows else NOTHING
 
     def _in_turn(
         self, state: DeviceState, plan: Plan, device_id: str, arrived: HeldPane, out: Out
     ) -> None:
         """Take a pane of a device whose state matters, and those that waited for it."""
         entry, end = state.entry(), arrived.pane.pane_end
-        if not entry.gates.keys() <= self._gates:
+        if entry.gates:
             _drop(entry, entry.gates.keys() - self._gates)
         if entry.held and end > entry.held_to:
             self._release(state, device_id, out)
@@ -183,14 +190,15 @@ class Engine:
         out: Out,
     ) -> None:
         """Take the turns of a series and of its device."""
-        series, over = state.series(row.metric), plan.above
-        device = DeviceTurn(device_id, row.site, state, over)
+        series, over, end = state.series(row.metric), plan.above, row.pane.pane_end
         asks = over.asks or series.above
-        end = row.pane.pane_end
+        device = DeviceTurn(device_id, row.site, state, over)
         holds = Holds(over.spans, over.inhibits, begin(device, end, out.alerts) if asks else set())
         first = len(out.alerts)
         of = Subject(device_id, row.metric, row.site, row.unit)
-        _turn(Turn(series, of, gates, holds, out), plan, row.pane)
+        turn = Turn(series, of, gates, holds, out)
+        _roll_up(turn, plan, row.pane)
+        take(turn, plan.asked, row.pane)
         if plan.listens:
             checks = partial(self._checks, device_id, end)
             listen(state, of, end, checks)
@@ -233,7 +241,7 @@ class Engine:
 
     def _plan(self, device_id: str, metric: str, site: str, at: int) -> Plan:
         key = (device_id, metric, site)
-        device = self._device(device_id, at)
+        device = None if self._fleet is None else self._device(device_id, at)
         known = self._plans.get(key)
         if known is not None and known[0] is device:
             return known[1]
@@ -243,18 +251,27 @@ class Engine:
         self._plans[key] = device, plan
         return plan
 
+    def _out(self) -> Out:
+        return Out([] if self._rows else None, [], self._watch)
+
     def _device(self, device_id: str, at: int) -> Device | None:
         """Return what is known of a device at an event time, ms, if any rule asks."""
         return None if self._fleet is None else self._fleet.at(device_id, at)
 
 
 def _decision(out: Out) -> Decision:
-    windows, alerts, _ = out
-    return Decision(tuple(windows), tuple(alerts)) if windows or alerts else NOTHING
+    return Decision(tuple(out.windows or ()), tuple(out.alerts))
+
+
+def _give(out: Out, rows: list[WindowFeatures]) -> None:
+    if out.windows is not None:
+        out.windows.extend(rows)
 
 
 def _drop(entry: DeviceEntry, names: set[str]) -> None:
     """Forget gates that no rule asks any more: told no more, they would be wrong one day."""
+    if not names:
+        return
     for name in names:
         del entry.gates[name]
     entry.waits = [gate for gate in entry.waits if gate not in names]
@@ -274,10 +291,9 @@ def _with_derived(
     return [HeldPane(metric, row.site, unit, pane) for metric, unit, pane in rows]
 
 
-def _turn(turn: Turn, plan: Plan, pane: Pane) -> None:
+def _roll_up(turn: Turn, plan: Plan, pane: Pane) -> None:
     if plan.rollups:
         rolled = turn.state.rolled = turn.state.rolled or Rolled()
-        turn.out.windows.extend(roll_up(rolled, plan.rollups, turn.of, pane))
+        _give(turn.out, roll_up(rolled, plan.rollups, turn.of, pane))
     elif turn.state.rolled is not None:
         turn.state.rolled = None
-    take(turn, plan.asked, pane)

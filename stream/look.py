@@ -22,13 +22,15 @@ class Look(NamedTuple):
     """What a rule made of a window, as far as it got.
 
     ``since``: since when its condition is met, ms; None when it is not for the whole window, and
-    ``gate`` says how far it is. ``verdict``: what was compared; None when nothing was. ``own`` is
+    ``gate`` says how far it is. ``value`` is what it looks at of the window. ``verdict``: what was
+    compared; None when nothing was. ``own`` is
     what the rule remembers after it, as it is changed later: who looks takes what is needed at
     once.
     """
 
     rule: Rule
     window: WindowFeatures
+    value: float
     enough: bool
     since: int | None
     gate: Gate | None

@@ -3,6 +3,7 @@
 from math import inf, isfinite
 
 import msgspec
+from msgspec.structs import replace
 
 from stream.charts import Cusum, Ewma, Sums, next_ewma, next_sums
 from stream.detectors import Op, Verdict, signed
@@ -40,7 +41,7 @@ def on_chart(method: Chart, op: Op, memory: Memory, verdict: Verdict) -> Verdict
         memory.high, memory.low = sums
         upper = op == ">=" or (op == "abs>=" and sums.high >= sums.low)
         told = sums.high if upper else -sums.low
-    return verdict._replace(score=signed(op, told), statistic=told)
+    return replace(verdict, score=signed(op, told), statistic=told)
 
 
 def on_course(

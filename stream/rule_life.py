@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from schemas.records import Alert, AlertCommand, AlertState, WindowFeatures
-from stream.alert_record import ended, record, shelved
+from schemas.records import Alert, AlertCommand, AlertState
+from stream.alert_record import Looked, ended, record, shelved
 from stream.detectors import Verdict
 from stream.device_state import RuleState, SeriesState
 from stream.lifecycle import Change, Life, Phase, advance, finish, phase, top_active
@@ -20,9 +20,7 @@ def state_of(state: SeriesState, rule: Rule) -> RuleState:
     return found
 
 
-def settle(
-    rule: Rule, life: Life, turn: Turn, window: WindowFeatures, verdict: Verdict
-) -> Alert | None:
+def settle(rule: Rule, life: Life, turn: Turn, window: Looked, verdict: Verdict) -> Alert | None:
     """Take a verdict into the life of an alert; return the record of the transition, if any.
 
     Args:

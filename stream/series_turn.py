@@ -1,7 +1,8 @@
 """One series' turn: a pane, the windows it completes, and what the rules make of them."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from schemas.records import Alert, WindowFeatures
 from stream.alert_record import ended
@@ -18,13 +19,13 @@ from stream.rule_life import settle, state_of, suspend, tell
 from stream.sensor_turn import look
 from stream.suppress import resumed
 from stream.turn import Turn
-from stream.windows import Window, WindowSpec, cut, ends_between, features, kept_from
+from stream.windows import Window, WindowSpec, cut, described, ends_between, kept_from
 
 _NOT_YET = 0
 """Nothing can be forgotten while a window is open that may need it."""
 
 
-class Group(NamedTuple):
+class Group(msgspec.Struct, frozen=True, gc=False):
     """The rules of a series that look at the same windows; ``asks`` if each has a condition."""
 
     spec: WindowSpec
@@ -32,7 +33,7 @@ class Group(NamedTuple):
     asks: bool
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """The rules of a series: those on windows, those on the sensor, and the digests of all."""
 
     groups: tuple[Group, ...]
@@ -49,7 +50,8 @@ def take(turn: Turn, asked: Asked, pane: Pane) -> None:
         pane: passed over when it does not follow the newest one.
     """
     state, alerts = turn.state, turn.out.alerts
-    alerts.extend(_reconcile(state, asked.digests, pane.pane_end))
+    if state.rules:
+        alerts.extend(_reconcile(state, asked.digests, pane.pane_end))
     first = len(alerts)
     checked = asked.checks or state.health is not None
     trusted = look(turn, asked.checks, pane) if checked else 0
@@ -59,14 +61,15 @@ def take(turn: Turn, asked: Asked, pane: Pane) -> None:
         return
     # Where panes are shorter than slides, most windows end between panes: by both is forgotten.
     kept = [_NOT_YET] * len(groups)
-    for end, index in _missed(groups, state.ring, seen_to, pane.pane_start):
-        kept[index] = _window(turn, groups[index], end, trusted)
-    state.seen_to = pane.pane_end
+    if state.ring and seen_to < pane.pane_start:
+        for missed, index in _missed(groups, state.ring[-1], seen_to, pane.pane_start):
+            kept[index] = _window(turn, groups[index], missed, trusted)
+    state.seen_to = end = pane.pane_end
     if pane.n > 0:
         state.ring.append(pane)
     for index, group in enumerate(groups):
-        if pane.pane_end % group.spec.slide_ms == 0:
-            kept[index] = max(kept[index], _window(turn, group, pane.pane_end, trusted))
+        if end % group.spec.slide_ms == 0:
+            kept[index] = max(kept[index], _window(turn, group, end, trusted))
     _forget(state.ring, min(kept))
     if len(alerts) > first + 1:
         alerts[first:] = sorted(alerts[first:], key=lambda each: (each.emitted_at, each.rule))
@@ -83,14 +86,12 @@ def _is_idle(group: Group, turn: Turn) -> bool:
     return True
 
 
-def _missed(groups: list[Group], ring: list[Pane], after: int, upto: int) -> list[tuple[int, int]]:
+def _missed(groups: list[Group], newest: Pane, after: int, upto: int) -> list[tuple[int, int]]:
     """Return ends of windows without a pane of their own end, each with its group's index."""
-    if not ring or after >= upto:
-        return []
     return sorted(
         (end, index)
         for index, group in enumerate(groups)
-        for end in ends_between(group.spec, after, upto, ring[-1])
+        for end in ends_between(group.spec, after, upto, newest)
     )
 
 
@@ -102,43 +103,50 @@ def _window(turn: Turn, group: Group, end: int, trusted: int | None) -> int:
     window = cut(group.spec, turn.state.ring, end)
     if window is None:
         return _NOT_YET
-    made = features(turn.of, window.start, end, window.panes)
-    turn.out.windows.append(made)
+    if turn.out.windows is not None:
+        turn.out.windows.append(_row(turn, window))
     kept = kept_from(group.spec, window, end)
     for rule in group.rules:
-        _rule_turn(turn, rule, window, made, kept, trusted)
+        _rule_turn(turn, rule, window, kept, trusted)
     return kept
 
 
-def _rule_turn(
-    turn: Turn, rule: Rule, window: Window, made: WindowFeatures, kept: int, trusted: int | None
-) -> None:
+def _row(turn: Turn, window: Window) -> WindowFeatures:
+    return described(turn.of, window.window_start, window.window_end, window.moments())
+
+
+def _rule_turn(turn: Turn, rule: Rule, window: Window, kept: int, trusted: int | None) -> None:
     """Let a rule learn from the panes that leave its window, and judge the window.
 
     It rests while a part of the window is of another state of the machine, in planned work, and
     while the sensor is not to be trusted, which says nothing of the machine.
     """
-    own, end = state_of(turn.state, rule), made.window_end
-    asked = _asked_since(rule, turn, window.start, end)
+    own, start, end = state_of(turn.state, rule), window.window_start, window.window_end
+    asked = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
+    if asked is not None and asked > start:
+        asked = None  # a part of the window is of another state
     since = asked
     if asked is not None and turn.holds.spans:
-        since = resumed(turn.holds.spans.get(rule.name, ()), window.start, end, asked)
+        since = resumed(turn.holds.spans.get(rule.name, ()), start, end, asked)
     works = asked is not None and since is None
-    doubts = rule.category != "SENSOR_HEALTH" and (trusted is None or trusted > window.start)
+    doubts = (trusted is None or trusted > start) and rule.category != "SENSOR_HEALTH"
     if doubts:
         since = None
-    if rule.baseline is not None:
-        frozen = since is None or freezes(rule.baseline, phase(own.life))
-        learn(own.baseline, rule.baseline, turn.state.ring, kept, frozen=frozen, since=since)
+    ring, life = turn.state.ring, own.life
+    if rule.baseline is not None and ring[0].pane_end <= kept:
+        frozen = since is None or (bool(life.levels) and freezes(rule.baseline, phase(life)))
+        learn(own.baseline, rule.baseline, ring, kept, frozen=frozen, since=since)
     verdict = alert = None
     if since is None:
         if rule.method is not None and own.memory is not None:
             rested(rule.method, own.memory)
-        alert = suspend(rule, own.life, end, closes=asked is None)
+        alert = suspend(rule, life, end, closes=asked is None)
     else:
-        verdict = _verdict(rule, own, window, made)
-        if verdict is not None:
-            alert = settle(rule, own.life, turn, made, verdict)
+        verdict = _judge(rule, own, window)
+        if end < life.rests_until:
+            verdict = None  # a chart has gone on
+        if verdict is not None and (life.levels or verdict.score >= rule.severities[0].enter):
+            alert = settle(rule, life, turn, window, verdict)
     if alert is not None:
         if alert.event == "RESOLVED" and rule.method is not None and own.memory is not None:
             over(rule.method, own.memory)
@@ -146,29 +154,19 @@ def _rule_turn(
     if turn.out.watch is not None:
         gate = turn.gates.get(rule.when.gate) if rule.when else None
         held = Held(works, rule.name in turn.holds.now, doubts)
-        turn.out.watch(Look(rule, made, window.enough, since, gate, verdict, own, alert, held))
+        row, value = _row(turn, window), AGGREGATES[rule.aggregate](window)
+        look = Look(rule, row, value, window.enough, since, gate, verdict, own, alert, held)
+        turn.out.watch(look)
 
 
-def _asked_since(rule: Rule, turn: Turn, start: int, end: int) -> int | None:
-    """Return since when the machine's state has been what a rule asks, ms; None if too short."""
-    since = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
-    # Otherwise a part of the window is of another state.
-    return since if since is not None and since <= start else None
-
-
-def _verdict(rule: Rule, own: RuleState, window: Window, made: WindowFeatures) -> Verdict | None:
-    """Compare, where there is enough to compare and the rule does not rest."""
-    if not window.enough or made.count < rule.min_samples:
+def _judge(rule: Rule, own: RuleState, window: Window) -> Verdict | None:
+    """Compare, where there is enough to compare."""
+    if not window.enough or window.count < rule.min_samples:
         return None
-    verdict = _judge(rule, own, made)  # a chart goes on while the rule rests
-    return None if made.window_end < own.life.rests_until else verdict
-
-
-def _judge(rule: Rule, own: RuleState, made: WindowFeatures) -> Verdict | None:
-    value = AGGREGATES[rule.aggregate](made)
-    middle = (made.window_start + made.window_end) // 2
+    value = AGGREGATES[rule.aggregate](window)
+    middle = (window.window_start + window.window_end) // 2
     if rule.method is not None and not isinstance(rule.method, CHARTS):
-        return on_course(rule.method, rule.op, _memory(own), value, middle, made.window_end)
+        return on_course(rule.method, rule.op, _memory(own), value, middle, window.window_end)
     if rule.baseline is None:
         return against_value(rule.op, value)
     verdict = against_baseline(rule.op, value, rule.baseline, own.baseline, middle, rule.to)
@@ -185,8 +183,9 @@ def _memory(own: RuleState) -> Memory:
 
 def _reconcile(state: SeriesState, digests: Mapping[str, str], at: int) -> list[Alert]:
     """Drop the memory of rules that changed; return the records that close their alerts."""
+    changed = [name for name, own in state.rules.items() if digests.get(name) != own.digest]
     closed = []
-    for name in [name for name, own in state.rules.items() if digests.get(name) != own.digest]:
+    for name in changed:
         life = state.rules.pop(name).life
         if life.open is not None:
             closed.append(ended(life.open, phase(life), at, "RULE_CHANGED"))

@@ -97,7 +97,7 @@ def listen(state: DeviceState, of: Subject, end: int, rules_of: RulesOf) -> None
     health = series.health
     if health is None or health.reports.watched:
         return
-    turn = Turn(series, of, entry.gates, Holds({}, (), set()), Out([], []))
+    turn = Turn(series, of, entry.gates, Holds({}, (), set()), Out(None, []))
     look_at = _look(turn, rules_of(of.metric, of.site), end, fire=False)
     if look_at is not None:
         state.watch().metrics[of.metric] = Watched(of.site, of.unit, look_at)

@@ -1,7 +1,8 @@
 """What the turn of one series changes, reads and adds to."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from schemas.records import Alert, WindowFeatures
 from stream.conditions import Gate
@@ -11,15 +12,18 @@ from stream.suppress import Inhibit, Spans
 from stream.windows import Subject
 
 
-class Out(NamedTuple):
-    """What a pane has led to so far; ``watch``, if any, is told of every look."""
+class Out(msgspec.Struct, frozen=True, gc=False):
+    """What a pane has led to so far; ``watch``, if any, is told of every look.
 
-    windows: list[WindowFeatures]
+    ``windows`` is None where nobody asks for the rows of windows.
+    """
+
+    windows: list[WindowFeatures] | None
     alerts: list[Alert]
     watch: Watch | None = None
 
 
-class Holds(NamedTuple):
+class Holds(msgspec.Struct, frozen=True, gc=False):
     """What holds rules back: planned work, and stronger alerts.
 
     ``now`` are the rules that may not begin; those are added that an alert of this turn inhibits.
@@ -30,7 +34,7 @@ class Holds(NamedTuple):
     now: set[str]
 
 
-class Turn(NamedTuple):
+class Turn(msgspec.Struct, frozen=True, gc=False):
     """What a series' turn changes, reads and adds to."""
 
     state: SeriesState

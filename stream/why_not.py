@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 from schemas.records import AlertEvent, Device
 from stream.baselines import Baseline, BaselineSpec, Decayed, Frozen, Seasonal
 from stream.conditions import When
-from stream.detectors import AGGREGATES
 from stream.globs import matches
 from stream.lifecycle import Hold, phase
 from stream.look import Look
@@ -78,7 +77,7 @@ def seen(look: Look) -> Seen:
         made.window_start,
         made.window_end,
         made.count,
-        AGGREGATES[look.rule.aggregate](made) if verdict is None else verdict.value,
+        look.value,
         verdict.statistic if verdict else None,
         verdict.baseline_mean if verdict else None,
         verdict.baseline_std if verdict else None,

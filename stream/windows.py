@@ -28,12 +28,72 @@ class WindowSpec(NamedTuple):
     grow_to_ms: int = 0
 
 
-class Window(NamedTuple):
-    """What is inside one window, in time order; ``enough`` says whether growing sufficed."""
+class Moments(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Panes merged so far: as in :class:`stream.panes.Pane`, ``t`` counting from a given start."""
 
-    start: int
+    n: int
+    mean: float
+    m2: float
+    lo: float
+    hi: float
+    t_mean: float
+    t_m2: float
+    t_c: float
+    first_value: float
+    last_value: float
+
+    @property
+    def variance(self) -> float:
+        """Return it, NaN where sums of values near the largest double have overflowed."""
+        return self.m2 / self.n if self.m2 >= 0 else nan
+
+    @property
+    def stddev(self) -> float:
+        """Return the population's, divided by n; 0 for one reading."""
+        return sqrt(self.variance)
+
+    @property
+    def rms(self) -> float:
+        """Return the root of the mean square."""
+        return sqrt(self.mean * self.mean + self.variance)
+
+    @property
+    def slope(self) -> float:
+        """Return the least-squares line's, per second; 0 when all readings have one time."""
+        return self.t_c / self.t_m2 if self.t_m2 > 0 else 0.0
+
+
+class Window(msgspec.Struct, gc=False):
+    """What is inside one window: panes in time order, none empty, and ``count`` readings.
+
+    ``enough`` says whether growing sufficed. The panes are merged once somebody asks.
+    """
+
+    window_start: int
+    window_end: int
     panes: Sequence[Pane]
+    count: int
     enough: bool
+    _moments: Moments | None = None
+
+    def moments(self) -> Moments:
+        """Return all panes merged."""
+        if self._moments is None:
+            self._moments = merged(self.window_start, self.panes)
+        return self._moments
+
+    def mean(self) -> float:
+        """Return the mean alone, to the bit that of :meth:`moments`, in a fraction of its time."""
+        if self._moments is not None:
+            return self._moments.mean
+        it = iter(self.panes)
+        first = next(it)
+        n, mean = first.n, first.mean
+        for pane in it:
+            own = pane.n
+            n += own
+            mean += (pane.mean - mean) * (own / n)
+        return mean
 
 
 class Subject(NamedTuple):
@@ -62,50 +122,38 @@ def cut(spec: WindowSpec, ring: Sequence[Pane], end: int) -> Window | None:
     start = end - spec.size_ms
     if not ring or ring[-1].pane_start < start:
         return None
-    enough = True
-    if spec.grow_to_ms:
-        grown = _grown_start(spec, ring, end)
-        enough = grown is not None
-        start = start if grown is None else grown
     first = 0
     while ring[first].pane_start < start:
         first += 1
-    return Window(start, ring[first:] if first else ring, enough)
-
-
-def _grown_start(spec: WindowSpec, ring: Sequence[Pane], end: int) -> int | None:
-    """Return where a window starts that holds enough, or None when it may not reach that far."""
-    start = end - spec.size_ms
+    panes = ring[first:] if first else ring
     count = 0
-    for pane in reversed(ring):
+    for pane in panes:
+        count += pane.n
+    if count < spec.min_samples:
+        return _grown(spec, ring, first, Window(start, end, panes, count, enough=False))
+    return Window(start, end, panes, count, enough=True)
+
+
+def _grown(spec: WindowSpec, ring: Sequence[Pane], first: int, window: Window) -> Window:
+    """Let a window whose panes begin at ``first`` reach back; as it is, if that does not help."""
+    start, count = window.window_start, window.count
+    for pane in reversed(ring[:first]):
         if pane.pane_start < start:
             if count >= spec.min_samples:
                 break
             start = pane.pane_start // spec.slide_ms * spec.slide_ms
-            if start < end - spec.grow_to_ms:
-                return None
+            if start < window.window_end - spec.grow_to_ms:
+                return window
         count += pane.n
-    return start if count >= spec.min_samples else None
+        first -= 1
+    if count < spec.min_samples:
+        return window
+    return Window(start, window.window_end, ring[first:], count, enough=True)
 
 
 def kept_from(spec: WindowSpec, window: Window, end: int) -> int:
     """Return from when on later windows may need panes; starts of windows never go back."""
-    return window.start if window.enough else end - spec.grow_to_ms
-
-
-class Moments(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Panes merged so far: as in :class:`stream.panes.Pane`, ``t`` counting from a given start."""
-
-    n: int
-    mean: float
-    m2: float
-    lo: float
-    hi: float
-    t_mean: float
-    t_m2: float
-    t_c: float
-    first_value: float
-    last_value: float
+    return window.window_start if window.enough else end - spec.grow_to_ms
 
 
 def features(of: Subject, start: int, end: int, panes: Sequence[Pane]) -> WindowFeatures:
@@ -155,16 +203,9 @@ def merged(start: int, panes: Sequence[Pane], so_far: Moments | None = None) -> 
 def described(
     of: Subject, start: int, end: int, merged: Moments, session: str = ""
 ) -> WindowFeatures:
-    """Return merged panes as a window's features.
-
-    ``stddev`` is the population's (divided by n), 0 for one reading. ``slope`` is the
-    least-squares line's, 0 when all readings have one time.
-    """
-    m, mean = merged, merged.mean
-    # Sums of values near the largest double overflow to NaN or -inf: no root, and no exception.
-    variance = m.m2 / m.n if m.m2 >= 0 else nan
+    """Return merged panes as a window's features."""
+    m = merged
     return WindowFeatures(
-        of.device_id, of.metric, of.site, start, end, m.n, m.lo, m.hi, mean, sqrt(variance),
-        sqrt(mean * mean + variance), m.first_value, m.last_value,
-        m.t_c / m.t_m2 if m.t_m2 > 0 else 0.0, session,
+        of.device_id, of.metric, of.site, start, end, m.n, m.lo, m.hi, m.mean, m.stddev, m.rms,
+        m.first_value, m.last_value, m.slope, session,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.bench.mosquitto import binary
+from schemas.failure import Failure
 
 ROOT = Path(__file__).parents[2]
 # What others read off it keeps its name.
@@ -49,3 +50,34 @@ def test_the_other_engines_windows_are_counted_by_hand():
     ends = [end for end in range(0, 600, 30) if end > 45 and end - 300 <= 104]
     assert windows(load, 45_000, at_end=True) == len(ends)
     assert windows(load, 45_000, at_end=False) == len([end for end in ends if end <= 104 - 5])
+
+
+# Each for the shipped series, and for a machine that reports every 10 s.
+RULES_KEYS = {
+    "readings", "windows", "alerts", "readings_per_s", "cpu_us_per_reading", "cpu_us_per_window",
+    "rss_mb", "plain_readings_per_s", "plain_rss_mb", "ratio",
+}  # fmt: skip
+
+
+def test_bench_rules_says_what_it_measured() -> None:
+    words = ["bench", "rules", "--json", "--runs", "1", "--days", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "compose.cli", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert set(figures) == {f"{of}_{key}" for of in ("nab", "dense") for key in RULES_KEYS}
+    assert all(figure > 0 for figure in figures.values()), figures
+    assert (figures["nab_readings"], figures["dense_readings"]) == (69_561, 3 * 8640)
+
+
+def test_a_timed_run_that_gives_other_alerts_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from compose import bench_rules
+
+    bench_rules.write_dense(tmp_path / "pump.csv", 1)
+    monkeypatch.setattr(bench_rules, "_alone", lambda *_: bench_rules.Cost(1.0, 1.0, b"other"))
+    with pytest.raises(Failure, match="other alerts"):
+        bench_rules.figures("dense", tmp_path, 1)

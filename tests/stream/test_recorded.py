@@ -20,7 +20,7 @@ from stream.engine import Engine
 from stream.lake import open_lake
 from stream.pane_sizes import pane_ms
 from stream.panes import panes_of
-from stream.recorded import Series, Wanted, read_labels, read_series
+from stream.recorded import Series, Wanted, read_labels, read_series, time_ms
 from stream.recorded_parquet import read_lake
 
 TIME = pa.timestamp("ms", tz="UTC")
@@ -196,3 +196,17 @@ def test_the_command_takes_a_lake_s_folder_and_warns_of_labels_of_no_device(tmp_
 )
 def test_readings_come_from_one_place_and_a_span_has_a_length(words):
     assert CliRunner().invoke(command, ["test", "generic", *words]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2014-07-01 00:00:00", "1969-12-31T23:59:59.999", "2026-01-31T06:00:00.250",
+        "2026-01-31T06:00:00.0005", "2026-01-31T06:00:00.123999", "2026-01-31T06:00:00+05:30",
+        " 2026-01-31 ", "20260131T060000Z",
+    ],
+)  # fmt: skip
+def test_a_time_is_the_nearest_millisecond_and_utc_unless_it_says_otherwise(text: str) -> None:
+    said = datetime.fromisoformat(text.strip())
+    zoned = said if said.tzinfo else said.replace(tzinfo=UTC)
+    assert time_ms(text) == round(zoned.timestamp() * 1000)

@@ -10,6 +10,7 @@ from rule_builders import HOUR, MINUTE, PANE, limit, pane, rules
 
 from schemas.records import WindowFeatures
 from stream.backtest import panes
+from stream.detectors import AGGREGATES
 from stream.device_state import DeviceState
 from stream.engine import Engine
 from stream.pane_sizes import pane_ms
@@ -166,26 +167,43 @@ def test_a_pane_of_bad_readings_completes_windows_and_adds_nothing():
     assert engine.on_pane(state, *OF, pane(2, bad=3)).windows == ()
 
 
+@given(series)
+def test_what_a_rule_looks_at_is_to_the_bit_what_the_row_says(points: list[tuple[int, float]]):
+    inside = list(panes(points, PANE))
+    end = inside[-1].pane_end
+    made = features(OF, inside[0].pane_start, end, inside)
+    row = {
+        "mean": made.mean, "min": made.min, "max": made.max, "range": made.max - made.min,
+        "rms": made.rms, "stddev": made.stddev, "count": made.count, "first": made.first,
+        "last": made.last, "delta": made.last - made.first, "slope": made.slope,
+    }  # fmt: skip
+    for name, aggregate in AGGREGATES.items():
+        # Each of a window that nobody has merged yet: the mean needs no more than means.
+        window = cut(WindowSpec(end - inside[0].pane_start, PANE), inside, end)
+        assert window is not None
+        assert aggregate(window) == row[name], name
+
+
 def test_a_window_grows_back_to_the_samples_it_needs_and_no_further():
     spec = WindowSpec(HOUR, PANE, 3, 12 * HOUR)
     hourly = [pane(i, float(i)) for i in range(0, 32, 4)]
     window = cut(spec, hourly, 29 * PANE)
     assert window is not None
-    assert (window.start, [p.mean for p in window.panes]) == (20 * PANE, [20.0, 24.0, 28.0])
+    assert (window.window_start, [p.mean for p in window.panes]) == (20 * PANE, [20.0, 24.0, 28.0])
 
 
 def test_a_window_that_holds_enough_does_not_grow():
     dense = [pane(i, 1.0, 2.0, 3.0) for i in range(40)]
     window = cut(WindowSpec(HOUR, PANE, 6, 12 * HOUR), dense, 40 * PANE)
     assert window is not None
-    assert (window.start, len(window.panes), window.enough) == (36 * PANE, 4, True)
+    assert (window.window_start, len(window.panes), window.enough) == (36 * PANE, 4, True)
 
 
 def test_a_window_that_cannot_grow_far_enough_says_so_and_keeps_its_size():
     spec = WindowSpec(HOUR, PANE, 3, 2 * HOUR)
     window = cut(spec, [pane(i, 1.0) for i in range(0, 32, 4)], 29 * PANE)
     assert window is not None
-    assert (window.start, len(window.panes), window.enough) == (25 * PANE, 1, False)
+    assert (window.window_start, len(window.panes), window.enough) == (25 * PANE, 1, False)
 
 
 def test_growing_is_the_same_with_finer_panes():
