@@ -99,10 +99,6 @@ def common(one: Iterable[bytes], other: Iterable[bytes]) -> Iterable[bytes]:
         yield each
 
 
-def count(found: Bodies) -> int:
-    return sum(map(len, found.values()))
-
-
 def once(found: Bodies) -> Bodies:
     """Leave out what came before: windows of two rules may be equal, so do it on both sides."""
     return {key: list(dict.fromkeys(rows)) for key, rows in found.items()}
@@ -123,15 +119,14 @@ class Job:
             self.readings.send(each)
         self.readings.flush()
 
-    def finish(self) -> None:
-        """Wait for a checkpoint behind all that there is to read."""
+    def is_through(self) -> bool:
+        """Say whether a checkpoint has been completed behind all that there is to read."""
         kafka, topic = self.stack.endpoints.kafka_bootstrap, f"{self.prefix}readings"
         last = ends(kafka, topic)
-        eventually(
-            f"all of {topic} is done with",
-            lambda: committed(kafka, f"{self.prefix}alerts", topic, sorted(last)) == last,
-            600,
-        )
+        return committed(kafka, f"{self.prefix}alerts", topic, sorted(last)) == last
+
+    def finish(self) -> None:
+        eventually(f"the job of {self.prefix} is through", self.is_through, 600)
 
     def feed_through_a_kill(self, readings: Sequence[Reading]) -> None:
         """Kill the TaskManager behind a checkpoint, while results come out that none holds yet."""
@@ -142,6 +137,7 @@ class Job:
         self.feed(readings[third : 2 * third])
         eventually("results are coming out", lambda: self.end("windows") > held, 120)
         killed = self.stack.kill("taskmanager")
+        assert not self.is_through(), "nothing was on its way when it was killed"
         self.feed(readings[2 * third :])
         self.stack.await_restart("taskmanager", killed)
 
@@ -181,11 +177,7 @@ def check(stack: RunningStack, prefix: str, given: Given, *, killed: bool) -> No
     """Hold everything that came out against the backtest; only a kill makes windows come again."""
     assert differences(bodies(stack, f"{prefix}alerts"), given.alerts, Alert) == []
     windows = bodies(stack, f"{prefix}windows")
-    if killed:
-        assert count(windows) > count(given.windows), "nothing was on its way when it was killed"
-        found, expected = once(windows), once(given.windows)
-    else:
-        found, expected = windows, given.windows
+    found, expected = (once(windows), once(given.windows)) if killed else (windows, given.windows)
     assert differences(found, expected, WindowFeatures) == []
     late = Counter(reading_key(each) for each in records(stack.endpoints, f"{prefix}late", Reading))
     assert late.keys() == given.late.keys()
