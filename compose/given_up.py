@@ -137,8 +137,9 @@ def told(lost: Collection[Alert], prefix: str) -> str:
     more = len(lost) - len(named)
     if more:
         named.append(f"{more} more")
+    count = "1 alert" if len(lost) == 1 else f"{len(lost)} alerts"
     return (
-        f"{len(lost)} alerts are missing on {prefix}alerts, for Kafka gave up their transaction "
-        f"before the job came to commit it: {'; '.join(named)}. Once the job has caught up, this "
+        f"{count} missing on {prefix}alerts, for Kafka gave up their transaction before the job "
+        f"came to commit it: {'; '.join(named)}. Once the job has caught up, this "
         f"sends them: {repair(lost, prefix)}"
     )

@@ -27,7 +27,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 # Every few seconds, all day; or a dozen times at each start.
 _ROUTINE = re.compile(
     r"CheckpointCoordinator (Triggering|Completed) checkpoint|Marking checkpoint|S3Committer"
-    r"|MetricGroup Name collision|\[Producer clientId="
+    r"|MetricGroup Name collision"
 )
 
 
@@ -60,7 +60,7 @@ def logs_command(
         *_vertices(flink_url, job_id, listed=listed),
     ]
     if name == "alerts":  # what becomes of a transaction is told by its name alone
-        marks.append(f"transactionalId={transactions(prefix)}-")
+        marks.append(f"transactionalId='{transactions(prefix)}-")
     if following:
         _print_new(layout, marks, count, everything=everything)
         return

@@ -65,7 +65,7 @@ class Rest:
             },
             DECIDE: {
                 "alerts[14]__Writer.numRecordsInPerSecond": 0.5,
-                "alerts[14]__Committer.numCommittablesFailure": 0.0,
+                "alerts[14]__Committer.failedCommittables": 0.0,
                 "end__Writer.numRecordsInPerSecond": 77.0,
                 "decide.site.plant-2.newest_pane_end": float(NOW - 30_000),
             },

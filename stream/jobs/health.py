@@ -14,7 +14,7 @@ _SINK = re.compile(r"(?!end__)(.*__Writer|StreamingFileWriter)\.numRecordsInPerS
 _POSITION = re.compile(
     r".*\.KafkaSourceReader\.topic\.(?P<topic>.+)\.partition\.(?P<partition>\d+)\.currentOffset"
 )
-_UNCOMMITTED = re.compile(r".*__Committer\.numCommittablesFailure")
+_UNCOMMITTED = re.compile(r".*__Committer\.failedCommittables")
 _PANE = re.compile(r"decide\.site\.(?P<site>.+)\.newest_pane_end")
 _SUMMED = (_SOURCE, _SINK, _UNCOMMITTED)
 _NO_WATERMARK = -(2**63)

@@ -60,7 +60,7 @@ def test_the_command_covers_the_windows_to_the_minute() -> None:
 
 def test_the_alerts_are_named_and_many_are_counted() -> None:
     said = told([alert(number, device_id=f"pump-{number}") for number in range(5)], "plant.")
-    assert said.startswith("5 alerts are missing on plant.alerts")
+    assert said.startswith("5 alerts missing on plant.alerts")
     assert "pump-0" in said
     assert "pump-3" not in said
     assert "2 more" in said

@@ -122,7 +122,7 @@ def test_alerts_that_could_not_be_committed_are_looked_for(
     monkeypatch.setattr(job_health, "said", said)
     (one,) = healths(tmp_path, ENDPOINTS)
     assert (one.problems, asked) == ([], [])
-    rest.metrics[DECIDE]["alerts[14]__Committer.numCommittablesFailure"] = 1.0
+    rest.metrics[DECIDE]["alerts[14]__Committer.failedCommittables"] = 1.0
     (one,) = healths(tmp_path, ENDPOINTS)
     assert one.problems == ["2 alerts are missing"]
     # Three checkpoints of 10 s, and 10 s.

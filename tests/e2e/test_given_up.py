@@ -146,10 +146,10 @@ def test_alerts_of_a_transaction_that_expired_are_named_and_a_backfill_sends_the
     waited = time.monotonic() - begun
 
     words = ("jobs", "submit", "alerts", f"--prefix={LOST}", f"--rules={rules}")
-    again = stack.tidegate(*words, "--checkpoint-interval=1s")
+    again = stack.tidegate(*words, "--checkpoint-interval=1s", "--parallelism=2")
     assert again.returncode == 0, again.stderr
     print(again.stderr)
-    assert "warning: undone-alerts: 2 alerts are missing on undone.alerts" in again.stderr
+    assert "warning: undone-alerts: 2 alerts missing on undone.alerts" in again.stderr
     repair = command_in(again.stderr)
 
     play(stack, DOWN, END)
@@ -164,7 +164,10 @@ def test_alerts_of_a_transaction_that_expired_are_named_and_a_backfill_sends_the
     assert lost == {(each.alert_id, each.seq) for each in before}
     assert events(mine) == ["RESOLVED", "FIRED", "RESOLVED"]
     (problem,) = eventually("Flink counts it", lambda: problems(stack), 60)
+    assert "1 alert missing" in problem
     assert "given.over hot WARNING RESOLVED" in problem
+    logs = stack.tidegate("jobs", "logs", "alerts", f"--prefix={LOST}", "-n", "1000")
+    assert "KafkaCommitter Unable to commit transaction" in logs.stdout
 
     mended = backfill(stack, repair)
     assert mended["sent"] == mended["alerts"]["new"] == 1
