@@ -198,13 +198,14 @@ def _run(stack: Stack, pool: ThreadPoolExecutor) -> None:
     while True:
         stack.step(time.monotonic(), pool)
         got = signal.sigtimedwait(_SIGNALS, _IDLE_TICK_S if stack.settled else _BUSY_TICK_S)
-        if got is None or got.si_signo == signal.SIGCHLD:
-            continue
-        if got.si_signo != signal.SIGHUP:
+        # Suspended beyond the tick, CPython returns whatever stood in memory, not a signal.
+        signo = got.si_signo if got else 0
+        if signo in (signal.SIGTERM, signal.SIGINT):
             log.info("stopping")
             stack.stop()
             return
-        stack.answer(read_wanted(stack.layout))
+        if signo == signal.SIGHUP:
+            stack.answer(read_wanted(stack.layout))
 
 
 def _start_reaper(mark: str, layout: Layout) -> "subprocess.Popen[bytes]":

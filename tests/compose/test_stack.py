@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import tomllib
 import urllib.request
 from collections.abc import Iterator
@@ -187,6 +188,20 @@ def test_a_second_up_adds_parts_and_two_at_once_make_one_stack(leaving_nothing: 
     state = published(layout)
     assert state is not None
     assert {part.name: part.pid for part in state.parts}.items() > before.items()
+
+
+def test_a_supervisor_that_was_suspended_goes_on(leaving_nothing: Path) -> None:
+    with running_stack(leaving_nothing, ["mosquitto"]) as stack:
+        supervisor = holder(stack.layout)
+        assert supervisor is not None
+        for _ in range(3):
+            # Longer than it waits for a signal at a time.
+            os.kill(supervisor, signal.SIGSTOP)
+            threading.Event().wait(0.8)
+            os.kill(supervisor, signal.SIGCONT)
+            threading.Event().wait(0.2)
+        stack.await_restart("mosquitto", stack.kill("mosquitto"), 20)
+        assert holder(stack.layout) == supervisor
 
 
 def test_mosquitto_keeps_what_it_acknowledged_through_a_kill(leaving_nothing: Path) -> None:

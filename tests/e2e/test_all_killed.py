@@ -158,8 +158,8 @@ def _strike(stack: RunningStack, what: str) -> float:
 def same(what: str, undisturbed: Sequence[Any], disturbed: Sequence[Any]) -> None:
     """Fail with the first difference, and say how much was compared."""
     for number, (one, other) in enumerate(zip(undisturbed, disturbed, strict=False)):
-        assert one == other, f"{what}: number {number} differs"
-    assert len(undisturbed) == len(disturbed), what
+        assert one == other, f"{what}, number {number}: {one} is {other} disturbed"
+    assert len(undisturbed) == len(disturbed), f"{what}: more or fewer, alike up to there"
     print(f"{what}: {len(undisturbed)} equal")
 
 
