@@ -41,7 +41,7 @@ STRIKES = [
 ]
 S3_AWAY_S = 60.0
 # A part lasts for longer than most recoveries, so that what comes back has readings waiting.
-PER_S = 5_000
+PER_S = 8_000
 RECOVERY_S = 900.0
 DAY_MS = 86_400_000
 # Yesterday's midnight is in the midst: the lake has two days.
