@@ -15,7 +15,7 @@ from compose.local.flink import flink_env
 from compose.submissions import cluster_of
 from gateway.follow import ends
 from stream.jobs.cluster import call
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
 
 
 class Fleet(NamedTuple):
@@ -46,7 +46,10 @@ def measure(state: Path, few: Load, many: int, runs: int, backend: str) -> dict[
     loads = (few, few._replace(devices=many, hz=few.hz / slower, slower=slower))
     start_ms = yesterday_ms()
     fleets = [_filled(endpoints, load, start_ms) for load in loads]
-    tuning = Tuning(parallelism=2, bounded=True, state_backend=backend)
+    often = CHECKPOINT_MS["alerts"]
+    tuning = Tuning(
+        parallelism=2, bounded=True, state_backend=backend, checkpoint_interval_ms=often
+    )
     bench = Bench(state, tuning)
     bench.drain("scale-warm", submitted(few), fleets[0].quarter)  # it loads the classes
     took: dict[int, list[Took]] = {load.devices: [] for load in loads}

@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from compose.local.endpoints import read
 from compose.local.flink import flink_env
 from compose.submissions import cluster_of
 from gateway.follow import ends
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
 from stream.lake import size
 
 
@@ -32,8 +33,7 @@ def measure(
     """
     endpoints = read(state)
     os.environ.update(flink_env(state))
-    from stream.jobs.bench import BARE_SQL, submit_hop, submit_panes  # noqa: PLC0415 - PyFlink
-    from stream.jobs.submit import submit_alerts, submit_lake  # noqa: PLC0415
+    from stream.jobs.bench import BARE_SQL  # noqa: PLC0415 - starts PyFlink
 
     name = f"bench{time.time_ns() // 1_000_000}"
     quarter = cluster_of(endpoints, f"{name}q.")
@@ -41,13 +41,12 @@ def measure(
     start_ms = yesterday_ms()
     for cluster, readings in ((quarter, load.readings // 4), (whole, load.readings)):
         fill(cluster, load._replace(readings=readings), name, start_ms)
-    jobs: dict[str, Submit] = {
-        "bare": submit_hop,
-        "panes": submit_panes,
-        "alerts": lambda name, where, tuning: submit_alerts(name, where, tuning, load.rules),
-        "lake": submit_lake,
-    }
-    tuning = Tuning(parallelism=2, bounded=True, state_backend=backend)
+    # A job's end waits for a checkpoint, so all but the lake's are as often as the alerts job's.
+    often = CHECKPOINT_MS["alerts"]
+    tuning = Tuning(
+        parallelism=2, bounded=True, state_backend=backend, checkpoint_interval_ms=often
+    )
+    jobs = _jobs(load)
     took = _drained(jobs, name, Bench(state, tuning), (quarter, whole), runs)
     written = sum(ends(whole.kafka_bootstrap, whole.topic("windows")).values())
     check("windows", written, runs * windows(load, start_ms))
@@ -67,6 +66,20 @@ def measure(
             "bare_sql": " ".join(BARE_SQL.split()),
         }
     )
+
+
+def _jobs(load: Load) -> dict[str, Submit]:
+    from stream.jobs.bench import submit_hop, submit_panes  # noqa: PLC0415 - starts PyFlink
+    from stream.jobs.submit import submit_alerts, submit_lake  # noqa: PLC0415
+
+    def alerts(name: str, where: Cluster, tuning: Tuning) -> str:
+        return submit_alerts(name, where, tuning, load.rules)
+
+    def lake(name: str, where: Cluster, tuning: Tuning) -> str:
+        rarely = replace(tuning, checkpoint_interval_ms=CHECKPOINT_MS["lake"])
+        return submit_lake(name, where, rarely)
+
+    return {"bare": submit_hop, "panes": submit_panes, "alerts": alerts, "lake": lake}
 
 
 def _drained(
