@@ -147,7 +147,7 @@ def stream(
 @click.option("--readings", default=6_000_000, show_default=True, help="Of either fleet.")
 @click.option("--few", default=1000, show_default=True, help="Sensors of the one.")
 @click.option(
-    "--many", default=100_000, show_default=True, help="Of the other; whole times as many."
+    "--many", default=120_000, show_default=True, help="Of the other; 10 or 120 times as many."
 )
 @click.option("--hz", default=1.0, show_default=True, help="Readings a second of one of the few.")
 @click.option(

@@ -14,8 +14,12 @@ from compose.local.endpoints import Endpoints, read
 from compose.local.flink import flink_env
 from compose.submissions import cluster_of
 from gateway.follow import ends
+from schemas.failure import Failure
 from stream.jobs.cluster import call
 from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
+
+_AS_LONG = (10, 120)
+"""Of the 30 s of the question these are panes that rules can have, 5 minutes and an hour."""
 
 
 class Fleet(NamedTuple):
@@ -33,7 +37,8 @@ def measure(state: Path, few: Load, many: int, runs: int, backend: str) -> dict[
     are so much longer that one holds as many: pane rows, windows and readings are equal.
 
     Raises:
-        Failure: a job failed, or what it wrote is not what it should have written.
+        Failure: no panes are so much longer, a job failed, or what it wrote is not what it should
+            have written.
     """
     endpoints = read(state)
     os.environ.update(flink_env(state))
@@ -43,6 +48,11 @@ def measure(state: Path, few: Load, many: int, runs: int, backend: str) -> dict[
         return lambda name, where, tuning: submit_alerts(name, where, tuning, load.rules)
 
     slower = many // few.devices
+    if slower not in _AS_LONG or many % few.devices:
+        known = " or ".join(str(times * few.devices) for times in _AS_LONG)
+        raise Failure(
+            f"{many} sensors beside {few.devices}: panes are no whole times as long; try {known}"
+        )
     loads = (few, few._replace(devices=many, hz=few.hz / slower, slower=slower))
     start_ms = yesterday_ms()
     fleets = [_filled(endpoints, load, start_ms) for load in loads]
