@@ -216,7 +216,7 @@ def test_check_prints_what_they_mean_and_cost(tmp_path):
             "late_and_worse, shakes, starts, two, devices plant.* of sites *"
         ),
         "panes: current=900000,temperature=900000,vibration=900000,*=3600000",
-        "state: at most 6660 bytes a sensor that reports every minute",
+        "state: at most 1460 bytes a sensor that reports every minute",
     ]
 
 

@@ -176,7 +176,7 @@ def test_a_pane_of_bad_readings_alone_is_empty_but_there():
     (row,) = panes(reading(ts=7 * MINUTE, quality="BAD"))
     assert row.pane == Pane(
         5 * MINUTE, 10 * MINUTE, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 5 * MINUTE, 5 * MINUTE,
-        0.0, 0.0, 0.0, 0, 0.0, 1, 0,
+        0.0, 0.0, 0.0, 0, 0.0, 1, 0, 0,
     )  # fmt: skip
 
 
