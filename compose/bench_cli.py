@@ -11,6 +11,15 @@ import click
 from compose.options import state_option
 from schemas.failure import Failure
 
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_backend_option = click.option(
+    "--backend",
+    type=click.Choice(("hashmap", "rocksdb")),
+    default="hashmap",
+    show_default=True,
+    help="Where the jobs' state lives.",
+)
+
 
 @click.group()
 def bench() -> None:
@@ -38,7 +47,7 @@ def bench() -> None:
 )
 @click.option("--pi-like", is_flag=True,
               help="One core, 256 MiB of memory, every sync of the disk 50 ms later.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_json_option
 def edge(
     readings: int,
     rate: float,
@@ -101,13 +110,7 @@ def _print(figures: Mapping[str, object], *, as_json: bool) -> None:
     show_default=True,
     help="Share of the devices that are in alarm.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(("hashmap", "rocksdb")),
-    default="hashmap",
-    show_default=True,
-    help="Where the jobs' state lives.",
-)
+@_backend_option
 @click.option("--runs", default=1, show_default=True, help="Of each job, in turn.")
 @click.option(
     "--peers",
@@ -115,7 +118,7 @@ def _print(figures: Mapping[str, object], *, as_json: bool) -> None:
     help="Ask Bytewax and Quix Streams the same, in a process each; installs them once, beside the "
     "stack's data. Ours is compared per core by its readings/s over its slots.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_json_option
 @state_option
 def stream(
     readings: int,
@@ -150,15 +153,9 @@ def stream(
     "--many", default=120_000, show_default=True, help="Of the other; 10 or 120 times as many."
 )
 @click.option("--hz", default=1.0, show_default=True, help="Readings a second of one of the few.")
-@click.option(
-    "--backend",
-    type=click.Choice(("hashmap", "rocksdb")),
-    default="hashmap",
-    show_default=True,
-    help="Where the jobs' state lives.",
-)
+@_backend_option
 @click.option("--runs", default=1, show_default=True, help="Of each fleet, in turn.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_json_option
 @state_option
 def scale(
     readings: int,
@@ -193,7 +190,7 @@ def scale(
     show_default=True,
     help="How long the machine reports that does so every 10 s.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_json_option
 def rules(runs: int, days: int, *, as_json: bool) -> None:
     """Run the pack `generic` over CSV as `rules test` does, on one core and in CPU time.
 

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from compose.bench_load import Load, fill
+from compose.local.endpoints import Endpoints
 from compose.local.layout import Layout
 from compose.local.procs import cpu_s
 from compose.local.state import published
+from compose.submissions import cluster_of
 from schemas.failure import Failure
 from stream.jobs.cluster import call, cause
-from stream.jobs.settings import Cluster, Tuning
+from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
 
 _POLL_S = 0.5
 
@@ -42,11 +45,48 @@ class Took(NamedTuple):
         return max(self.whole.cpu_s - self.quarter.cpu_s, 1e-3) * 1e6 / (0.75 * readings)
 
 
+class Topics(NamedTuple):
+    """Where a quarter of a load and all of it is read."""
+
+    quarter: Cluster
+    whole: Cluster
+
+
+def filled(endpoints: Endpoints, load: Load, name: str, start_ms: int) -> Topics:
+    """Produce a quarter of a load, and all of it, to topics of their own; its site is the name."""
+    topics = Topics(cluster_of(endpoints, f"{name}q."), cluster_of(endpoints, f"{name}."))
+    fill(topics.quarter, load._replace(readings=load.readings // 4), name, start_ms)
+    fill(topics.whole, load, name, start_ms)
+    return topics
+
+
+def tuned(backend: str) -> Tuning:
+    """Return how jobs are timed: a job's end waits for a checkpoint, so these are frequent."""
+    often = CHECKPOINT_MS["alerts"]
+    return Tuning(parallelism=2, bounded=True, state_backend=backend, checkpoint_interval_ms=often)
+
+
+def alerts_job(load: Load) -> Submit:
+    """Return the alerts job with the rules of a load."""
+    from stream.jobs.submit import submit_alerts  # noqa: PLC0415 - starts PyFlink
+
+    return lambda name, where, tuning: submit_alerts(name, where, tuning, load.rules)
+
+
 class Bench(NamedTuple):
     """Where jobs are timed, and how they are tuned."""
 
     state: Path
     tuning: Tuning
+
+    def took(self, name: str, submit: Submit, topics: Topics) -> Took:
+        """Drain a quarter and the whole, one after the other.
+
+        Raises:
+            Failure: a job failed, or the stack is not up.
+        """
+        spent = [self.drain(f"{name}-{part}", submit, where) for part, where in enumerate(topics)]
+        return Took(*spent)
 
     def drain(self, name: str, submit: Submit, where: Cluster) -> Spent:
         """Start a job and wait for its end.

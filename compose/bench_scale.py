@@ -6,28 +6,18 @@ from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
-from compose.bench_drain import Bench, Submit, Took, check
-from compose.bench_load import Load, fill, windows, yesterday_ms
-from compose.local.endpoints import Endpoints, read
+from compose.bench_drain import Bench, Took, alerts_job, check, filled, tuned
+from compose.bench_load import Load, windows, yesterday_ms
+from compose.local.endpoints import read
 from compose.local.flink import flink_env
-from compose.submissions import cluster_of
 from gateway.follow import ends
 from schemas.failure import Failure
 from stream.jobs.cluster import call
-from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
 
 _AS_LONG = (10, 120)
 """Of the 30 s of the question these are panes that rules can have, 5 minutes and an hour."""
-
-
-class Fleet(NamedTuple):
-    """A load, and the topics that a quarter and all of it are on."""
-
-    load: Load
-    quarter: Cluster
-    whole: Cluster
 
 
 def measure(state: Path, few: Load, many: int, runs: int, backend: str) -> dict[str, Any]:
@@ -42,11 +32,6 @@ def measure(state: Path, few: Load, many: int, runs: int, backend: str) -> dict[
     """
     endpoints = read(state)
     os.environ.update(flink_env(state))
-    from stream.jobs.submit import submit_alerts  # noqa: PLC0415 - starts PyFlink
-
-    def submitted(load: Load) -> Submit:
-        return lambda name, where, tuning: submit_alerts(name, where, tuning, load.rules)
-
     slower = many // few.devices
     if slower not in _AS_LONG or many % few.devices:
         known = " or ".join(str(times * few.devices) for times in _AS_LONG)
@@ -54,22 +39,18 @@ def measure(state: Path, few: Load, many: int, runs: int, backend: str) -> dict[
             f"{many} sensors beside {few.devices}: panes are no whole times as long; try {known}"
         )
     loads = (few, few._replace(devices=many, hz=few.hz / slower, slower=slower))
-    start_ms = yesterday_ms()
-    fleets = [_filled(endpoints, load, start_ms) for load in loads]
-    often = CHECKPOINT_MS["alerts"]
-    tuning = Tuning(
-        parallelism=2, bounded=True, state_backend=backend, checkpoint_interval_ms=often
-    )
-    bench = Bench(state, tuning)
-    bench.drain("scale-warm", submitted(few), fleets[0].quarter)  # it loads the classes
+    start_ms, now_ms = yesterday_ms(), time.time_ns() // 1_000_000
+    fleets = [
+        (load, filled(endpoints, load, f"scale{load.devices}x{now_ms}", start_ms)) for load in loads
+    ]
+    bench = Bench(state, tuned(backend))
+    bench.drain("scale-warm", alerts_job(few), fleets[0][1].quarter)  # it loads the classes
     took: dict[int, list[Took]] = {load.devices: [] for load in loads}
-    for run, (load, *topics) in product(range(runs), fleets):
-        drained = [
-            bench.drain(f"scale-{load.devices}-{run}-{part}", submitted(load), where)
-            for part, where in enumerate(topics)
-        ]
-        took[load.devices].append(Took(*drained))
-    for load, _, whole in fleets:
+    for run, (load, topics) in product(range(runs), fleets):
+        name = f"scale-{load.devices}-{run}"
+        took[load.devices].append(bench.took(name, alerts_job(load), topics))
+    for load, topics in fleets:
+        whole = topics.whole
         written = sum(ends(whole.kafka_bootstrap, whole.topic("windows")).values())
         check("windows", written, runs * windows(load, start_ms))
     return _figures(took, few, endpoints.flink_url) | {
@@ -99,11 +80,3 @@ def _state_bytes(flink_url: str, job_id: str) -> int:
     """Return the largest checkpoint that is remembered of a job."""
     history = call(flink_url, f"/jobs/{job_id}/checkpoints")["history"]
     return max((int(each["state_size"]) for each in history), default=0)
-
-
-def _filled(endpoints: Endpoints, load: Load, start_ms: int) -> Fleet:
-    name = f"scale{load.devices}x{time.time_ns() // 1_000_000}"
-    quarter, whole = cluster_of(endpoints, f"{name}q."), cluster_of(endpoints, f"{name}.")
-    for cluster, readings in ((quarter, load.readings // 4), (whole, load.readings)):
-        fill(cluster, load._replace(readings=readings), name, start_ms)
-    return Fleet(load, quarter, whole)

@@ -3,19 +3,18 @@
 import os
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from compose.bench_drain import Bench, Submit, Took, check
-from compose.bench_load import Load, fill, windows, yesterday_ms
+from compose.bench_drain import Bench, Submit, Took, Topics, alerts_job, check, filled, tuned
+from compose.bench_load import Load, windows, yesterday_ms
 from compose.bench_peers import measure_peers
 from compose.lake_cli import lake_of
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
-from compose.submissions import cluster_of
 from gateway.follow import ends
 from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
 from stream.lake import size
@@ -36,18 +35,10 @@ def measure(
     from stream.jobs.bench import BARE_SQL  # noqa: PLC0415 - starts PyFlink
 
     name = f"bench{time.time_ns() // 1_000_000}"
-    quarter = cluster_of(endpoints, f"{name}q.")
-    whole = cluster_of(endpoints, f"{name}.")
     start_ms = yesterday_ms()
-    for cluster, readings in ((quarter, load.readings // 4), (whole, load.readings)):
-        fill(cluster, load._replace(readings=readings), name, start_ms)
-    # A job's end waits for a checkpoint, so all but the lake's are as often as the alerts job's.
-    often = CHECKPOINT_MS["alerts"]
-    tuning = Tuning(
-        parallelism=2, bounded=True, state_backend=backend, checkpoint_interval_ms=often
-    )
-    jobs = _jobs(load)
-    took = _drained(jobs, name, Bench(state, tuning), (quarter, whole), runs)
+    topics = filled(endpoints, load, name, start_ms)
+    whole, tuning = topics.whole, tuned(backend)
+    took = _drained(_jobs(load), name, Bench(state, tuning), topics, runs)
     written = sum(ends(whole.kafka_bootstrap, whole.topic("windows")).values())
     check("windows", written, runs * windows(load, start_ms))
     drained = load.readings // 4 + runs * (load.readings // 4 + load.readings)
@@ -70,32 +61,25 @@ def measure(
 
 def _jobs(load: Load) -> dict[str, Submit]:
     from stream.jobs.bench import submit_hop, submit_panes  # noqa: PLC0415 - starts PyFlink
-    from stream.jobs.submit import submit_alerts, submit_lake  # noqa: PLC0415
-
-    def alerts(name: str, where: Cluster, tuning: Tuning) -> str:
-        return submit_alerts(name, where, tuning, load.rules)
+    from stream.jobs.submit import submit_lake  # noqa: PLC0415
 
     def lake(name: str, where: Cluster, tuning: Tuning) -> str:
         rarely = replace(tuning, checkpoint_interval_ms=CHECKPOINT_MS["lake"])
         return submit_lake(name, where, rarely)
 
-    return {"bare": submit_hop, "panes": submit_panes, "alerts": alerts, "lake": lake}
+    return {"bare": submit_hop, "panes": submit_panes, "alerts": alerts_job(load), "lake": lake}
 
 
 def _drained(
-    jobs: Mapping[str, Submit], name: str, on: Bench, clusters: Sequence[Cluster], runs: int
+    jobs: Mapping[str, Submit], name: str, on: Bench, topics: Topics, runs: int
 ) -> dict[str, list[Took]]:
     """Drain a quarter and the whole with each job in turn, as often as is asked."""
     # A cluster's first job of a kind loads its classes: that start would not cancel out.
     for job, submit in jobs.items():
-        on.drain(f"{name}-{job}-warm", submit, clusters[0])
+        on.drain(f"{name}-{job}-warm", submit, topics.quarter)
     took: dict[str, list[Took]] = {job: [] for job in jobs}
     for run, job in product(range(runs), jobs):
-        parts = [
-            on.drain(f"{name}-{job}-{run}-{part}", jobs[job], where)
-            for part, where in enumerate(clusters)
-        ]
-        took[job].append(Took(*parts))
+        took[job].append(on.took(f"{name}-{job}-{run}", jobs[job], topics))
     return took
 
 

@@ -116,7 +116,7 @@ class Engine:
                 self._decide(state, own, device_id, each, out)
         else:
             self._decide(state, plan, device_id, row, out)
-        return _decision(out) if out.alerts or out.windows else NOTHING
+        return _decision(out)
 
     def obey(
         self, state: DeviceState, device_id: str, site: str, said: list[Said], at: int
@@ -151,7 +151,7 @@ class Engine:
         """Take the panes that wait, with what is known of the machine's state by now."""
         out = self._out()
         self._release(state, device_id, out)
-        return _decision(out) if out.alerts or out.windows else NOTHING
+        return _decision(out)
 
     def _in_turn(
         self, state: DeviceState, plan: Plan, device_id: str, arrived: HeldPane, out: Out
@@ -241,7 +241,7 @@ class Engine:
 
     def _plan(self, device_id: str, metric: str, site: str, at: int) -> Plan:
         key = (device_id, metric, site)
-        device = None if self._fleet is None else self._device(device_id, at)
+        device = self._device(device_id, at)
         known = self._plans.get(key)
         if known is not None and known[0] is device:
             return known[1]
@@ -260,6 +260,8 @@ class Engine:
 
 
 def _decision(out: Out) -> Decision:
+    if not out.alerts and not out.windows:
+        return NOTHING
     return Decision(tuple(out.windows or ()), tuple(out.alerts))
 
 

@@ -23,9 +23,8 @@ class Look(NamedTuple):
 
     ``since``: since when its condition is met, ms; None when it is not for the whole window, and
     ``gate`` says how far it is. ``value`` is what it looks at of the window. ``verdict``: what was
-    compared; None when nothing was. ``own`` is
-    what the rule remembers after it, as it is changed later: who looks takes what is needed at
-    once.
+    compared; None when nothing was. ``own`` is what the rule remembers after it, as it is changed
+    later: who looks takes what is needed at once.
     """
 
     rule: Rule

@@ -101,10 +101,7 @@ class WhenFile(msgspec.Struct):
 
 
 class RuleEntry(msgspec.Struct):
-    """One rule; ``version`` is the author's count of its changes.
-
-    A bare word for ``no_data`` is the action of one.
-    """
+    """One rule; ``version`` counts its changes, a bare word for ``no_data`` is its action."""
 
     name: str
     match: MatchFile

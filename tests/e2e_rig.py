@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -189,8 +189,15 @@ class Readings:
 
 
 def send(client: Client, topic: str, payload: object) -> MQTTMessageInfo:
-    """Publish what a sensor says; the caller waits until the broker has it."""
+    """Publish what a sensor says; :func:`await_sent` waits until the broker has it."""
     return client.publish(topic, json.dumps(payload), qos=1)
+
+
+def await_sent(sent: Iterable[MQTTMessageInfo]) -> None:
+    """Wait until the broker has all of these messages."""
+    for each in sent:
+        each.wait_for_publish(30)
+        assert each.is_published()
 
 
 def records(endpoints: Endpoints, topic: str, kind: type[R]) -> list[R]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from e2e_rig import (
     Gateway,
+    await_sent,
     cancel,
     cut_off,
     eventually_records,
@@ -43,9 +44,7 @@ def play_hour(client: Client, start_ms: int, hour: int) -> None:
                     value += 5.0
                 payload = {"value": value, "ts": ts, "unit": "mm/s", "seq": hour * 60 + minute}
                 sent.append(send(client, f"sensors/{site}/{device}/vibration_rms", payload))
-    for each in sent:
-        each.wait_for_publish(30)
-        assert each.is_published()
+    await_sent(sent)
 
 
 def run_day(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from e2e_rig import (
     Gateway,
+    await_sent,
     cancel,
     cut_off,
     eventually_records,
@@ -68,9 +69,7 @@ def play(client: Client, start_ms: int, minutes: range) -> None:
             value = (6.0 if shakes(site, minute) else 1.0) + 0.01 * (minute * 7 % 13)
             payload = {"value": value, "ts": start_ms + minute * MINUTE_MS, "seq": minute}
             sent.append(send(client, f"sensors/{site}/pump/vibration_rms", payload))
-    for each in sent:
-        each.wait_for_publish(30)
-        assert each.is_published()
+    await_sent(sent)
 
 
 class Returning(NamedTuple):

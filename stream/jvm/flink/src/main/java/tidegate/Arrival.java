@@ -108,9 +108,7 @@ record Arrival(StringData deviceId, byte[] bytes) {
             out.text(Packed.text(bytes, text));
         }
         number(out, Columns.GATEWAY_EPOCH, Packed.GATEWAY_EPOCH);
-        if (Packed.isNull(bytes, Columns.VALUE)) {
-            out.nothing();
-        } else {
+        if (isThere(out, Columns.VALUE)) {
             out.real(Packed.getDouble(bytes, Packed.VALUE));
         }
         number(out, Columns.TS, Packed.TS);
@@ -123,27 +121,30 @@ record Arrival(StringData deviceId, byte[] bytes) {
         small(out, Columns.REPEAT, Packed.REPEAT);
         number(out, Columns.RECEIVED_TS, bytes.length - Packed.RECEIVED_TS);
         out.text(Packed.text(bytes, Packed.CLOCK));
-        if (Packed.isNull(bytes, Columns.REPLAYED)) {
-            out.nothing();
-        } else {
+        if (isThere(out, Columns.REPLAYED)) {
             out.truth(Packed.has(bytes, Packed.REPLAYED));
         }
         small(out, Columns.KAFKA_PARTITION, bytes.length - Packed.KAFKA_PARTITION);
         number(out, Columns.KAFKA_OFFSET, bytes.length - Packed.KAFKA_OFFSET);
     }
 
-    private void number(MessagePack out, int column, int at) {
-        if (Packed.isNull(bytes, column)) {
+    /** Whether a field has a value; tells that it has none. */
+    private boolean isThere(MessagePack out, int column) {
+        boolean there = !Packed.isNull(bytes, column);
+        if (!there) {
             out.nothing();
-        } else {
+        }
+        return there;
+    }
+
+    private void number(MessagePack out, int column, int at) {
+        if (isThere(out, column)) {
             out.number(Packed.getLong(bytes, at));
         }
     }
 
     private void small(MessagePack out, int column, int at) {
-        if (Packed.isNull(bytes, column)) {
-            out.nothing();
-        } else {
+        if (isThere(out, column)) {
             out.number(Packed.getInt(bytes, at));
         }
     }

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.apache.flink.table.api.dataview.ListView;
 
 /**
@@ -37,9 +38,7 @@ final class OpenReadings {
     }
 
     void add(Arrival arrival) throws Exception {
-        Origin origin = known.get(arrival.origin());
-        byte[] fresh = origin == null ? Packed.bytes(arrival.origin()) : null;
-        state.add(entry(arrival.reading(fresh == null ? origin : know(fresh)), fresh));
+        state.add(entry(arrival.origin(), arrival::reading));
     }
 
     /** Keeps these, of all there are, and no others. */
@@ -47,10 +46,7 @@ final class OpenReadings {
         forget();
         List<byte[]> entries = new ArrayList<>();
         for (Reading reading : readings) {
-            byte[] bytes = reading.origin().bytes();
-            Origin origin = known.get(ByteBuffer.wrap(bytes));
-            byte[] fresh = origin == null ? bytes : null;
-            entries.add(entry(reading.of(fresh == null ? origin : know(fresh)), fresh));
+            entries.add(entry(ByteBuffer.wrap(reading.origin().bytes()), reading::of));
         }
         state.clear();
         state.addAll(entries);
@@ -66,6 +62,13 @@ final class OpenReadings {
         origins.add(origin);
         known.put(ByteBuffer.wrap(bytes), origin);
         return origin;
+    }
+
+    /** @param reading the reading, of its origin as it is known here */
+    private byte[] entry(ByteBuffer origin, Function<Origin, Reading> reading) {
+        Origin before = known.get(origin);
+        byte[] fresh = before == null ? Packed.bytes(origin) : null;
+        return entry(reading.apply(before == null ? know(fresh) : before), fresh);
     }
 
     /** @param fresh the bytes of the reading's origin if no entry has told them yet, else null */
