@@ -12,6 +12,7 @@ from compose.options import state_option
 from schemas.failure import Failure
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_JOBS = ("panes", "alerts", "lake")
 _backend_option = click.option(
     "--backend",
     type=click.Choice(("hashmap", "rocksdb")),
@@ -111,6 +112,15 @@ def _print(figures: Mapping[str, object], *, as_json: bool) -> None:
     help="Share of the devices that are in alarm.",
 )
 @_backend_option
+@click.option(
+    "--job",
+    "jobs",
+    type=click.Choice(_JOBS),
+    multiple=True,
+    default=_JOBS,
+    show_default="all",
+    help="One to measure, beside the stock job that it is held against; may be repeated.",
+)
 @click.option("--runs", default=1, show_default=True, help="Of each job, in turn.")
 @click.option(
     "--peers",
@@ -126,13 +136,16 @@ def stream(
     hz: float,
     alarming: float,
     backend: str,
+    jobs: tuple[str, ...],
     runs: int,
     state: Path,
     *,
     peers: bool,
     as_json: bool,
 ) -> None:
-    """Drain a topic with the jobs and with a bare HOP, on the local stack, which must be up.
+    """Drain a topic with the jobs and with stock ones, on the local stack, which must be up.
+
+    Panes and alerts are held against a bare HOP, the lake job against bare source → Parquet.
 
     Rates are of the steady state: each job also drains a quarter, and the start cancels out. A
     ratio is the median of those of each run with the bare job's beside it; that of CPU time, of
@@ -142,17 +155,19 @@ def stream(
     from compose.bench_stream import measure  # noqa: PLC0415
 
     load = Load(readings, devices, hz, alarming)
-    figures = measure(state, load, runs, backend, peers=peers)
+    # Peers are asked what the alerts job is asked.
+    asked = {*jobs, "alerts"} if peers else set(jobs)
+    figures = measure(state, load, runs, backend, asked, peers=peers)
     _print(figures, as_json=as_json)
 
 
 @bench.command()
-@click.option("--readings", default=6_000_000, show_default=True, help="Of either fleet.")
+@click.option("--readings", default=1_200_000, show_default=True, help="Of either fleet.")
 @click.option("--few", default=1000, show_default=True, help="Sensors of the one.")
 @click.option(
     "--many", default=120_000, show_default=True, help="Of the other; 10 or 120 times as many."
 )
-@click.option("--hz", default=1.0, show_default=True, help="Readings a second of one of the few.")
+@click.option("--hz", default=0.1, show_default=True, help="Readings a second of one of the few.")
 @_backend_option
 @click.option("--runs", default=1, show_default=True, help="Of each fleet, in turn.")
 @_json_option
@@ -171,7 +186,7 @@ def scale(
     """Drain the readings of few sensors and of many with the alerts job, on the local stack.
 
     The many report so much more rarely, and their panes are so much longer, that readings, panes
-    and windows are as many.
+    and windows are as many. Rates are of windows: one for each pane.
     """
     from compose.bench_load import Load  # noqa: PLC0415 - edge must do without Flink
     from compose.bench_scale import measure  # noqa: PLC0415

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from compose.bench_load import Load, fill
 from compose.local.endpoints import Endpoints
 from compose.local.layout import Layout
-from compose.local.procs import cpu_s
+from compose.local.procs import tree_cpu_s
 from compose.local.state import published
 from compose.submissions import cluster_of
 from schemas.failure import Failure
@@ -95,9 +95,14 @@ class Bench(NamedTuple):
             Failure: it failed, or the stack is not up.
         """
         pid = _task_manager(self.state)
-        before = cpu_s(pid)
         job_id = submit(name, where, self.tuning)
-        return Spent(_seconds(where.flink_url, job_id), cpu_s(pid) - before, job_id)
+        before, used = tree_cpu_s(pid), 0.0
+        while (wall_s := _seconds(where.flink_url, job_id)) is None:
+            # What a worker has used nobody says any more once it has been killed.
+            used = max(used, tree_cpu_s(pid) - before)
+            print(".", end="", file=sys.stderr, flush=True)
+            time.sleep(_POLL_S)
+        return Spent(wall_s, used, job_id)
 
 
 def _task_manager(state: Path) -> int:
@@ -115,15 +120,13 @@ def check(what: str, found: int, expected: int) -> None:
         raise Failure(f"the benchmark's jobs wrote {found} {what}, expected {expected}")
 
 
-def _seconds(flink_url: str, job_id: str) -> float:
-    """Wait for a bounded job and return how long its tasks ran."""
-    while True:
-        job = call(flink_url, f"/jobs/{job_id}")
-        if job["state"] == "FINISHED":
-            starts = [vertex["start-time"] for vertex in job["vertices"]]
-            ends_ = [vertex["end-time"] for vertex in job["vertices"]]
-            return float(max(ends_) - min(starts)) / 1000
-        if job["state"] in ("FAILED", "CANCELED", "RESTARTING", "FAILING"):
-            raise Failure(f"{job['name']} failed: {cause(flink_url, job_id)}")
-        print(".", end="", file=sys.stderr, flush=True)
-        time.sleep(_POLL_S)
+def _seconds(flink_url: str, job_id: str) -> float | None:
+    """Return how long the tasks of a bounded job ran, None while they do."""
+    job = call(flink_url, f"/jobs/{job_id}")
+    if job["state"] == "FINISHED":
+        starts = [vertex["start-time"] for vertex in job["vertices"]]
+        ends_ = [vertex["end-time"] for vertex in job["vertices"]]
+        return float(max(ends_) - min(starts)) / 1000
+    if job["state"] in ("FAILED", "CANCELED", "RESTARTING", "FAILING"):
+        raise Failure(f"{job['name']} failed: {cause(flink_url, job_id)}")
+    return None

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -53,27 +53,38 @@ def measure(state: Path, few: Load, many: int, runs: int, backend: str) -> dict[
         whole = topics.whole
         written = sum(ends(whole.kafka_bootstrap, whole.topic("windows")).values())
         check("windows", written, runs * windows(load, start_ms))
-    return _figures(took, few, endpoints.flink_url) | {
-        "windows": windows(few, start_ms),
-        "state_backend": backend,
-    }
+    return _figures(took, loads, start_ms, endpoints.flink_url) | {"state_backend": backend}
 
 
-def _figures(took: Mapping[int, list[Took]], few: Load, flink_url: str) -> dict[str, Any]:
-    rates = [median(each.steady(few.readings) for each in of) for of in took.values()]
-    cpu_us = [median(each.cpu_us(few.readings) for each in of) for of in took.values()]
+def _figures(
+    took: Mapping[int, list[Took]], loads: Sequence[Load], start_ms: int, flink_url: str
+) -> dict[str, Any]:
+    # Of panes as long as an hour, the last three quarters hold more than three quarters, or fewer.
+    rows = [_rows(load, start_ms) for load in loads]
+    walls = [median(each.whole.wall_s - each.quarter.wall_s for each in of) for of in took.values()]
+    cpus = [median(each.whole.cpu_s - each.quarter.cpu_s for each in of) for of in took.values()]
+    rates = [count / wall for count, wall in zip(rows, walls, strict=True)]
+    costs = [1e6 * cpu / count for count, cpu in zip(rows, cpus, strict=True)]
     return {
-        "readings": few.readings,
+        "readings": loads[0].readings,
         "sensors": list(took),
-        "readings_per_s": [round(each) for each in rates],
+        "windows": windows(loads[0], start_ms),
+        "windows_timed": rows,
+        "windows_per_s": [round(each) for each in rates],
         "ratio": round(rates[1] / rates[0], 3),
-        "cpu_us_per_reading": [round(each, 3) for each in cpu_us],
-        "cpu_ratio": round(cpu_us[0] / cpu_us[1], 3),
+        "cpu_us_per_window": [round(each) for each in costs],
+        "cpu_ratio": round(costs[0] / costs[1], 3),
         "state_bytes_per_sensor": [
             round(_state_bytes(flink_url, of[-1].whole.job_id) / sensors)
             for sensors, of in took.items()
         ],
     }
+
+
+def _rows(load: Load, start_ms: int) -> int:
+    """Return how many windows, and so panes, are over in the last three quarters of a load."""
+    quarter = load._replace(readings=load.readings // 4)
+    return windows(load, start_ms) - windows(quarter, start_ms)
 
 
 def _state_bytes(flink_url: str, job_id: str) -> int:

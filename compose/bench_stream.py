@@ -1,12 +1,12 @@
-"""The stream benchmark: the jobs against a bare HOP, on one topic, in one run."""
+"""The stream benchmark: the jobs against stock ones of Flink, on one topic, in one run."""
 
 import os
-import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from compose.bench_drain import Bench, Submit, Took, Topics, alerts_job, check, filled, tuned
@@ -19,13 +19,16 @@ from gateway.follow import ends
 from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
 from stream.lake import size
 
+BARE = {"panes": "bare", "alerts": "bare", "lake": "bare_lake"}
+"""Our jobs, and the stock one that each is held against."""
+
 
 def measure(
-    state: Path, load: Load, runs: int, backend: str, *, peers: bool = False
+    state: Path, load: Load, runs: int, backend: str, asked: Collection[str], *, peers: bool = False
 ) -> dict[str, Any]:
     """Fill topics of their own, drain them with each job in turn, and return the figures.
 
-    With ``peers`` other engines answer the same question in the same run.
+    With ``peers`` other engines answer the alerts job's question in the same run.
 
     Raises:
         Failure: a job failed, or what it wrote is not what it should have written.
@@ -38,36 +41,54 @@ def measure(
     start_ms = yesterday_ms()
     topics = filled(endpoints, load, name, start_ms)
     whole, tuning = topics.whole, tuned(backend)
-    took = _drained(_jobs(load), name, Bench(state, tuning), topics, runs)
-    written = sum(ends(whole.kafka_bootstrap, whole.topic("windows")).values())
-    check("windows", written, runs * windows(load, start_ms))
-    drained = load.readings // 4 + runs * (load.readings // 4 + load.readings)
-    check("lake rows", size(lake_of(endpoints), name).rows, drained)
+    took = _drained(_jobs(load, asked), name, Bench(state, tuning), topics, runs)
     figures = _figures(load, took)
-    rates = measure_peers(endpoints, state) if peers else {}
-    return (
-        figures
-        | _beside(rates, figures["readings_per_s"], tuning)
-        | {
-            "windows": written // runs,
-            "alerts": sum(ends(whole.kafka_bootstrap, whole.topic("alerts")).values()),
-            "state_backend": backend,
-            "checkpoint_interval_ms": tuning.checkpoint_interval_ms,
-            "parallelism": tuning.parallelism,
-            "bare_sql": " ".join(BARE_SQL.split()),
-        }
+    if "alerts" in took:
+        written = sum(ends(whole.kafka_bootstrap, whole.topic("windows")).values())
+        check("windows", written, runs * windows(load, start_ms))
+        told = sum(ends(whole.kafka_bootstrap, whole.topic("alerts")).values())
+        figures |= {"windows": written // runs, "alerts": told}
+    if "lake" in took:
+        drained = load.readings // 4 + runs * (load.readings // 4 + load.readings)
+        check("lake rows", size(lake_of(endpoints), name).rows, drained)
+    if peers:
+        rates = measure_peers(endpoints, state)
+        figures |= _beside(rates, figures["readings_per_s"], tuning)
+    return figures | {
+        "state_backend": backend,
+        "checkpoint_interval_ms": tuning.checkpoint_interval_ms,
+        "parallelism": tuning.parallelism,
+        "bare_sql": " ".join(BARE_SQL.split()),
+    }
+
+
+def _jobs(load: Load, asked: Collection[str]) -> dict[str, Submit]:
+    from stream.jobs.bench import (  # noqa: PLC0415 - starts PyFlink
+        submit_bare_lake,
+        submit_hop,
+        submit_panes,
     )
-
-
-def _jobs(load: Load) -> dict[str, Submit]:
-    from stream.jobs.bench import submit_hop, submit_panes  # noqa: PLC0415 - starts PyFlink
     from stream.jobs.submit import submit_lake  # noqa: PLC0415
 
-    def lake(name: str, where: Cluster, tuning: Tuning) -> str:
-        rarely = replace(tuning, checkpoint_interval_ms=CHECKPOINT_MS["lake"])
-        return submit_lake(name, where, rarely)
+    jobs = {
+        "bare": submit_hop,
+        "panes": submit_panes,
+        "alerts": alerts_job(load),
+        "bare_lake": _rarely(submit_bare_lake),
+        "lake": _rarely(submit_lake),
+    }
+    wanted = {*asked, *(BARE[each] for each in asked)}
+    return {job: submit for job, submit in jobs.items() if job in wanted}
 
-    return {"bare": submit_hop, "panes": submit_panes, "alerts": alerts_job(load), "lake": lake}
+
+def _rarely(submit: Submit) -> Submit:
+    """Return a job with the lake's checkpoints, each of which closes files."""
+
+    def rarely(name: str, where: Cluster, tuning: Tuning) -> str:
+        every = replace(tuning, checkpoint_interval_ms=CHECKPOINT_MS["lake"])
+        return submit(name, where, every)
+
+    return rarely
 
 
 def _drained(
@@ -90,33 +111,29 @@ def _beside(rates: Mapping[str, float], own: float, tuning: Tuning) -> dict[str,
     return told | {f"per_core_vs_{name}": round(each / rate, 2) for name, rate in rates.items()}
 
 
-def _figures(load: Load, took: dict[str, list[Took]]) -> dict[str, Any]:
-    def steady(job: str) -> float:
-        return statistics.median(each.steady(load.readings) for each in took[job])
+def _figures(load: Load, took: Mapping[str, list[Took]]) -> dict[str, Any]:
+    figures: dict[str, Any] = load._asdict()
+    for job, runs in took.items():
+        own = "readings" if job == "alerts" else job
+        figures[f"{own}_per_s"] = round(median(each.steady(load.readings) for each in runs))
+        figures[f"{job}_cpu_us_per_reading"] = round(_cpu_us(load, runs), 3)
+        if job in BARE:
+            beside, of = took[BARE[job]], "" if job == "alerts" else f"{job}_"
+            ratios = _ratios(load, runs, beside)
+            figures[f"{of}ratio_vs_bare"] = round(median(ratios), 3)
+            figures[f"{of}ratios_vs_bare"] = ratios
+            cpu = _cpu_us(load, beside) / _cpu_us(load, runs)
+            figures[f"{of}cpu_ratio_vs_bare"] = round(cpu, 3)
+    spent = {job: [[*each.quarter, *each.whole] for each in runs] for job, runs in took.items()}
+    return figures | {"spent": spent}
 
-    def cpu_us(job: str) -> float:
-        return statistics.median(each.cpu_us(load.readings) for each in took[job])
 
-    def ratios(job: str) -> list[float]:
-        """Pair each run with the bare one beside it: the machine is not the same all day."""
-        pairs = zip(took[job], took["bare"], strict=True)
-        each = (own.steady(load.readings) / bare.steady(load.readings) for own, bare in pairs)
-        return sorted(round(one, 3) for one in each)
+def _cpu_us(load: Load, runs: list[Took]) -> float:
+    return median(each.cpu_us(load.readings) for each in runs)
 
-    def ratio(job: str) -> float:
-        return round(statistics.median(ratios(job)), 3)
 
-    return {
-        **load._asdict(),
-        "readings_per_s": round(steady("alerts")),
-        "bare_per_s": round(steady("bare")),
-        "panes_per_s": round(steady("panes")),
-        "lake_per_s": round(steady("lake")),
-        "ratio_vs_bare": ratio("alerts"),
-        "ratios_vs_bare": ratios("alerts"),
-        "panes_ratio_vs_bare": ratio("panes"),
-        "lake_ratio_vs_bare": ratio("lake"),
-        **{f"{job}_cpu_us_per_reading": round(cpu_us(job), 3) for job in took},
-        "cpu_ratio_vs_bare": round(cpu_us("bare") / cpu_us("alerts"), 3),
-        "spent": {job: [[*each.quarter, *each.whole] for each in took[job]] for job in took},
-    }
+def _ratios(load: Load, runs: list[Took], beside: list[Took]) -> list[float]:
+    """Pair each run with the bare one beside it: the machine is not the same all day."""
+    pairs = zip(runs, beside, strict=True)
+    each = (own.steady(load.readings) / bare.steady(load.readings) for own, bare in pairs)
+    return sorted(round(one, 3) for one in each)

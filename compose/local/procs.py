@@ -43,13 +43,37 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def cpu_s(pid: int) -> float:
+def _cpu_s(pid: int) -> float:
     """Return the CPU seconds of a process, and of its children that have ended; 0.0 if it has."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def tree_cpu_s(pid: int) -> float:
+    """Return the CPU seconds of a process and of its descendants, whether they run or have ended.
+
+    One that runs is not yet in its parent's, and one that has ended is.
+    """
+    found = {pid: _cpu_s(pid)}
+    parents = [
+        (int(each.name), _parent(each)) for each in Path("/proc").iterdir() if each.name.isdigit()
+    ]
+    grown = True
+    while grown:
+        below = [child for child, parent in parents if parent in found and child not in found]
+        found |= {child: _cpu_s(child) for child in below}
+        grown = bool(below)
+    return sum(found.values())
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _rss_bytes(pid: int) -> int:

@@ -16,6 +16,13 @@ INSERT INTO nothing SELECT device_id, metric, COUNT(*), AVG(`value`), MAX(`value
 FROM TABLE(HOP(TABLE readings, DESCRIPTOR(ts), INTERVAL '30' SECOND, INTERVAL '5' MINUTE))
 GROUP BY device_id, metric, window_start, window_end
 """
+BARE_LAKE_SQL = """
+INSERT INTO lake SELECT
+  device_id, metric, unit, gateway_id, gateway_epoch, `value`, ts, device_ts, device_boot,
+  device_seq, quality, gateway_seq, part, `repeat`, received_ts, clock, replayed,
+  kafka_partition, kafka_offset, DATE_FORMAT(ts, 'yyyy-MM-dd'), site
+FROM readings
+"""
 _PANES = """
 INSERT INTO nothing SELECT device_id, told FROM panes(
   `in` => TABLE decodable PARTITION BY device_id,
@@ -37,9 +44,21 @@ def submit_hop(name: str, cluster: Cluster, tuning: Tuning) -> str:
 
     def build(t_env: StreamTableEnvironment) -> str:
         t_env.create_temporary_table("readings", _stock(cluster))
+        t_env.create_temporary_table("nothing", _nothing(_HOPPED))
         return BARE_SQL
 
-    return _submit(name, cluster, tuning, build, _HOPPED)
+    return _submit(name, cluster, tuning, build)
+
+
+def submit_bare_lake(name: str, cluster: Cluster, tuning: Tuning) -> str:
+    """Submit source → Parquet with the lake's columns, beside the lake; nothing is left out."""
+
+    def build(t_env: StreamTableEnvironment) -> str:
+        t_env.create_temporary_table("readings", _stock(cluster, placed=True))
+        t_env.create_temporary_table("lake", tables.lake(cluster, "bench"))
+        return BARE_LAKE_SQL
+
+    return _submit(name, cluster, tuning, build)
 
 
 def submit_panes(name: str, cluster: Cluster, tuning: Tuning) -> str:
@@ -48,9 +67,10 @@ def submit_panes(name: str, cluster: Cluster, tuning: Tuning) -> str:
     def build(t_env: StreamTableEnvironment) -> str:
         t_env.create_temporary_table("readings", tables.packed_readings(cluster, tuning, name))
         alerts.create_panes(t_env)
+        t_env.create_temporary_table("nothing", _nothing(_TOLD))
         return _PANES
 
-    return _submit(name, cluster, tuning, build, _TOLD)
+    return _submit(name, cluster, tuning, build)
 
 
 def _submit(
@@ -58,21 +78,20 @@ def _submit(
     cluster: Cluster,
     tuning: Tuning,
     build: Callable[[StreamTableEnvironment], str],
-    made: Mapping[str, str],
 ) -> str:
     streams, t_env = client(name, cluster, tuning)
     insert = build(t_env)
-    t_env.create_temporary_table("nothing", _nothing(made))
     statements = t_env.create_statement_set()
     statements.add_insert_sql(insert)
     statements.attach_as_datastream()
     return str(streams.execute_async(f"tidegate-{name}").get_job_id())
 
 
-def _stock(cluster: Cluster) -> TableDescriptor:
+def _stock(cluster: Cluster, *, placed: bool = False) -> TableDescriptor:
     """Return the readings topic as Flink alone reads it, all columns of the contract.
 
-    Its format takes the contract only for columns of exactly the contract's types.
+    ``placed`` adds partition and offset. Its format takes the contract only for columns of exactly
+    the contract's types.
     """
     contract = contract_text("reading")
     needed = {
@@ -82,6 +101,9 @@ def _stock(cluster: Cluster) -> TableDescriptor:
     for name, kind in columns("reading", "TIMESTAMP(3)").items():
         schema = schema.column(name, f"{kind} NOT NULL" if name in needed else kind)
     schema = schema.column_by_metadata("kts", "TIMESTAMP(3)", "timestamp")
+    if placed:
+        schema = schema.column_by_metadata("kafka_partition", "INT", "partition")
+        schema = schema.column_by_metadata("kafka_offset", "BIGINT", "offset")
     schema = schema.watermark("ts", "LEAST(ts, kts) - INTERVAL '5' SECOND")
     return (
         TableDescriptor.for_connector("kafka")

@@ -152,11 +152,11 @@ def bytes_sink(
     )
 
 
-def lake(cluster: Cluster) -> TableDescriptor:
+def lake(cluster: Cluster, name: str = "readings") -> TableDescriptor:
     """Return the lake's readings: Parquet by day and site, files rolled at checkpoints."""
     kinds = {name: kind for name, kind in READING_COLUMNS.items() if name not in ("kind", "site")}
     times = dict.fromkeys(("ts", "device_ts", "received_ts"), "TIMESTAMP_LTZ(3)")
-    return _files(cluster, "readings", kinds | times | _ORIGIN)
+    return _files(cluster, name, kinds | times | _ORIGIN)
 
 
 def archive(cluster: Cluster, table: Archived) -> TableDescriptor:

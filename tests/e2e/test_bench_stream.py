@@ -15,6 +15,7 @@ def test_the_jobs_are_measured_and_their_windows_counted(stack: RunningStack) ->
     figures = json.loads(stream.stdout)
     keys = ("ratio_vs_bare", "panes_ratio_vs_bare", "lake_ratio_vs_bare", "cpu_ratio_vs_bare")
     assert all(figures[key] > 0 for key in keys), figures
+    assert {"bare_per_s", "bare_lake_per_s"} <= figures.keys()
     assert figures["windows"] in (100 * 39, 100 * 40)  # by when in half a minute it began
     scale = stack.tidegate("bench", "scale", *few, "--few", "20", "--many", "200")
     assert scale.returncode == 0, scale.stderr
