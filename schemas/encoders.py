@@ -165,7 +165,7 @@ class WindowEncoder:
 
     def __init__(self, schema_id: int) -> None:
         """Bind the schema id that goes in front of every value."""
-        self._texts: _Kept[str] = _Kept(_text, 50_000)
+        self._texts: _Kept[str] = _Kept(_text, 200_000)
         self._header = header(schema_id)
 
     def encode(self, w: WindowFeatures) -> bytes:

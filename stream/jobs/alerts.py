@@ -19,25 +19,11 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
 from stream.jobs import tables
+from stream.jobs.buckets import bucket_sql
 from stream.jobs.decide import DECISION_TYPE, Decide, Ids
 from stream.jobs.known import Given, Source
 from stream.jobs.settings import Cluster, Tuning, transactions
-
-_SQL_TYPES = {
-    "STRING": Types.STRING(),
-    "BIGINT": Types.LONG(),
-    "INT": Types.INT(),
-    "BYTES": Types.PRIMITIVE_ARRAY(Types.BYTE()),
-}
-# What Decide gets, by position: what the pane operator tells, see `stream.jobs.told` …
-_TOLD = {"told": "BYTES"}
-# … or a record that is no reading.
-_UNDECODABLE = {
-    "undecodable": "BYTES",
-    "undecodable_reason": "STRING",
-    "kafka_partition": "INT",
-    "kafka_offset": "BIGINT",
-}
+from stream.jobs.told import UNDECODABLE_SQL
 
 SINKS = {"alerts": "alerts", "windows": "windows", "late": "late", "dead_letters": "dead-letters"}
 
@@ -80,7 +66,7 @@ def build(
     decide = Decide(given, source, cluster.topic("readings"), ids, tuning.state_ttl_days)
     decided = _rows(t_env, given.panes, tuning.lateness_ms).process(decide, DECISION_TYPE)
     # The uid is that of the state's layout, by device: a savepoint of another one is refused.
-    decided.name("decide").uid("decide-by-device")
+    decided.name("decide").uid("decide-by-bucket")
     t_env.create_temporary_view("decided", t_env.from_data_stream(decided, _DECIDED))
     return _sinks(t_env, cluster, tuning)
 
@@ -101,55 +87,39 @@ def _sinks(t_env: StreamTableEnvironment, cluster: Cluster, tuning: Tuning) -> S
         sink = tables.bytes_sink(cluster, tuning, topic, transactional_prefix=prefix)
         t_env.create_temporary_table(table, sink)
         statements.add_insert_sql(
-            f"INSERT INTO {table} SELECT record_key, record_value FROM decided "
-            f"WHERE sink = '{topic}'"
+            f"INSERT INTO {table} SELECT f1, f2 FROM decided WHERE f0 = '{topic}'"
         )
     return statements
 
 
 _DECIDED = (
-    Schema.new_builder()
-    .column("sink", "STRING")
-    .column("record_key", "BYTES")
-    .column("record_value", "BYTES")
-    .build()
+    Schema.new_builder().column("f0", "STRING").column("f1", "BYTES").column("f2", "BYTES").build()
 )
 
 
 def _rows(t_env: StreamTableEnvironment, panes: str, lateness_ms: int) -> KeyedStream:
-    """Return Decide's rows, keyed by device.
+    """Return Decide's rows, keyed by bucket of devices.
 
     ``DataStream.key_by`` would send every row through a Python worker of its own only to put the
     key in front. The query does that, so the stream can be keyed in the JVM as PyFlink keys it.
     """
-    columns = _TOLD | _UNDECODABLE
-    row_type = Types.ROW_NAMED(list(columns), [_SQL_TYPES[kind] for kind in columns.values()])
-    keyed_type = Types.ROW_NAMED(["device", "data"], [Types.STRING(), row_type])
+    told = Types.PRIMITIVE_ARRAY(Types.BYTE())
+    keyed_type = Types.ROW_NAMED(["bucket", "told"], [Types.STRING(), told])
     query = t_env.sql_query(_rows_sql(panes, lateness_ms))
     rows = t_env.to_append_stream(query, keyed_type)
     keyed = rows._j_data_stream.keyBy(  # noqa: SLF001 - what DataStream.key_by does
         get_gateway().jvm.KeyByKeySelector(), Types.ROW([Types.STRING()]).get_java_type_info()
     )
-    return KeyedStream(keyed, row_type, DataStream(rows._j_data_stream))  # noqa: SLF001
+    return KeyedStream(keyed, told, DataStream(rows._j_data_stream))  # noqa: SLF001
 
 
 def _rows_sql(panes: str, lateness_ms: int) -> str:
     """Return the query for Decide's rows. ``panes`` holds only metric names and numbers."""
-    data_type = f"ROW<{_declared(_TOLD | _UNDECODABLE)}>"
     return f"""
-    SELECT device_id, CAST(ROW(told, {_nulls(_UNDECODABLE)}) AS {data_type})
+    SELECT {bucket_sql("device_id")}, told
     FROM panes(
       `in` => TABLE decodable PARTITION BY device_id,
       panes => '{panes}', latenessMs => {lateness_ms}, uid => 'panes-by-origin')
     UNION ALL
-    SELECT '', CAST(ROW({_nulls(_TOLD)}, {", ".join(_UNDECODABLE)}) AS {data_type})
-    FROM readings WHERE device_id IS NULL
+    SELECT '', {UNDECODABLE_SQL} FROM readings WHERE device_id IS NULL
     """
-
-
-def _declared(columns: dict[str, str]) -> str:
-    return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
-
-
-def _nulls(columns: dict[str, str]) -> str:
-    return ", ".join(f"CAST(NULL AS {kind})" for kind in columns.values())

@@ -8,6 +8,7 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import EnvironmentSettings, StreamTableEnvironment
 
+from stream.jobs.buckets import MOST_PIECES
 from stream.jobs.settings import Cluster, Start, Tuning
 
 # The client lists the lake's folders while somebody waits; the defaults try for many minutes.
@@ -88,12 +89,13 @@ def _configuration(name: str, cluster: Cluster, tuning: Tuning) -> Configuration
         "pipeline.object-reuse": "true",
         # Open readings repeat their names: a third of the bytes to hash and send.
         "execution.checkpointing.snapshot-compression": "true",
-        # A bundle's end writes every state it touched back, one call each, and a checkpoint waits
-        # for it: large enough to share that cost, short enough for a checkpoint of seconds. The
-        # default keeps 1000 states at hand and thrashes with more series than that.
-        "python.fn-execution.bundle.size": "10000",
-        "python.fn-execution.bundle.time": "200",
-        "python.state.cache-size": "100000",
+        # A bundle's end writes back what has changed, a call for each bucket, and a checkpoint
+        # waits for it: large enough to share that cost, small enough for a checkpoint of seconds.
+        # Alerts wait for the checkpoint anyway, which ends the bundle.
+        "python.fn-execution.bundle.size": "3000",
+        "python.fn-execution.bundle.time": "1000",
+        "python.map-state.read-cache-size": str(MOST_PIECES),
+        "python.map-state.iterate-response-batch-size": str(MOST_PIECES),
     }
     options |= _checkpoints(tuning.checkpoint_interval_ms)
     if tuning.state_backend is not None:

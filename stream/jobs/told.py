@@ -1,4 +1,4 @@
-"""What the pane operator tells the rules: a MessagePack message a row, written by `Output.java`."""
+"""What the pane operator tells the rules, and what stands beside it, as the bytes of a row."""
 
 from typing import Any
 
@@ -29,10 +29,30 @@ class ReadingTold(msgspec.Struct, tag="READING", array_like=True, frozen=True):
     kafka_offset: int | None
 
 
+class Undecodable(msgspec.Struct, frozen=True):
+    """A record that is no reading, None if it has no value, and why."""
+
+    record: bytes | None
+    reason: str | None
+    kafka_partition: int
+    kafka_offset: int
+
+
 Told = PaneTold | ReadingTold
 
-told = msgspec.msgpack.Decoder(Told).decode
-"""Return what a row tells."""
+_told = msgspec.msgpack.Decoder(list[Told]).decode
+_undecodable = msgspec.json.Decoder(Undecodable).decode
+
+UNDECODABLE_SQL = """ENCODE(JSON_OBJECT(
+  'record' VALUE undecodable, 'reason' VALUE undecodable_reason,
+  'kafka_partition' VALUE kafka_partition, 'kafka_offset' VALUE kafka_offset), 'UTF-8')"""
+"""What SQL makes of an undecodable record: JSON, in which bytes are base64."""
+
+
+def told(row: bytes) -> list[Told] | Undecodable:
+    """Return what a row tells: of one device, in order, as `Output.java` writes it, or of none."""
+    return _undecodable(row) if row.startswith(b"{") else _told(row)
+
 
 tell = msgspec.msgpack.encode
-"""Return the bytes of what is told, as the operator writes it."""
+"""Return the bytes of what is told, a list, as the operator writes it."""

@@ -20,9 +20,7 @@ from stream.rules import parse_rules
 
 pytest.importorskip("pyflink", reason="the extra [stream] is not installed")
 
-from pyflink.common import Row
-
-from stream.jobs.decide import Decide, Ids
+from stream.jobs.decide import Decide, Decided, Ids
 from stream.jobs.feed import Feed, News
 from stream.jobs.known import Given, Source
 from stream.jobs.told import PaneTold, ReadingTold, Told, tell, told
@@ -65,21 +63,11 @@ derive:
 baselines:""")  # fmt: skip
 
 
-class Pieces:
-    """Keyed map state: bytes by key of the stream and key of the map."""
+class Pieces(dict[str, bytes]):
+    """Keyed map state of the one bucket that every device here is in."""
 
-    def __init__(self) -> None:
-        self.all: dict[tuple[str, str], bytes] = {}
-        self.device = ""
-
-    def get(self, key: str) -> bytes | None:
-        return self.all.get((self.device, key))
-
-    def put(self, key: str, data: bytes) -> None:
-        self.all[self.device, key] = data
-
-    def remove(self, key: str) -> None:
-        del self.all[self.device, key]
+    put = dict.__setitem__
+    remove = dict.__delitem__
 
 
 @pytest.fixture
@@ -157,7 +145,8 @@ rules:
 
 
 CONTEXT: Any = SimpleNamespace(
-    timer_service=lambda: SimpleNamespace(current_processing_time=lambda: 0)
+    get_current_key=lambda: "0b",
+    timer_service=lambda: SimpleNamespace(current_processing_time=lambda: 0),
 )
 
 
@@ -171,11 +160,11 @@ def machines() -> dict[tuple[str, str], list[tuple[int, float]]]:
     return found
 
 
-def telling(message: Told) -> Row:
-    return Row(tell(message), None, None, None, None)
+def telling(*messages: Told) -> bytes:
+    return tell(messages)
 
 
-def pane_rows(readings: list[Reading], text: str = RULES) -> list[tuple[int, Row]]:
+def pane_rows(readings: list[Reading], text: str = RULES) -> list[tuple[int, bytes]]:
     """Rows as the pane operator gives them, the devices' mixed by time; and each one's pane end."""
     rows = [
         (row.pane.pane_end, telling(PaneTold(*row)))
@@ -184,13 +173,20 @@ def pane_rows(readings: list[Reading], text: str = RULES) -> list[tuple[int, Row
     return sorted(rows, key=lambda pair: pair[0])
 
 
-def fed(operator: Decide, pieces: Pieces, rows: list[tuple[int, Row]]) -> list[Row]:
+def fed(operator: Decide, rows: list[tuple[int, bytes]]) -> list[Decided]:
     found = []
     for _, row in rows:
-        message = told(row[0])
-        pieces.device = message.device_id if isinstance(message, PaneTold) else ""
         found += operator.process_element(row, CONTEXT)
     return found
+
+
+def together(rows: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Rows of the same panes as the operator tells them that close at once."""
+    found: dict[tuple[int, str], list[Told]] = {}
+    for end, row in rows:
+        (one,) = told(row)
+        found.setdefault((end, one.device_id), []).append(one)
+    return [(end, telling(*each)) for (end, _), each in found.items()]
 
 
 @pytest.mark.parametrize("text", [RULES, DERIVED], indirect=True)
@@ -201,7 +197,9 @@ def test_it_raises_the_alerts_of_the_backtest(operator: Decide, pieces: Pieces, 
         for (device, metric), points in series.items()
         for i, (at, x) in enumerate(points)
     ]  # fmt: skip
-    made = fed(operator, pieces, pane_rows(readings, text))
+    made = fed(operator, pane_rows(readings, text))
+    at_once = fed(opened(Pieces(), Topics(), text), together(pane_rows(readings, text)))
+    assert sorted(at_once) == sorted(made)
     alerts = [decode(Alert, row[2]) for row in made if row[0] == "alerts"]
     offline = run(parse_rules(text), [Series(*of, points) for of, points in series.items()])
     assert {alert.resolve_reason for alert in offline} == {None, "VALUE", "RESET"}
@@ -227,9 +225,9 @@ def test_state_is_kept_by_device_a_piece_for_each_metric(operator: Decide, piece
         for metric in ("current", "running", "temperature")
         for i in range(12)
     ]
-    fed(operator, pieces, pane_rows(readings))
-    assert set(pieces.all) == {
-        (device, piece)
+    fed(operator, pane_rows(readings))
+    assert set(pieces) == {
+        f"6:{device}/{piece}"
         for device in ("pump-1", "pump-2")
         for piece in ("device", "series:current", "series:running", "series:temperature")
     }
@@ -237,10 +235,10 @@ def test_state_is_kept_by_device_a_piece_for_each_metric(operator: Decide, piece
 
 def test_a_marker_of_a_quiet_device_says_which_of_its_metrics_are_silent(pieces: Pieces) -> None:
     operator = opened(pieces, Topics(), SILENCE)
-    fed(operator, pieces, pane_rows([reading(ts=0), reading(ts=0, metric="other")]))
+    fed(operator, pane_rows([reading(ts=0), reading(ts=0, metric="other")]))
     for upto, silent in ((3_600_000, []), (7_200_000, ["other", "temperature"])):
         marker = PaneTold("plant.pump", "", "plant", None, fold_points(0, upto, []))
-        made = fed(operator, pieces, [(upto, telling(marker))])
+        made = fed(operator, [(upto, telling(marker))])
         alerts = [decode(Alert, row[2]) for row in made]
         assert [(a.event, a.metric, a.starts_at) for a in alerts] == [
             ("FIRED", metric, 3_600_000) for metric in silent
@@ -250,8 +248,8 @@ def test_a_marker_of_a_quiet_device_says_which_of_its_metrics_are_silent(pieces:
 def test_state_of_another_release_sets_a_pane_aside_and_says_so(
     operator: Decide, pieces: Pieces
 ) -> None:
-    pieces.all["plant.pump", "device"] = b"\x63\x90"
-    (row,) = fed(operator, pieces, pane_rows([reading()]))
+    pieces["10:plant.pump/device"] = b"\x63\x90"
+    (row,) = fed(operator, pane_rows([reading()]))
     assert row[0] == "dead-letters"
     letter = decode(DeadLetter, row[2])
     assert letter.reason == "ENGINE"
@@ -272,7 +270,7 @@ rules:
 WARM = HOT.replace("80", "20")
 
 
-def hot_rows(count: int) -> list[tuple[int, Row]]:
+def hot_rows(count: int) -> list[tuple[int, bytes]]:
     every_minute = [
         reading(ts=i * MINUTE, value=30.0, device_seq=i, metric="temperature")
         for i in range(15 * count)
@@ -284,12 +282,12 @@ FAR = (1 << 50) // PANE * PANE
 """Beyond the clock of whoever runs this."""
 
 
-def far_row(device: str, end: int) -> tuple[int, Row]:
+def far_row(device: str, end: int) -> tuple[int, bytes]:
     made = fold_points(end - PANE, end, [(end - 1, 30.0)])
     return end, telling(PaneTold(device, "temperature", "plant", None, made))
 
 
-def alerts_of(made: list[Row]) -> list[Alert]:
+def alerts_of(made: list[Decided]) -> list[Alert]:
     return [decode(Alert, row[2]) for row in made if row[0] == "alerts"]
 
 
@@ -299,7 +297,7 @@ def test_rules_that_were_pushed_before_a_pane_ended_decide_it(
     """They reach the worker only as it asks, with the pane in its hands."""
     operator = opened(pieces, topics, HOT)
     topics.rules(1, FAR + PANE, WARM)
-    (fired,) = alerts_of(fed(operator, pieces, [far_row("a", FAR + i * PANE) for i in range(3)]))
+    (fired,) = alerts_of(fed(operator, [far_row("a", FAR + i * PANE) for i in range(3)]))
     assert (fired.event, fired.window_end) == ("FIRED", FAR + PANE)
 
 
@@ -311,12 +309,12 @@ def test_the_topics_are_asked_once_for_each_end_of_a_pane(
     operator = opened(pieces, topics, HOT)
     assert topics.asked == 1
     for now_ms in (FAR, FAR + PANE):
-        fed(operator, pieces, [far_row(device, now_ms) for device in "abc"])
+        fed(operator, [far_row(device, now_ms) for device in "abc"])
     assert topics.asked == 3
-    fed(operator, pieces, hot_rows(1))
+    fed(operator, hot_rows(1))
     assert topics.asked == 3
     # A pane from the future is nothing to go by: what is pushed after it must be heard of.
-    fed(operator, pieces, [far_row("a", FAR + 9 * PANE), far_row("a", FAR + 8 * PANE)])
+    fed(operator, [far_row("a", FAR + 9 * PANE), far_row("a", FAR + 8 * PANE)])
     assert topics.asked == 5
 
 
@@ -328,7 +326,7 @@ def test_rules_that_cannot_be_taken_are_set_aside_by_one_worker_and_the_old_go_o
     topics.rules(2, 3 * PANE, WARM, at=3 * PANE)
     topics.waiting.append(News("r", 0, 9, 5, b"", b"rubbish"))
     operator = opened(pieces, topics, HOT, subtask)
-    made = fed(operator, pieces, hot_rows(4))
+    made = fed(operator, hot_rows(4))
     assert alerts_of(made) == []
     letters = [decode(DeadLetter, row[2]) for row in made if row[0] == "dead-letters"]
     assert [each.reason for each in letters] == ([] if subtask else ["PUSHED"] * 3)
@@ -345,14 +343,14 @@ def test_an_alert_says_what_its_device_was_when_its_window_ended(
     topics.device(**known, asset_id="P-7", iso_group="2", labels={"line": "3", "team": "x"})
     topics.device(**known, asset_id="P-8", valid_from=PANE + 1)
     operator = opened(pieces, topics, WARM)
-    (fired,) = alerts_of(fed(operator, pieces, hot_rows(1)))
+    (fired,) = alerts_of(fed(operator, hot_rows(1)))
     assert (fired.asset_id, fired.device_id, fired.site) == ("P-7", "plant.pump", "plant")
     assert fired.labels == {"line": "3", "team": "rotating", "iso_group": "2"}
 
 
 def test_an_unknown_device_is_its_own_asset(pieces: Pieces, topics: Topics) -> None:
     operator = opened(pieces, topics, WARM)
-    (fired,) = alerts_of(fed(operator, pieces, hot_rows(1)))
+    (fired,) = alerts_of(fed(operator, hot_rows(1)))
     assert (fired.asset_id, fired.labels) == ("plant.pump", {"team": "rotating"})
 
 
@@ -360,17 +358,17 @@ def test_a_rule_for_pumps_is_for_those_that_the_topic_calls_so(
     pieces: Pieces, topics: Topics
 ) -> None:
     pumps = WARM.replace("match: {", "match: {class: pump, ")
-    assert alerts_of(fed(opened(pieces, topics, pumps), pieces, hot_rows(1))) == []
+    assert alerts_of(fed(opened(pieces, topics, pumps), hot_rows(1))) == []
     topics.device(device_id="plant.pump", asset_id="P-7", site="plant", device_class="pump")
     fresh = Pieces()
-    (fired,) = alerts_of(fed(opened(fresh, topics, pumps), fresh, hot_rows(1)))
+    (fired,) = alerts_of(fed(opened(fresh, topics, pumps), hot_rows(1)))
     assert fired.asset_id == "P-7"
 
 
 AWAY = {"gateway_seq": 7, "ts": 5, "device_ts": 5, "received_ts": 6}
 
 
-def turned_away(operator: Decide, why: str, **over: Any) -> Row:
+def turned_away(operator: Decide, why: str, **over: Any) -> Decided:
     fields = [*msgspec.structs.astuple(reading(**AWAY))]
     for name, value in over.items():
         fields[Reading.__struct_fields__.index(name)] = value
@@ -402,8 +400,10 @@ def test_a_reading_that_lacks_something_is_set_aside_with_what_it_lacks(operator
 
 
 def test_a_record_that_is_no_reading_is_set_aside_as_it_is(operator: Decide) -> None:
-    unread = Row(None, b"rubbish", "no magic byte", 1, 9)
-    (row,) = operator.process_element(unread, CONTEXT)
+    unread = {
+        "record": b"rubbish", "reason": "no magic byte", "kafka_partition": 1, "kafka_offset": 9
+    }  # fmt: skip
+    (row,) = operator.process_element(msgspec.json.encode(unread), CONTEXT)
     letter = decode(DeadLetter, row[2])
     assert (row[1], letter.reason, letter.detail) == (b"1-9", "UNDECODABLE", "no magic byte")
     assert (letter.payload, letter.kafka_offset) == (b"rubbish", 9)

@@ -1,20 +1,38 @@
 package tidegate;
 
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 
-/** Rows of {@link Columns#OUTPUT}: what {@link Panes} tells, as `stream/jobs/told.py` reads it. */
+/**
+ * Rows of {@link Columns#OUTPUT}: what {@link Panes} tells, as `stream/jobs/told.py` reads it.
+ *
+ * <p>A row costs Python about as much as what it makes of a pane, so panes that close together are told together.
+ */
 final class Output {
     private static final byte[] PANE = utf8("PANE");
     private static final byte[] READING = utf8("READING");
     private static final byte[] NOTHING = {};
+    private static final int MOST_PANES = 1000;
 
     private Output() {}
 
-    static RowData pane(StringData device, Pane pane) {
-        MessagePack out = new MessagePack();
+    /** Panes of a device, in this order. */
+    static List<RowData> panes(StringData device, List<Pane> panes) {
+        List<RowData> rows = new ArrayList<>();
+        for (int from = 0; from < panes.size(); from += MOST_PANES) {
+            List<Pane> part = panes.subList(from, Math.min(from + MOST_PANES, panes.size()));
+            MessagePack out = new MessagePack().array(part.size());
+            part.forEach(pane -> tell(out, device, pane));
+            rows.add(row(out));
+        }
+        return rows;
+    }
+
+    private static void tell(MessagePack out, StringData device, Pane pane) {
         out.array(6).text(PANE).text(device).text(pane.metric).text(orEmpty(pane.site)).text(pane.unit);
         out.array(19).number(pane.startMs).number(pane.endMs).number(pane.n);
         for (double real : new double[] {pane.mean, pane.m2, pane.lo, pane.hi, pane.first, pane.last}) {
@@ -22,17 +40,21 @@ final class Output {
         }
         out.number(pane.firstTs).number(pane.lastTs).real(pane.tMean).real(pane.tM2).real(pane.tC);
         out.number(pane.run).real(pane.step).number(pane.bad).number(pane.duplicates);
-        return row(pane.lagMs == null ? out.nothing() : out.number(pane.lagMs));
+        if (pane.lagMs == null) {
+            out.nothing();
+        } else {
+            out.number(pane.lagMs);
+        }
     }
 
     /** That a quiet device's panes are all given out that end by {@code uptoMs}: a pane of no metric. */
     static RowData quiet(Arrival marker, long uptoMs) {
-        return pane(marker.deviceId(), Pane.none(marker.site(), uptoMs));
+        return panes(marker.deviceId(), List.of(Pane.none(marker.site(), uptoMs))).get(0);
     }
 
     /** A reading that went into no pane, whole, and why. */
     static RowData turnedAway(String why, Arrival arrival) {
-        MessagePack out = new MessagePack();
+        MessagePack out = new MessagePack().array(1);
         out.array(5).text(READING).text(utf8(why));
         arrival.tell(out);
         return row(out);

@@ -23,10 +23,11 @@ import org.apache.flink.table.types.inference.StateTypeStrategy;
 import org.apache.flink.table.types.inference.TypeInference;
 
 /**
- * Readings in, one row per metric and pane out, closed by each device's own time.
+ * Readings in, panes by metric out, closed by each device's own time.
  *
  * <p>Flink calls {@link #eval} once per reading, with the state of that reading's device. Readings wait in a list until
- * their pane closes; then they are put in order, the ones sent twice are dropped, and the rest is folded into one row.
+ * their pane closes; then they are put in order, the ones sent twice are dropped, and the rest is folded into one pane; panes
+ * that close at once go out in one row.
  * Nothing here looks at a wall clock or a watermark: the same readings per device, in the same order, give the same rows.
  *
  * <ul>
@@ -183,8 +184,10 @@ public class Panes extends ProcessTableFunction<RowData> {
             return false;
         }
         device.open.keep(rest);
-        due.forEach((pane, readings) -> collect(Output.pane(
-                id, Pane.fold(readings, sizes.startMs(pane.metric(), readings.get(0).ts()), pane.endMs()))));
+        List<Pane> closed = new ArrayList<>(due.size());
+        due.forEach((pane, readings) ->
+                closed.add(Pane.fold(readings, sizes.startMs(pane.metric(), readings.get(0).ts()), pane.endMs())));
+        Output.panes(id, closed).forEach(this::collect);
         return true;
     }
 }

@@ -40,17 +40,17 @@ final class Device {
         });
     }
 
-    /** Gives in one row and takes out what it led to. */
-    List<RowData> rows(RowData row) throws Exception {
+    /** Gives in one row and takes out what it led to; each row's by itself. */
+    List<List<List<?>>> rows(RowData row) throws Exception {
         output.clear();
         Arrival arrival = Rows.arrival(row);
         operator.eval(clocks, metrics, open, GenericRowData.of(arrival.deviceId(), arrival.bytes()), panes, latenessMs);
-        return List.copyOf(output);
+        return output.stream().map(each -> Told.of(each.getBinary(0))).toList();
     }
 
     /** The same as text. */
     List<String> accept(RowData row) throws Exception {
-        return rows(row).stream().map(Device::text).toList();
+        return rows(row).stream().flatMap(List::stream).map(Device::text).toList();
     }
 
     List<String> accept(Sample sample) throws Exception {
@@ -101,10 +101,6 @@ final class Device {
         ListView<byte[]> copy = new Counted();
         copy.setList(new ArrayList<>(open.getList().stream().map(byte[]::clone).toList()));
         return copy;
-    }
-
-    private static String text(RowData row) {
-        return text(Told.of(row.getBinary(0)));
     }
 
     /** What is told: {@code PANE metric start end n mean bad duplicates} {@code LATE metric value ts} or {@code MARKER end}. */

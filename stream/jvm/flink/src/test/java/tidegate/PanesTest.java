@@ -170,7 +170,7 @@ class PanesTest {
     void aLateReadingComesOutWhole() throws Exception {
         device.accept(SAMPLE.at(100_000));
         GenericRowData in = SAMPLE.at(1000).value(3).deviceSeq(8).gatewaySeq(42).row();
-        List<?> told = Told.of(device.rows(in).get(0).getBinary(0));
+        List<?> told = device.rows(in).get(0).get(0);
         assertEquals(List.of("READING", "LATE"), told.subList(0, 2));
         List<?> reading = (List<?>) told.get(2);
         for (int column = 0; column < 19; column++) {
@@ -184,10 +184,19 @@ class PanesTest {
         device.accept(SAMPLE.at(1000).value(4).received(1250));
         device.accept(SAMPLE.at(2000).value(7).received(2150));
         device.accept(SAMPLE.at(3000).value(7).received(3950));
-        RowData out = device.rows(SAMPLE.at(15_000).row()).get(0);
         List<Object> pane = Arrays.asList(
                 0L, 10_000L, 3L, 6.0, 6.0, 4.0, 7.0, 4.0, 7.0, 1000L, 3000L, 2.0, 2.0, 3.0, 2L, 3.0, 0L, 0L, 150L);
-        assertEquals(List.of("PANE", "s.d", "temperature", "s", "C", pane), Told.of(out.getBinary(0)));
+        assertEquals(List.of("PANE", "s.d", "temperature", "s", "C", pane), device.rows(SAMPLE.at(15_000).row()).get(0).get(0));
+    }
+
+    @Test
+    void panesThatCloseTogetherAreOneRowUpToAThousand() throws Exception {
+        for (int i = 0; i < 2500; i++) {
+            device.accept(SAMPLE.metric("m" + i).at(1000));
+        }
+        List<List<List<?>>> rows = device.rows(SAMPLE.at(15_000).row());
+        assertEquals(List.of(1000, 1000, 500), rows.stream().map(List::size).toList());
+        assertEquals(2500, rows.stream().flatMap(List::stream).map(pane -> pane.get(2)).distinct().count());
     }
 
     @Test
@@ -206,7 +215,7 @@ class PanesTest {
 
     /** The lag in the pane that a row closes. */
     private Object lag(RowData row) throws Exception {
-        return ((List<?>) Told.of(device.rows(row).get(0).getBinary(0)).get(5)).get(18);
+        return ((List<?>) device.rows(row).get(0).get(0).get(5)).get(18);
     }
 
     @Test

@@ -9,9 +9,10 @@ import java.util.List;
 final class Told {
     private Told() {}
 
-    static List<?> of(byte[] told) {
+    static List<List<?>> of(byte[] told) {
         ByteBuffer in = ByteBuffer.wrap(told);
-        List<?> found = (List<?>) next(in);
+        List<List<?>> found = new ArrayList<>();
+        ((List<?>) next(in)).forEach(each -> found.add((List<?>) each));
         if (in.hasRemaining()) {
             throw new IllegalArgumentException(in.remaining() + " bytes behind the end");
         }
