@@ -86,7 +86,11 @@ def _fields(config: Any) -> dict[str, Any]:
 
 
 @pytest.mark.stack
-def test_a_whole_check_disturbs_no_gateway_that_runs(edge: Any) -> None:
+def test_a_whole_check_disturbs_no_gateway_that_runs(
+    edge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The brokers here say nothing of settings and rights, which is waited for eight times.
+    monkeypatch.setattr("gateway.online.cluster._ANSWER_S", 1.0)
     gateway = edge.gateway()
     gateway.wait_ready()
     words = ["check", "-c", str(gateway.config), "--online", "--json"]
