@@ -9,7 +9,7 @@ from typing import NamedTuple
 from compose.bench_load import Load, fill
 from compose.local.endpoints import Endpoints
 from compose.local.layout import Layout
-from compose.local.procs import tree_cpu_s
+from compose.local.procs import group_cpu_s
 from compose.local.state import published
 from compose.submissions import cluster_of
 from schemas.failure import Failure
@@ -36,13 +36,23 @@ class Took(NamedTuple):
     quarter: Spent
     whole: Spent
 
+    @property
+    def wall_s(self) -> float:
+        """Return how long the last three quarters took: starts of JVM and Python cancel out."""
+        return max(self.whole.wall_s - self.quarter.wall_s, 1e-3)
+
+    @property
+    def cpu_s(self) -> float:
+        """Return the CPU time of the same three quarters."""
+        return max(self.whole.cpu_s - self.quarter.cpu_s, 1e-3)
+
     def steady(self, readings: int) -> float:
-        """Return readings/s of the last three quarters: starts of JVM and Python cancel out."""
-        return 0.75 * readings / max(self.whole.wall_s - self.quarter.wall_s, 1e-3)
+        """Return the readings/s of a load so many readings long, without starts."""
+        return 0.75 * readings / self.wall_s
 
     def cpu_us(self, readings: int) -> float:
-        """Return the CPU time of a reading in the same three quarters, µs."""
-        return max(self.whole.cpu_s - self.quarter.cpu_s, 1e-3) * 1e6 / (0.75 * readings)
+        """Return the CPU time of a reading of such a load, µs."""
+        return self.cpu_s * 1e6 / (0.75 * readings)
 
 
 class Topics(NamedTuple):
@@ -96,10 +106,10 @@ class Bench(NamedTuple):
         """
         pid = _task_manager(self.state)
         job_id = submit(name, where, self.tuning)
-        before, used = tree_cpu_s(pid), 0.0
+        before, used = group_cpu_s(pid), 0.0
         while (wall_s := _seconds(where.flink_url, job_id)) is None:
             # What a worker has used nobody says any more once it has been killed.
-            used = max(used, tree_cpu_s(pid) - before)
+            used = max(used, group_cpu_s(pid) - before)
             print(".", end="", file=sys.stderr, flush=True)
             time.sleep(_POLL_S)
         return Spent(wall_s, used, job_id)

@@ -61,8 +61,8 @@ def _figures(
 ) -> dict[str, Any]:
     # Of panes as long as an hour, the last three quarters hold more than three quarters, or fewer.
     rows = [_rows(load, start_ms) for load in loads]
-    walls = [median(each.whole.wall_s - each.quarter.wall_s for each in of) for of in took.values()]
-    cpus = [median(each.whole.cpu_s - each.quarter.cpu_s for each in of) for of in took.values()]
+    walls = [median(each.wall_s for each in of) for of in took.values()]
+    cpus = [median(each.cpu_s for each in of) for of in took.values()]
     rates = [count / wall for count, wall in zip(rows, walls, strict=True)]
     costs = [1e6 * cpu / count for count, cpu in zip(rows, cpus, strict=True)]
     return {

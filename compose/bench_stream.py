@@ -114,6 +114,7 @@ def _beside(rates: Mapping[str, float], own: float, tuning: Tuning) -> dict[str,
 def _figures(load: Load, took: Mapping[str, list[Took]]) -> dict[str, Any]:
     figures: dict[str, Any] = load._asdict()
     for job, runs in took.items():
+        # The alerts job's are the bench's own figures: scripts know them without a name in front.
         own = "readings" if job == "alerts" else job
         figures[f"{own}_per_s"] = round(median(each.steady(load.readings) for each in runs))
         figures[f"{job}_cpu_us_per_reading"] = round(_cpu_us(load, runs), 3)

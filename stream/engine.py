@@ -260,9 +260,8 @@ class Engine:
 
 
 def _decision(out: Out) -> Decision:
-    if not out.alerts and not out.windows:
-        return NOTHING
-    return Decision(tuple(out.windows or ()), tuple(out.alerts))
+    windows, alerts = tuple(out.windows or ()), tuple(out.alerts)
+    return Decision(windows, alerts) if windows or alerts else NOTHING
 
 
 def _give(out: Out, rows: list[WindowFeatures]) -> None:

@@ -16,6 +16,11 @@ def group_rss_mib(leader: int) -> int:
     return sum(_rss_bytes(pid) for pid in group(leader)) >> 20
 
 
+def group_cpu_s(leader: int) -> float:
+    """Return the CPU seconds of a process group: of those that run, and of their ended children."""
+    return sum(_cpu_s(pid) for pid in group(leader))
+
+
 def listening(pids: set[int]) -> dict[str, set[int]]:
     """Return the TCP addresses on which these processes listen, with their ports.
 
@@ -36,44 +41,22 @@ def _all() -> list[int]:
     return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
 
 
-def _group_of(pid: int) -> int | None:
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state on; none if the process is gone."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[2])
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return None
+        return []
+
+
+def _group_of(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[2]) if fields else None
 
 
 def _cpu_s(pid: int) -> float:
     """Return the CPU seconds of a process, and of its children that have ended; 0.0 if it has."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-def tree_cpu_s(pid: int) -> float:
-    """Return the CPU seconds of a process and of its descendants, whether they run or have ended.
-
-    One that runs is not yet in its parent's, and one that has ended is.
-    """
-    found = {pid: _cpu_s(pid)}
-    parents = [
-        (int(each.name), _parent(each)) for each in Path("/proc").iterdir() if each.name.isdigit()
-    ]
-    grown = True
-    while grown:
-        below = [child for child, parent in parents if parent in found and child not in found]
-        found |= {child: _cpu_s(child) for child in below}
-        grown = bool(below)
-    return sum(found.values())
-
-
-def _parent(process: Path) -> int:
-    try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+    return sum(map(int, _stat(pid)[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _rss_bytes(pid: int) -> int:

@@ -97,7 +97,7 @@ class Decide(KeyedProcessFunction):
         self._newest: dict[str, int] = {}
         self._metrics.gauge("rules_version", self._known.newest_version)
 
-    def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Sequence[Decided]:
+    def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> list[Decided]:
         """Return what the row leads to."""
         rows = told(value)
         if isinstance(rows, Undecodable):
@@ -105,8 +105,6 @@ class Decide(KeyedProcessFunction):
             why, record = rows.reason or "", rows.record or b""
             letter = self._letter("UNDECODABLE", why, record, place, _now_ms(ctx))
             return [self._set_aside("", letter)]
-        if len(rows) == 1:
-            return self._take(rows[0], ctx)
         return [each for row in rows for each in self._take(row, ctx)]
 
     def _take(self, row: Told, ctx: KeyedProcessFunction.Context) -> list[Decided]:

@@ -153,8 +153,12 @@ def bytes_sink(
 
 
 def lake(cluster: Cluster, name: str = "readings") -> TableDescriptor:
-    """Return the lake's readings: Parquet by day and site, files rolled at checkpoints."""
-    kinds = {name: kind for name, kind in READING_COLUMNS.items() if name not in ("kind", "site")}
+    """Return the lake's readings: Parquet by day and site, files rolled at checkpoints.
+
+    ``name`` is the folder's, beside the lake's own for a benchmark.
+    """
+    left_out = ("kind", "site")
+    kinds = {column: kind for column, kind in READING_COLUMNS.items() if column not in left_out}
     times = dict.fromkeys(("ts", "device_ts", "received_ts"), "TIMESTAMP_LTZ(3)")
     return _files(cluster, name, kinds | times | _ORIGIN)
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from compose.local.procs import tree_cpu_s
+from compose.local.procs import group_cpu_s
 
 WORKER = """
 import time
@@ -24,16 +24,20 @@ input()
 
 def test_cpu_time_is_that_of_workers_that_run_and_of_those_that_have_ended() -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert parent.stdin is not None
     assert parent.stdout is not None
     try:
         assert parent.stdout.readline() == "done\n"
-        running = tree_cpu_s(parent.pid)
+        running = group_cpu_s(parent.pid)
         print(file=parent.stdin, flush=True)
         assert parent.stdout.readline() == "ended\n"
-        ended = tree_cpu_s(parent.pid)
+        ended = group_cpu_s(parent.pid)
     finally:
         parent.communicate("\n", timeout=10)
     assert running >= 0.29

@@ -69,10 +69,8 @@ class Worker:
     """A worker's keyed state, of PyFlink's own classes, as of its start."""
 
     def __init__(self, jvm: Jvm) -> None:
-        cache = StateCache(1000)
-        cache.put("", WeightedValue(None, 1))
         handler = SimpleNamespace(
-            _state_cache=Counting(cache),
+            _state_cache=Counting(StateCache(1000)),
             _underlying=jvm,
             _context=SimpleNamespace(user_state_cache_token=b"t", bundle_cache_token=None),
         )

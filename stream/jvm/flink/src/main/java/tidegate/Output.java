@@ -24,12 +24,15 @@ final class Output {
     static List<RowData> panes(StringData device, List<Pane> panes) {
         List<RowData> rows = new ArrayList<>();
         for (int from = 0; from < panes.size(); from += MOST_PANES) {
-            List<Pane> part = panes.subList(from, Math.min(from + MOST_PANES, panes.size()));
-            MessagePack out = new MessagePack().array(part.size());
-            part.forEach(pane -> tell(out, device, pane));
-            rows.add(row(out));
+            rows.add(row(device, panes.subList(from, Math.min(from + MOST_PANES, panes.size()))));
         }
         return rows;
+    }
+
+    private static RowData row(StringData device, List<Pane> panes) {
+        MessagePack out = new MessagePack().array(panes.size());
+        panes.forEach(pane -> tell(out, device, pane));
+        return row(out);
     }
 
     private static void tell(MessagePack out, StringData device, Pane pane) {
@@ -49,7 +52,7 @@ final class Output {
 
     /** That a quiet device's panes are all given out that end by {@code uptoMs}: a pane of no metric. */
     static RowData quiet(Arrival marker, long uptoMs) {
-        return panes(marker.deviceId(), List.of(Pane.none(marker.site(), uptoMs))).get(0);
+        return row(marker.deviceId(), List.of(Pane.none(marker.site(), uptoMs)));
     }
 
     /** A reading that went into no pane, whole, and why. */
