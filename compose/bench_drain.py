@@ -39,12 +39,12 @@ class Took(NamedTuple):
     @property
     def wall_s(self) -> float:
         """Return how long the last three quarters took: starts of JVM and Python cancel out."""
-        return max(self.whole.wall_s - self.quarter.wall_s, 1e-3)
+        return self.whole.wall_s - self.quarter.wall_s
 
     @property
     def cpu_s(self) -> float:
         """Return the CPU time of the same three quarters."""
-        return max(self.whole.cpu_s - self.quarter.cpu_s, 1e-3)
+        return self.whole.cpu_s - self.quarter.cpu_s
 
     def steady(self, readings: int) -> float:
         """Return the readings/s of a load so many readings long, without starts."""
@@ -93,10 +93,17 @@ class Bench(NamedTuple):
         """Drain a quarter and the whole, one after the other.
 
         Raises:
-            Failure: a job failed, or the stack is not up.
+            Failure: a job failed, the stack is not up, or the load is so small that a job's start
+                hides what its readings cost.
         """
         spent = [self.drain(f"{name}-{part}", submit, where) for part, where in enumerate(topics)]
-        return Took(*spent)
+        took = Took(*spent)
+        if took.wall_s <= 0 or took.cpu_s <= 0:
+            raise Failure(
+                f"{name}: all readings took no longer than a quarter of them, so a job's start "
+                "hides what they cost; give more --readings"
+            )
+        return took
 
     def drain(self, name: str, submit: Submit, where: Cluster) -> Spent:
         """Start a job and wait for its end.

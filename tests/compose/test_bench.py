@@ -81,3 +81,14 @@ def test_a_timed_run_that_gives_other_alerts_is_a_failure(
     monkeypatch.setattr(bench_rules, "_alone", lambda *_: bench_rules.Cost(1.0, 1.0, b"other"))
     with pytest.raises(Failure, match="other alerts"):
         bench_rules.figures("dense", tmp_path, 1)
+
+
+def test_a_load_that_a_start_hides_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from compose.bench_drain import Bench, Spent, Topics
+    from stream.jobs.settings import Cluster, Tuning
+
+    spent = iter([Spent(3.0, 6.0), Spent(2.9, 6.5)])
+    monkeypatch.setattr(Bench, "drain", lambda *_: next(spent))
+    cluster = Cluster("", "", "", "")
+    with pytest.raises(Failure, match="bare: all readings took no longer than a quarter"):
+        Bench(Path(), Tuning()).took("bare", lambda *_: "", Topics(cluster, cluster))
