@@ -87,6 +87,10 @@ def _told(of: Kpis) -> Iterator[str]:
         yield ""
         rows = [(f"{a.share:.0%}", a.alerts, a.fingerprint) for a in of.bad_actors]
         yield from aligned(("share", "alerts", "rule/device/metric"), rows)
+    if of.median_ack_ms is not None:
+        yield ""
+        after = of.median_ack_ms / 60_000
+        yield f"acknowledged: {of.acknowledged} of {of.alerts}, half within {after:.4g} min"
     yield ""
     days = [
         (told_at(d.start)[:10], d.alerts, d.peak, d.flood_ms // 60_000, d.chattering, d.standing)

@@ -6,6 +6,7 @@ An alert counts when it rings: once, with its first record. What only came to li
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
 from typing import NamedTuple
 
 from schemas.records import Alert, Severity
@@ -22,13 +23,17 @@ _RINGS = ("FIRED", "NO_DATA")
 
 
 class Episode(NamedTuple):
-    """One alert: on from ``on``, off at ``off`` (ms) if it is over; ``rang`` where it was told."""
+    """One alert: on from ``on``, off at ``off`` (ms) if it is over; ``rang`` where it was told.
+
+    ``acked`` is when somebody first acknowledged it, ms.
+    """
 
     fingerprint: str
     severity: Severity
     on: int
     off: int | None
     rang: bool
+    acked: int | None = None
 
 
 class Flood(NamedTuple):
@@ -63,6 +68,7 @@ class Kpis(NamedTuple):
 
     ``intervals`` has the alerts of each ten minutes in which one rang, by their start. ``mix`` is
     by severity as they rang. ``standing`` are the alerts over 24 h old at the period's end.
+    ``acknowledged`` of those that rang were, the middle one ``median_ack_ms`` after it began.
     """
 
     from_ms: int
@@ -75,6 +81,8 @@ class Kpis(NamedTuple):
     standing: tuple[Episode, ...]
     mix: dict[Severity, int]
     bad_actors: tuple[Actor, ...]
+    acknowledged: int
+    median_ack_ms: float | None
 
 
 def rings(record: Alert) -> bool:
@@ -92,7 +100,9 @@ def episodes(records: Iterable[Alert]) -> list[Episode]:
         first, last = own[min(own)], own[max(own)]
         rang = rings(first)
         off = last.ends_at
-        made.append(Episode(first.fingerprint, first.severity, first.starts_at, off, rang))
+        acks = (each.acked_at for each in own.values() if each.acked_at is not None)
+        acked = min(acks, default=None)
+        made.append(Episode(first.fingerprint, first.severity, first.starts_at, off, rang, acked))
     return sorted(made, key=lambda each: (each.on, each.fingerprint))
 
 
@@ -118,6 +128,7 @@ def kpis(every: Sequence[Episode], from_ms: int, to_ms: int) -> Kpis:
     days = tuple(_days(intervals, floods, chatter, long, (from_ms, to_ms)))
     actors = Counter(each.fingerprint for each in rung)
     worst = sorted(actors.items(), key=lambda pair: (-pair[1], pair[0]))[:BAD_ACTORS]
+    waits = [each.acked - each.on for each in rung if each.acked is not None]
     return Kpis(
         from_ms,
         to_ms,
@@ -129,6 +140,8 @@ def kpis(every: Sequence[Episode], from_ms: int, to_ms: int) -> Kpis:
         tuple(_standing(long, to_ms)),
         dict(Counter(each.severity for each in rung)),
         tuple(Actor(name, count, count / len(rung)) for name, count in worst),
+        len(waits),
+        median(waits) if waits else None,
     )
 
 

@@ -74,6 +74,17 @@ def test_a_program_gets_the_same_as_one_object(told):
     assert len(answer["bad_actors"]) == 10
 
 
+def test_how_soon_somebody_knew_is_told():
+    fired = record("fan", T0)
+    acked = record("fan", T0 + HOUR, seq=1, event="ACKED", starts_at=T0, acked_at=T0 + 90_000)
+    lines = "\n".join(msgspec.json.encode(each).decode() for each in (fired, acked, *FLOOD))
+    lines = lines.replace(fired.alert_id, "one").replace(acked.alert_id, "one")
+    assert "acknowledged: 1 of 13, half within 1.5 min" in asked("--data", "-", lines=lines).stdout
+    answer = json.loads(asked("--data", "-", "--json", lines=lines).stdout)
+    assert (answer["acknowledged"], answer["median_ack_ms"]) == (1, 90_000)
+    assert "acknowledged" not in asked("--data", "-", lines=lines.splitlines()[0]).stdout
+
+
 def test_a_period_can_be_chosen_and_a_quiet_one_is_measured(told):
     answer = json.loads(
         asked(

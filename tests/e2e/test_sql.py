@@ -27,6 +27,7 @@ from stream.sql_files import read_sql
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
 PREFIX = "asked."
 MINUTE = 60_000
+DAY = 1440  # minutes
 T0 = 1_699_999_200_000  # 2023-11-14 22:00 UTC
 Row = dict[str, object]
 Record = Alert | Device | Maintenance | Reading | WindowFeatures
@@ -75,10 +76,12 @@ def window(device: str, minute: int, rms: float, metric: str = "vibration") -> W
     )
 
 
-def alert(device: str, minute: int, event: str, severity: str) -> Alert:
-    at = T0 + minute * MINUTE
+def alert(
+    device: str, minute: float, event: str, severity: str, alert_id: str | None = None
+) -> Alert:
+    at = T0 + round(minute * MINUTE)
     return Alert(
-        alert_id=f"{device}@{minute}", fingerprint=device, seq=0, rule="hot", rule_version=1,
+        alert_id=alert_id or f"{device}@{minute}", fingerprint=device, seq=0, rule="hot", rule_version=1,
         category="PROCESS", event=event, state="FIRING", severity=severity, asset_id="a",
         device_id=device, site="asked", metric="temperature", value=9.0, threshold_enter=1.0,
         threshold_exit=1.0, comparator=">=", sample_count=3, peak_value=9.0, window_start=at - 1,
@@ -97,6 +100,15 @@ ALERTS = [
     # Too late, by a minute.
     alert("timeout", 0, "FIRED", "WARNING"),
     alert("timeout", 61, "ESCALATED", "CRITICAL"),
+    # The day before.
+    alert("flaps", -DAY, "FIRED", "WARNING", "flaps"),
+    alert("flaps", -DAY + 0.5, "RESOLVED", "WARNING", "flaps"),
+    alert("flaps", -DAY + 1, "FIRED", "CRITICAL", "flaps again"),
+    # A minute more than a day on, and a minute less.
+    alert("stood", -DAY - 11, "FIRED", "WARNING", "stood"),
+    alert("stood", -10, "RESOLVED", "WARNING", "stood"),
+    alert("ended", -DAY - 10, "FIRED", "WARNING", "ended"),
+    alert("ended", -11, "RESOLVED", "WARNING", "ended"),
 ]
 WINDOWS = [
     *(window("rises", 5 * i, float(i)) for i in range(1, 5)),
@@ -187,14 +199,13 @@ def example(name: str) -> str:
 def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
     filled: RunningStack,
 ) -> None:
-    names = ("escalation", "rising", "before_alerts", "worst_devices", "hourly", "alarm_load")
+    names = ("escalation", "rising", "before_alerts", "worst_devices", "hourly")
     (
         escalated,
         rising,
         before,
         worst,
         hourly,
-        load,
         action,
         alerts,
         undecodable,
@@ -214,25 +225,49 @@ def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
         ("rises", 1.0, 4.0)
     ]
     assert [(row["alert_id"], row["mean"]) for row in before] == [("match@0", 7.0)]
+    action = [
+        row for row in action if row["alert_id"] not in ("flaps", "flaps again", "stood", "ended")
+    ]
     assert sorted((row["alert_id"], row["minutes_to_action"], row["useful"]) for row in action) == [
         ("match@0", 20, True), ("miss@0", 20, True), ("miss@30", None, None), ("timeout@0", 20, True),
     ]  # fmt: skip
     assert [(row["place"], row["device_id"], row["raised"]) for row in worst] == [
-        (1, "miss", 2),
-        (2, "match", 1),
-        (3, "timeout", 1),
+        (1, "flaps", 2),
+        (2, "miss", 2),
+        (3, "ended", 1),
     ]
     assert sorted((row["hour_start"], row["n"], row["mean"]) for row in hourly) == [
         ("2023-11-14T22:00:00Z", 2, 2.0),
         ("2023-11-14T23:00:00Z", 1, 9.0),
     ]
-    assert sorted((row["window_start"], row["raised"], row["too_many"]) for row in load) == [
-        ("2023-11-14T22:00:00Z", 3, False),
-        ("2023-11-14T22:30:00Z", 1, False),
-    ]
     assert alerts == [{"n": len(ALERTS)}]
     assert [str(row["undecodable_reason"])[:14] for row in undecodable] == ["the first byte"]
     assert lake == [{"kind": "each", "n": 1}]
+
+
+def test_how_people_can_live_with_the_alerts_is_told_as_a_stream(filled: RunningStack) -> None:
+    load, days, chattering, standing = one_after_the_other(
+        filled, *map(example, ("alarm_load", "alarm_day", "chattering", "standing"))
+    )
+    told = ("window_start", "raised", "too_many", "critical", "warning")
+    assert sorted(tuple(row[each] for each in told) for row in load) == [
+        ("2023-11-13T21:40:00Z", 1, False, 0, 1),
+        ("2023-11-13T21:50:00Z", 1, False, 0, 1),
+        ("2023-11-13T22:00:00Z", 2, False, 1, 1),
+        ("2023-11-14T22:00:00Z", 3, False, 0, 3),
+        ("2023-11-14T22:30:00Z", 1, False, 1, 0),
+    ]
+    told = ("day_start", "raised", "most_in_10_min", "flood_min", "critical_share")
+    assert sorted(tuple(row[each] for each in told) for row in days) == [
+        ("2023-11-13T00:00:00Z", 4, 2, 0, 0.25),
+        ("2023-11-14T00:00:00Z", 4, 3, 0, 0.25),
+    ]
+    assert [(row["fingerprint"], row["emitted_at"], row["changes"]) for row in chattering] == [
+        ("flaps", "2023-11-13T22:01:00Z", 3)
+    ]
+    found = {row["alert_id"] for row in standing}
+    assert {"stood", "flaps again"} <= found
+    assert not {"ended", "flaps"} & found
 
 
 def test_versions_watermarks_and_patterns_are_there(filled: RunningStack) -> None:
@@ -294,8 +329,8 @@ def test_work_is_registered_and_held_against_alerts(filled: RunningStack, tmp_pa
     told = filled.tidegate("maintenance", "report", "--json", f"--prefix={PREFIX}")
     assert json.loads(told.stdout) == {
         "rules": [
-            {"rule": "hot", "alerts": 4, "answered": 4, "useful": 3, "false": 1,
-             "median_action_ms": 20 * MINUTE}
+            {"rule": "hot", "alerts": 8, "answered": 8, "useful": 7, "false": 1,
+             "median_action_ms": 740 * MINUTE}
         ],
         "missed": [],
     }  # fmt: skip

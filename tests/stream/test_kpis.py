@@ -51,6 +51,24 @@ def test_an_alert_is_one_episode_whatever_its_records_and_their_order():
     assert period(told) == (T0, T0 + 2 * HOUR + TEN)
 
 
+def test_who_acknowledges_twice_has_acknowledged_at_the_first():
+    told = [
+        record("a", T0),
+        record("a", T0 + HOUR, 1, "ACKED", starts_at=T0, acked_at=T0 + 7 * MINUTE),
+        record("a", T0 + 2 * HOUR, 2, "ESCALATED", severity="CRITICAL", starts_at=T0),
+        record("a", T0 + 3 * HOUR, 3, "ACKED", starts_at=T0, acked_at=T0 + 3 * HOUR),
+        record("b", T0),
+        record("b", T0 + HOUR, 1, "ACKED", starts_at=T0, acked_at=T0 + 9 * MINUTE),
+        record("c", T0),
+        record("before", T0 - HOUR),
+        record("before", T0, 1, "ACKED", starts_at=T0 - HOUR, acked_at=T0),
+    ]
+    measured = kpis(episodes(told), T0, T0 + DAY)
+    assert (measured.alerts, measured.acknowledged) == (3, 2)
+    assert measured.median_ack_ms == 8 * MINUTE
+    assert kpis(episodes(told[:1]), T0, T0 + DAY).median_ack_ms is None
+
+
 def test_what_a_backfill_found_rings_for_nobody_and_stands_all_the_same():
     told = [record("a", T0, event="CORRECTED", late=True)]
     measured = kpis(episodes(told), T0, T0 + 2 * DAY)
