@@ -18,11 +18,14 @@ from compose.local.endpoints import Endpoints
 from compose.outbox import Outbox, Sender
 from compose.rule_topic import pushed
 from compose.told import Told, Whose, listen, listeners
+from gateway.follow import decoder, follow
 from schemas.contracts import contract_text
 from schemas.failure import Failure
+from schemas.records import AlertCommand
 from schemas.registry import Registry
 from schemas.topics import subject
 from simulators.clock import iso
+from stream.commands import Commands, said
 from stream.fleet import Fleet
 from stream.lake_readings import first_day_ms
 from stream.pane_sizes import no_larger, pane_ms, pane_sizes
@@ -72,7 +75,7 @@ def backfill(endpoints: Endpoints, request: Request) -> Books:
 
 
 def with_pushed(endpoints: Endpoints, request: Request) -> Request:
-    """Return the request with what was pushed: rules, each for its time, and devices.
+    """Return the request with what was pushed: rules, each for its time, devices, and resets.
 
     Raises:
         Unavailable, RegistryDown: Kafka or the registry does not answer.
@@ -80,7 +83,7 @@ def with_pushed(endpoints: Endpoints, request: Request) -> Request:
     fleet = Fleet()
     for device in devices_of(endpoints, request.prefix):
         fleet.know(device)
-    request = replace(request, fleet=fleet)
+    request = replace(request, fleet=fleet, resets=resets_of(endpoints, request.prefix))
     if request.after is None:
         return request
     own = pane_sizes(request.rules)
@@ -101,6 +104,24 @@ def with_pushed(endpoints: Endpoints, request: Request) -> Request:
         request.rules.suppress,
     )
     return replace(request, rules=every, engines=engines, panes=panes)
+
+
+def resets_of(endpoints: Endpoints, prefix: str) -> Commands:
+    """Return what people have reset: an alert that latches does not end of itself.
+
+    What else they say of alerts changes none that a backfill would send.
+    """
+    decoded = decoder(AlertCommand, endpoints.registry_url)
+    found = Commands()
+    for batch in follow(endpoints.kafka_bootstrap, f"{prefix}alert-commands", until_end=True):
+        for message in batch:
+            try:
+                one = said(message.timestamp()[1], decoded(message.value() or b""))
+            except ValueError:
+                continue  # no command of any release: the job tells it as a dead letter
+            if one.command.command == "RESET":
+                found.know(one)
+    return found
 
 
 def _hear(endpoints: Endpoints, request: Request, told: Told) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.topics import DEFAULT_PREFIX
+from stream.commands import Commands
 from stream.correction import Scope
 from stream.fleet import Fleet
 from stream.rule import Rules
@@ -21,7 +22,7 @@ class Request:
     ``panes`` are pane sizes that the job's do not exceed, as it was submitted with them. Rules that
     were pushed count beside ``rules`` where their version is above ``after``, none do where that is
     None; ``engines`` then apply each at its time, and ``rules`` are all of them. ``fleet`` is what
-    is known of the devices.
+    is known of the devices, ``resets`` what people said that ends alerts.
     """
 
     from_ms: int
@@ -37,6 +38,7 @@ class Request:
     after: int | None = None
     engines: Engines | None = None
     fleet: Fleet = field(default_factory=Fleet)
+    resets: Commands = field(default_factory=Commands)
 
     @property
     def scope(self) -> Scope:

@@ -100,7 +100,9 @@ class Run:
     def _device(self, device: str, days: Iterator[list[Reading]]) -> None:
         request, books, told = self._request, self._books, self._told
         before = told.before(device)
-        found = recompute(self._engine, request.rules, self._size_of, days, request.scope, before)
+        found = recompute(
+            self._engine, request.rules, self._size_of, days, request.scope, before, request.resets
+        )
         windows = compare_windows(told.windows(device), found.windows, found.counts.readings)
         books.devices += 1
         books.panes += found.panes

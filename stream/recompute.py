@@ -11,13 +11,14 @@ from math import inf
 from typing import NamedTuple
 
 from schemas.records import Alert, Device, Reading, WindowFeatures
+from stream.commands import Commands
 from stream.correction import Scope
 from stream.counted import Counts
 from stream.device_state import DeviceState
 from stream.engine import Decision, Engine
 from stream.lifecycle import phase
 from stream.pane_sizes import PANES_MS
-from stream.panes import panes_of
+from stream.panes import PaneRow, panes_of
 from stream.rule import Rules
 from stream.rule_sets import Engines
 from stream.run_in import longest_ms, memory_ms
@@ -110,6 +111,7 @@ def recompute(
     days: Iterable[Sequence[Reading]],
     scope: Scope,
     before: Before,
+    resets: Commands,
 ) -> Recomputed:
     """Run a device's readings through the engine until nothing in the scope can change any more.
 
@@ -124,6 +126,7 @@ def recompute(
         days: the device's readings by UTC day, in order; within a day in any order.
         scope: the window ends that are asked for.
         before: what the job did.
+        resets: what people said of its alerts that ends them; what is due is taken out.
     """
     device = _Device(DeviceState(), {})
     found = Recomputed([], [], 0, 0, Counts(rules, before.bounds), set(), set())
@@ -132,7 +135,8 @@ def recompute(
         done = midnight >= scope.upto and _has_told(device, rules, scope.upto)
         if done and _quiet(device, before.active, midnight):
             break
-        found = _take_day(engine, size_of, device, readings, scope, before, found)
+        rows = list(panes_of(readings, size_of))
+        found = _take_day(engine, resets, device, rows, scope, before, found)
     learning = {rule.name for rule in rules.rules if memory_ms(rule, rules) > 0}
     for metric in device.metrics:
         own = device.state.series(metric).rules
@@ -142,25 +146,27 @@ def recompute(
 
 def _take_day(
     engine: Engine | Engines,
-    size_of: Callable[[str], int],
+    resets: Commands,
     device: _Device,
-    readings: Sequence[Reading],
+    rows: Sequence[PaneRow],
     scope: Scope,
     before: Before,
     found: Recomputed,
 ) -> Recomputed:
-    panes = ahead = 0
-    for row in panes_of(readings, size_of):
-        panes += 1
+    ahead = 0
+    for row in rows:
         device.metrics[row.metric] = row.pane.pane_end
         found.counts.take(row.metric, row.pane)
+        if said := resets.due(row.device_id, row.pane.pane_end):
+            obeyed = engine.obey(device.state, row.device_id, row.site, said, row.pane.pane_end)
+            _keep(obeyed, scope, before, found)
         decision = engine.on_pane(
             device.state, row.device_id, row.metric, row.site, row.unit, row.pane
         )
         ahead += _keep(decision, scope, before, found)
     for metric, state in device.state.entry().derived.items():
         device.metrics[metric] = state.done_to
-    return found._replace(panes=found.panes + panes, ahead=found.ahead + ahead)
+    return found._replace(panes=found.panes + len(rows), ahead=found.ahead + ahead)
 
 
 def _keep(decision: Decision, scope: Scope, before: Before, found: Recomputed) -> int:

@@ -1,4 +1,4 @@
--- The three devices of each site that raised the most alerts
+-- The ten devices of each site that raised the most alerts
 SELECT site, place, device_id, raised
 FROM (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY site ORDER BY raised DESC, device_id) AS place
@@ -8,4 +8,4 @@ FROM (
     GROUP BY site, device_id
   )
 )
-WHERE place <= 3;
+WHERE place <= 10;

@@ -23,7 +23,8 @@ from compose.rule_topic import Pushed
 from compose.told import Told, Whose
 from schemas.codec import decode
 from schemas.failure import Failure
-from schemas.records import Alert, Device, Reading, RuleSet, WindowFeatures
+from schemas.records import Alert, AlertCommand, Device, Reading, RuleSet, WindowFeatures
+from stream.commands import Commands, Said, said
 from stream.device_state import DeviceState
 from stream.engine import Engine
 from stream.fleet import placed
@@ -140,12 +141,13 @@ class Topics:
         late: Sequence[Reading],
         panes: str | None = None,
         engines: Engines | None = None,
+        said: Sequence[Said] = (),
     ) -> None:
         self.laws = laws
         self.late = late
         self.windows: list[tuple[WindowFeatures, bool]] = []
         self.alerts: list[Alert] = []
-        for window, alerts in ((w, a) for w, a in run(laws, on_time, panes, engines)):
+        for window, alerts in ((w, a) for w, a in run(laws, on_time, panes, engines, said)):
             self.windows += [(placed(each, None), False) for each in window]
             self.alerts += alerts
 
@@ -190,12 +192,21 @@ def run(
     readings: Iterable[Reading],
     panes: str | None = None,
     engines: Engines | None = None,
+    said: Sequence[Said] = (),
 ) -> Iterable[tuple[tuple[WindowFeatures, ...], tuple[Alert, ...]]]:
-    engine, states = engines or Engine(laws), defaultdict(DeviceState)
+    engine, states, commands = engines or Engine(laws), defaultdict(DeviceState), waiting(said)
     for row in panes_of(readings, pane_ms(laws, panes)):
-        yield engine.on_pane(
-            states[row.device_id], row.device_id, row.metric, row.site, row.unit, row.pane
-        )
+        of = states[row.device_id], row.device_id
+        if due := commands.due(row.device_id, row.pane.pane_end):
+            yield engine.obey(*of, row.site, due, row.pane.pane_end)
+        yield engine.on_pane(*of, row.metric, row.site, row.unit, row.pane)
+
+
+def waiting(said: Sequence[Said]) -> Commands:
+    commands = Commands()
+    for each in said:
+        commands.know(each)
+    return commands
 
 
 def lake_of(folder: Path, readings: Sequence[Reading]) -> Lake:
@@ -435,6 +446,7 @@ def test_a_backfill_takes_for_each_window_the_rules_of_its_time(tmp_path, steady
     pump = Device(device_id="plant.pump", asset_id="P-7", site="plant")
     monkeypatch.setattr("compose.backfill.pushed", lambda *_: [Pushed(pushed, b"", 0, dated)])
     monkeypatch.setattr("compose.backfill.devices_of", lambda *_: [pump])
+    monkeypatch.setattr("compose.backfill.resets_of", lambda *_: Commands())
     readings = steps(*[10.0] * 40, *[5.0] * 30)
     late = readings[28 * 12 : 32 * 12]
     asked = Request(from_ms=late[0].ts, to_ms=late[-1].ts + 1, rules=steady, after=0)
@@ -453,6 +465,36 @@ def test_a_backfill_takes_for_each_window_the_rules_of_its_time(tmp_path, steady
     assert [starts for _, _, starts, *_ in right.values()] == [change + 15 * MINUTE]
     assert {each.asset_id for each in topics.alerts if each.event == "CORRECTED"} == {"P-7"}
     assert with_pushed(None, replace(asked, after=1)).engines is None
+
+
+def test_what_was_reset_by_hand_is_over_and_what_came_after_stays(tmp_path):
+    laws = rules("""
+        - name: trip
+          match: {metric: temperature}
+          window: {size: 15m, slide: 15m}
+          aggregate: max
+          compare: {op: ">=", to: value}
+          severities: [{level: CRITICAL, enter: 12, latch: true}]
+    """)
+    readings = steps(*[10.0] * 20, 13.0, *[10.0] * 20, 14.0, *[10.0] * 20)
+    late = readings[14 * 12 : 15 * 12]
+    on_time = [each for each in readings if each not in late]
+    told: list[Said] = []
+    for at in (START + 30 * HOUR, START + 50 * HOUR):
+        alert = Topics(laws, on_time, late, said=told).alerts[-1]
+        command = AlertCommand(
+            command="RESET", alert_id=alert.alert_id, fingerprint=alert.fingerprint, at=at, by="mia"
+        )
+        told.append(said(at, command))
+    topics = Topics(laws, on_time, late, said=told)
+    once = [("FIRED", None), ("RENOTIFY", None), ("RESOLVED", "RESET")]
+    assert [(each.event, each.resolve_reason) for each in topics.alerts] == once * 2
+    lake = lake_of(tmp_path / "lake", readings)
+    request = Request(from_ms=late[0].ts, to_ms=readings[-1].ts, rules=laws, resets=waiting(told))
+    books = backfill(topics, lake, tmp_path / "run", request)
+    assert (books.alerts["unchanged"], books.sent, books.windows["new"]) == (2, 4, 4)
+    deaf = backfill(topics, lake, tmp_path / "deaf", replace(request, resets=waiting([])))
+    assert deaf.alerts["withdrawn"] == 1  # the test can tell
 
 
 def told_late(

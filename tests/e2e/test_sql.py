@@ -232,10 +232,9 @@ def test_patterns_joins_and_windows_find_what_they_say_and_nothing_else(
         ("match@0", 20, True), ("miss@0", 20, True), ("miss@30", None, None), ("timeout@0", 20, True),
     ]  # fmt: skip
     assert [(row["place"], row["device_id"], row["raised"]) for row in worst] == [
-        (1, "flaps", 2),
-        (2, "miss", 2),
-        (3, "ended", 1),
-    ]
+        (1, "flaps", 2), (2, "miss", 2), (3, "ended", 1), (4, "match", 1), (5, "stood", 1),
+        (6, "timeout", 1),
+    ]  # fmt: skip
     assert sorted((row["hour_start"], row["n"], row["mean"]) for row in hourly) == [
         ("2023-11-14T22:00:00Z", 2, 2.0),
         ("2023-11-14T23:00:00Z", 1, 9.0),
