@@ -106,11 +106,20 @@ def test_a_spool_that_drops_tells_kafka_which_numbers_went_and_keeps_alarms(
     wait_for("nothing waits", lambda: gateway.metric("tidegate_buffer_messages") == 0, 60)
     arrived = {r.ts for r in edge.follower.readings}
     lost = sum(each["messages"] for each in losses(edge))
-    assert len(arrived) + lost == 400
-    assert {(each["why"], each["name"]) for each in losses(edge)} == {(policy, "rest")}
+    # A busy machine may give up its connection: what comes again may go once and arrive once.
+    received = gateway.metric("tidegate_mqtt_messages_received_total")
+    assert 400 <= len(arrived) + lost <= received
+    assert received == 400 or gateway.metric("tidegate_mqtt_connects_total") > 1
+    # Where every second is not enough, the oldest go.
+    whys = {(each["why"], each["name"]) for each in losses(edge)}
+    assert (policy, "rest") in whys
+    assert whys <= {(policy, "rest"), ("drop-oldest", "rest")}
     assert {1_700_000_000_000 + i for i in range(0, 400, 10)} <= arrived, "alarms are never dropped"
-    counted = gateway.metric(f'tidegate_buffer_messages_dropped_total{{policy="{policy}"}}')
-    assert counted == lost
+    counted = [
+        gateway.metric(f'tidegate_buffer_messages_dropped_total{{policy="{each}"}}')
+        for each in {policy, "drop-oldest"}
+    ]
+    assert sum(counted) == lost
     gone = [json.loads(d.payload) for d in edge.follower.dead if d.mqtt_topic.endswith("numbers")]
     assert not {r.gateway_seq for r in edge.follower.readings} & set(numbers(gone))
     assert {d.reason for d in edge.follower.dead} == {"GAP"}
