@@ -57,8 +57,11 @@ def metadata(files: fs.FileSystem, uri: str) -> bytes | None:
     try:
         with files.open_input_stream(_metadata_of(uri)) as stream:
             return bytes(stream.read())
-    except FileNotFoundError:
-        return None
+    except OSError:
+        # What goes between S3's look at a file and its read is told as any other error.
+        if written_at_ms(files, uri) is None:
+            return None
+        raise
 
 
 def _metadata_of(uri: str) -> str:

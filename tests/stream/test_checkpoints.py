@@ -1,6 +1,8 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from pyarrow import fs
 
 from stream.jobs.checkpoints import metadata, newest, savepoints_of
@@ -38,3 +40,17 @@ def test_metadata_of_a_snapshot_that_made_place_is_none(tmp_path: Path) -> None:
     files = fs.LocalFileSystem()
     assert metadata(files, snapshot(tmp_path / "chk-1", 1)) == b"state"
     assert metadata(files, f"s3://{tmp_path}/chk-0") is None
+
+
+def test_a_snapshot_that_goes_while_it_is_read_is_none_and_another_trouble_is_told(
+    tmp_path: Path,
+) -> None:
+    def read(path: str) -> None:
+        raise OSError("AWS Error NO_SUCH_KEY during GetObject operation")
+
+    files = SimpleNamespace(
+        open_input_stream=read, get_file_info=fs.LocalFileSystem().get_file_info
+    )
+    assert metadata(files, f"s3://{tmp_path}/chk-0") is None
+    with pytest.raises(OSError, match="GetObject"):
+        metadata(files, snapshot(tmp_path / "chk-1", 1))
