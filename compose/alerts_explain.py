@@ -42,9 +42,10 @@ def explain(
     alert_id: str, data: Path | None, readings: Path | None, fleet_file: Path | None,
     rules: str | None, prefix: str, state: Path, *, lake: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Tell an alert's life: what was compared with what, when, and why it fired when it did.
+    """Tell an alert's life, and why it fired when it did.
 
-    ALERT_ID may be its first six characters. Its records come from the alerts topic, or --data.
+    What was compared with what is shown. ALERT_ID may be its first six characters. Its records come
+    from the alerts topic, or --data.
     """
     if rules and not (lake or readings):
         raise click.UsageError("--rules replays readings: name them with --readings or --lake")

@@ -81,10 +81,10 @@ def ack(**asked: Any) -> None:
     click.option("--for", "for_ms", type=Duration(), required=True, help="At most 12h."),
 )
 def shelve(for_ms: int, **asked: Any) -> None:
-    """Put an alert away for a while: it goes on, and its records say that nobody wants them.
+    """Put an alert away for a while; it goes on.
 
-    ALERT_ID may be its first six characters. While it is shelved it is not told again; when the
-    time is over and it still stands, it is.
+    Its records say that nobody wants them. ALERT_ID may be its first six characters. While it is
+    shelved it is not told again; when the time is over and it still stands, it is.
     """
     if not 0 < for_ms <= SHELVED_AT_MOST_MS:
         raise click.BadParameter(
@@ -97,13 +97,16 @@ def shelve(for_ms: int, **asked: Any) -> None:
 
 @_command("unshelve")
 def unshelve(**asked: Any) -> None:
-    """Take an alert from the shelf before its time is over: it is told again."""
+    """Take an alert from the shelf before its time is over.
+
+    It is told again.
+    """
     _say(Asked(**asked), "UNSHELVE", _not_shelved)
 
 
 @_command("reset")
 def reset(**asked: Any) -> None:
-    """End an alert that latches: its cause is mended and has been looked at.
+    """End an alert that latches, once its cause is mended.
 
     One whose condition still holds cannot be reset.
     """
@@ -117,7 +120,10 @@ def reset(**asked: Any) -> None:
 @prefix_option
 @state_option
 def list_(data: Path | None, site: str | None, prefix: str, state: Path, *, as_json: bool) -> None:
-    """List the alerts that stand: the newest record of each that is not resolved."""
+    """List the alerts that stand, the worst first.
+
+    Of each that is not resolved it is the newest record.
+    """
     found = [
         each for each in standing(alert_records(data, prefix, state)) if site in (None, each.site)
     ]

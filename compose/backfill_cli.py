@@ -61,10 +61,11 @@ def backfill_(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Compute a period again from the lake and send what late readings changed.
+    """Compute a period again, and send what late readings changed.
 
-    Windows go out under the keys they have, alerts as CORRECTED records, all in one transaction.
-    What is as it should be is not sent again, so a second run sends nothing.
+    Its readings come from the lake. Windows go out under the keys they have, alerts as CORRECTED
+    records, all in one transaction. What is as it should be is not sent again, so a second run
+    sends nothing.
     """
     for option, at_ms in (("--from", from_ms), ("--to", to_ms)):
         if at_ms >= LAST_MS:

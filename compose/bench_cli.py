@@ -62,9 +62,10 @@ def edge(
     pi_like: bool,
     as_json: bool,
 ) -> None:
-    """Measure CPU, throughput, latency, memory and bytes from MQTT to Kafka.
+    """Measure CPU, throughput, latency and memory of the edge.
 
-    Readings are made up; then the shipped NAB series are replayed, for the bytes of real ones.
+    From MQTT to Kafka; also how many bytes a reading takes. Readings are made up; then the shipped
+    NAB series are replayed, for the bytes of real ones.
     """
     from gateway.bench.run import Options, measure  # noqa: PLC0415
     from gateway.bench.servers import Ends  # noqa: PLC0415
@@ -143,9 +144,10 @@ def stream(
     peers: bool,
     as_json: bool,
 ) -> None:
-    """Drain a topic with the jobs and with stock ones, on the local stack, which must be up.
+    """Drain a topic with the jobs and with stock ones.
 
-    Panes and alerts are held against a bare HOP, the lake job against bare source → Parquet.
+    The local stack must be up. Panes and alerts are held against a bare HOP, the lake job against
+    bare source → Parquet.
 
     Rates are of the steady state: each job also drains a quarter, and the start cancels out. A
     ratio is the median of those of each run with the bare job's beside it; that of CPU time, of
@@ -183,10 +185,11 @@ def scale(
     *,
     as_json: bool,
 ) -> None:
-    """Drain the readings of few sensors and of many with the alerts job, on the local stack.
+    """Drain readings of few sensors and of many, equally many.
 
-    The many report so much more rarely, and their panes are so much longer, that readings, panes
-    and windows are as many. Rates are of windows: one for each pane.
+    With the alerts job, on the local stack. The many report so much more rarely, and their panes
+    are so much longer, that readings, panes and windows are as many. Rates are of windows: one for
+    each pane.
     """
     from compose.bench_load import Load  # noqa: PLC0415 - edge must do without Flink
     from compose.bench_scale import measure  # noqa: PLC0415
@@ -207,11 +210,11 @@ def scale(
 )
 @_json_option
 def rules(runs: int, days: int, *, as_json: bool) -> None:
-    """Run the pack `generic` over CSV as `rules test` does, on one core and in CPU time.
+    """Run the pack `generic` over CSV as `rules test` does.
 
-    The shipped NAB series, most of them a reading every 5 minutes, and a pump that reports every
-    10 s. A ratio is readings/s over those of plain Python that reads the same files and keeps the
-    rolling mean of an hour; it is the median of each run's.
+    On one core, and in CPU time. The shipped NAB series, most of them a reading every 5 minutes,
+    and a pump that reports every 10 s. A ratio is readings/s over those of plain Python that reads
+    the same files and keeps the rolling mean of an hour; it is the median of each run's.
     """
     from compose.bench_rules import measure  # noqa: PLC0415 - edge must do without rules
 

@@ -51,9 +51,9 @@ _SKIPPED = ("jvm", "__pycache__")
     show_default=True,
 )
 def package(rules: str, output: Path) -> None:
-    """Write a zip that submits the jobs with `flink run`: programs, rules, list of jars.
+    """Write a zip that submits the jobs with `flink run`.
 
-    The same input gives the same bytes.
+    It holds the programs, the rules and the list of jars. The same input gives the same bytes.
     """
     text = rules_text(rules)
     jars = jars_folder() / "flink" / "lib"

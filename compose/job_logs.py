@@ -41,7 +41,7 @@ _ROUTINE = re.compile(
 def logs_command(
     name: str, count: int, prefix: str, state: Path, *, following: bool, everything: bool
 ) -> None:
-    """Print a job's newest failures, then the log lines that concern it.
+    """Print a job's newest failures, and what the log says of it.
 
     A failure is told by its own cause, with Python's traceback where there is one; Java's stack is
     in the log below.

@@ -145,10 +145,10 @@ def submit(
     dry_run: bool,
     **options: Any,
 ) -> None:
-    """Submit jobs to the stack's cluster, where one that runs already is left alone.
+    """Submit jobs to the stack's cluster.
 
-    With --target kubernetes they become deployments of Flink's operator, which upgrades them itself
-    when they change.
+    One that runs already is left alone. With --target kubernetes they become deployments of Flink's
+    operator, which upgrades them itself when they change.
     """
     options["sinks"] = options["sinks"] and str(options["sinks"].resolve())
     rules = options.pop("rules"), options.pop("rules_after")

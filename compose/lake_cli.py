@@ -118,7 +118,10 @@ def compact_(
     *,
     as_json: bool,
 ) -> None:
-    """Rewrite each partition as files of about 128 MB, without repeats and what was replaced."""
+    """Rewrite each partition as files of about 128 MB.
+
+    Repeats are left out, and what was replaced.
+    """
     done = compact(
         lake_of(read(state)),
         site=site,

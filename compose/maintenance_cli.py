@@ -73,10 +73,10 @@ def list_(asset: str | None, prefix: str, state: Path, *, as_json: bool) -> None
 @prefix_option
 @state_option
 def report(horizon_ms: int, prefix: str, state: Path, *, as_json: bool) -> None:
-    """Hold alerts against the work they led to: by rule, how soon, and was there a fault?
+    """Hold alerts against the work they led to, rule by rule.
 
-    And the other way round: the faults that no alert had told of. An alert is answered by the first
-    order on its asset that starts after it.
+    How soon was the work done, and was there a fault? And the other way round: the faults that no
+    alert had told of. An alert is answered by the first order on its asset that starts after it.
     """
     orders = orders_of(read(state), prefix)
     records = alert_records(None, prefix, state)

@@ -116,7 +116,10 @@ def push(
 @prefix_option
 @state_option
 def show(version: int | None, prefix: str, state: Path, *, as_json: bool) -> None:
-    """Show what rules are in force and which are to come; with VERSION, that file."""
+    """Show what rules are in force and which are to come.
+
+    With VERSION, the file of that one.
+    """
     standing = standing_of(state, read(state), prefix)
     if version is not None:
         click.echo(_text_of(standing, version), nl=False)

@@ -39,11 +39,12 @@ def why_not(
     at: int | None, from_ms: int | None, to_ms: int | None, state: Path, *, lake: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Replay DEVICE and say what RULES compared, window by window, and why nothing fired.
+    """Replay DEVICE and say why nothing fired, window by window.
 
-    Windows in a row with the same outcome are one line: the rule's condition is not met, too few
-    readings, a baseline still learns, the score stays below its limit (the nearest is shown), a
-    delay still runs, a cooldown. --at shows one window of each rule in full.
+    What RULES compared is shown. Windows in a row with the same outcome are one line: the rule's
+    condition is not met, too few readings, a baseline still learns, the score stays below its limit
+    (the nearest is shown), a delay still runs, a cooldown. --at shows one window of each rule in
+    full.
     """
     loaded = load_rules(rules)
     series = recorded(data, Wanted(None, to_ms, None, device), state, lake=lake)

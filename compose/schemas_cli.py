@@ -26,7 +26,10 @@ def schemas() -> None:
 @_registry
 @prefix_option
 def register(url: str, prefix: str) -> None:
-    """Register every topic's contract and have the registry refuse incompatible ones."""
+    """Register every topic's contract.
+
+    The registry refuses incompatible ones from then on.
+    """
     for name, schema_id in register_contracts(url, prefix).items():
         click.echo(f"{name}: {schema_id}")
 
@@ -35,7 +38,10 @@ def register(url: str, prefix: str) -> None:
 @_registry
 @prefix_option
 def check(url: str, prefix: str) -> None:
-    """Ask the registry whether the contracts may follow what is registered."""
+    """Ask the registry whether the contracts fit what it has.
+
+    They fit when they may follow what is registered.
+    """
     bad = []
     registry = Registry(url)
     for topic in TOPICS:

@@ -35,7 +35,10 @@ def postgres() -> None:
 @sinks_option
 @state_option
 def migrate_(sinks: Path | None, state: Path) -> None:
-    """Make the tables, or bring them up to this version; does nothing when they are."""
+    """Make the tables, or bring them up to this version.
+
+    Does nothing when they are.
+    """
     section = postgres_of(sinks_file(sinks, state))
     shipped = migrations()
     done = migrate(section, shipped)
@@ -49,7 +52,7 @@ def migrate_(sinks: Path | None, state: Path) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @state_option
 def show(sinks: Path | None, state: Path, *, as_json: bool) -> None:
-    """Show the schema's version and what is still to be applied; changes nothing."""
+    """Show the schema's version and what is still to be applied."""
     section = postgres_of(sinks_file(sinks, state))
     shipped = migrations()
     missing = waiting(section, shipped)
@@ -70,14 +73,17 @@ def show(sinks: Path | None, state: Path, *, as_json: bool) -> None:
 
 @sinks.group()
 def opensearch() -> None:
-    """Windows and alerts as documents in OpenSearch or Elasticsearch."""
+    """Windows and alerts as OpenSearch or Elasticsearch documents."""
 
 
 @opensearch.command()
 @sinks_option
 @state_option
 def setup(sinks: Path | None, state: Path) -> None:
-    """Install the index templates; indices made before keep their mapping."""
+    """Install the index templates.
+
+    Indices made before keep their mapping.
+    """
     for name in OpenSearch(opensearch_of(sinks_file(sinks, state))).set_up():
         click.echo(f"index template {name}: installed")
 

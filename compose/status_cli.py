@@ -31,10 +31,11 @@ _CLEAR = "\x1b[H\x1b[2J"
 def status(
     name: str | None, prefix: str, state: Path, every: float, *, as_json: bool, watch: bool
 ) -> None:
-    """Show how the jobs do: throughput, checkpoints, lag, freshness, and what is wrong.
+    """Show how the jobs do: throughput, lag, and what is wrong.
 
-    LAG counts the records of Kafka not read yet. Rates and lag are up to 10 s old. Freshness is
-    the age of a site's newest pane or window, by event time.
+    Their checkpoints are shown, too, and how fresh is what they make. LAG counts the records of
+    Kafka not read yet. Rates and lag are up to 10 s old. Freshness is the age of a site's newest
+    pane or window, by event time.
     """
     only = None if name is None else named(name, prefix).name
     try:

@@ -34,7 +34,10 @@ def topics() -> None:
 @click.option("--partitions", type=click.IntRange(1, 10_000), default=4, show_default=True)
 @click.option("--replication", type=click.IntRange(1, 10), default=1, show_default=True)
 def apply(bootstrap: str, prefix: str, partitions: int, replication: int) -> None:
-    """Create what is missing; what exists keeps its partitions and gets the settings."""
+    """Create the topics that are missing, and set what they need.
+
+    What exists keeps its partitions and gets the settings.
+    """
     for line in apply_topics(bootstrap, prefix, partitions, replication):
         click.echo(line)
 

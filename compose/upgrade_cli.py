@@ -49,7 +49,7 @@ def upgrade_command(
     prefix: str,
     state: Path,
 ) -> None:
-    """Exchange a running job for this version of it, through a savepoint.
+    """Exchange a running job for this version, by a savepoint.
 
     What cannot work is refused before the running job is stopped: rules that are wrong, a plan
     that the state does not fit, too few slots. If the new version does not run, the former one

@@ -29,7 +29,10 @@ def gateway() -> None:
 @gateway.command()
 @_CONFIG
 def run(path: Path) -> None:
-    """Run the gateway until SIGTERM; SIGHUP reads the file again; logs go to stderr."""
+    """Run the gateway until SIGTERM; SIGHUP reads the file again.
+
+    Logs go to stderr.
+    """
     # Imported late: checking a configuration needs neither paho nor librdkafka.
     from gateway import daemon  # noqa: PLC0415
 

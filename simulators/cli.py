@@ -66,10 +66,11 @@ def replay(
     closing_ms: int,
     how: Playing,
 ) -> None:
-    """Play CSV series in event-time order; without SERIES or --data the seven of NAB.
+    """Play CSV series in event-time order.
 
-    Each series moves by whole weeks, so that its first reading falls into the week that begins at
-    --start: weekday and hour stay what they were.
+    Without SERIES or --data they are the seven of NAB. Each series moves by whole weeks, so that
+    its first reading falls into the week that begins at --start: weekday and hour stay what they
+    were.
     """
     if _METRIC.fullmatch(metric) is None:
         raise BadConfig(f"--metric {metric!r}: use 1 to 64 of the characters A-Z a-z 0-9 _ . -")
@@ -99,9 +100,10 @@ def _refuse_twins(series: list[Series]) -> None:
 @click.option("--with-nab", is_flag=True, help="Also the seven NAB series, on the same clock.")
 @playing_options
 def run(*, machines: Machines, script: Script, asked: Asked, with_nab: bool, how: Playing) -> None:
-    """Run a seeded fleet of pumps, some of which fail (see `faults`), or a scenario.
+    """Run a fleet of pumps, some of which fail, or a scenario.
 
-    Equal options and an equal --start and --site give the same bytes.
+    See `faults` for which do, and how. Equal options and an equal --start and --site give the same
+    bytes.
     """
     if one_of_both(script, asked):
         staging = staging_of(machines, asked)
@@ -134,7 +136,10 @@ def run(*, machines: Machines, script: Script, asked: Asked, with_nab: bool, how
 @START
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON per fault.")
 def list_faults(*, machines: Machines, script: Script, start: str | None, as_json: bool) -> None:
-    """List what `run` scripts to fail: pump, fault, when, and how far in sigma of a healthy one."""
+    """List what `run` scripts to fail: pump, fault, when, how far.
+
+    How far is in sigma of a healthy one.
+    """
     fleet = fleet_of(machines, script)
     now_ms = time.time_ns() // 1_000_000
     start_ms = start_time(start, now_ms=now_ms, span_ms=fleet.span_ms)

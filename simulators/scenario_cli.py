@@ -27,9 +27,10 @@ from simulators.staging import Truth, labels_of, truths
 @NAMES
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON per scenario.")
 def list_scenarios(*, names: tuple[str, ...], as_json: bool) -> None:
-    """List the scenarios: what happens, what should fire and by when, and what must not.
+    """List the scenarios: what happens, and what should fire.
 
-    Sizes, times and bounds are those without --size, --onset, --duration and --interval.
+    And by when, and what must not fire. Sizes, times and bounds are those without --size, --onset,
+    --duration and --interval.
     """
     for name in names or tuple(SCENARIOS):
         told = _told(name, SCENARIOS[name])
@@ -75,9 +76,10 @@ def write(
     site: str,
     as_json: bool,
 ) -> None:
-    """Write a scenario's readings and labels to files instead of sending them; needs no server.
+    """Write a scenario's readings and labels to files.
 
-    They are those that `run` sends with the same options, --start and --site, in order of arrival.
+    Nothing is sent, and no server is needed. They are those that `run` sends with the same options,
+    --start and --site, in order of arrival.
     """
     staging = staging_of(machines, asked)
     now_ms = time.time_ns() // 1_000_000

@@ -66,9 +66,10 @@ def derive(
     last: bool,
     as_json: bool,
 ) -> None:
-    """Print the derived metrics of RULES over recorded series, as timestamp,device,metric,value.
+    """Print the derived metrics of RULES over recorded series.
 
-    Values come from the job's own engine; a time is the end of the pane, in ms.
+    Lines are timestamp,device,metric,value. Values come from the job's own engine; a time is the
+    end of the pane, in ms.
     """
     loaded = load_rules(rules)
     names = sorted({each.metric for each in loaded.derived})

@@ -78,7 +78,7 @@ def t2q(
     explained: float,
     out: Path,
 ) -> None:
-    """Learn how several metrics of healthy machines go together (T² and Q).
+    """Learn how metrics of healthy machines go together (T² and Q).
 
     What is derived by it is 1 where the data's quantile was; more is further from usual.
     """
@@ -128,10 +128,10 @@ def rul(
     pace: tuple[float, float] | None,
     out: Path,
 ) -> None:
-    """Learn the remaining life of machines whose data end with their failure.
+    """Learn the remaining life of machines.
 
-    Of several smoothings and polynomials the one is taken that errs least on machines left out
-    of the fit, a fifth at a time.
+    Each machine's data must end with its failure. Of several smoothings and polynomials the one is
+    taken that errs least on machines left out of the fit, a fifth at a time.
     """
     if pace is not None and not 0 < pace[1] <= pace[0] <= 1:
         raise click.BadParameter("expected 1 >= fast >= slow > 0", param_hint="--pace")
@@ -156,7 +156,10 @@ def rul(
 @data_options
 @_out
 def baseline(data: Path, form: str, device: tuple[str, ...], out: Path) -> None:
-    """Learn mean and standard deviation of every series while its machine is well."""
+    """Learn mean and deviation of every healthy series.
+
+    The data are of a time in which its machine is well; the deviation is the standard one.
+    """
     taken = Data(data, form, device)
     fitting = _numpy_there()
     series = taken.read()

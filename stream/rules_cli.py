@@ -68,7 +68,7 @@ def check(rules: str, *, as_json: bool) -> None:
 
 @rules.command()
 def schema() -> None:
-    """Print the JSON Schema of rule files, for editors that complete and check YAML."""
+    """Print the JSON Schema of rule files, for editors of YAML."""
     click.echo(json.dumps(rule_schema(), indent=2))
 
 

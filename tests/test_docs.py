@@ -38,6 +38,17 @@ def test_every_command_says_what_it_does(words: tuple[str, ...]) -> None:
     assert ALL[words].help
 
 
+@pytest.mark.parametrize("words", [words for words in ALL if len(words) > 1], ids=" ".join)
+def test_a_groups_listing_cuts_no_summary_at_80_columns(words: tuple[str, ...]) -> None:
+    group = ALL[words[:-1]]
+    assert isinstance(group, click.Group)
+    formatter = click.HelpFormatter(width=80)
+    group.format_commands(click.Context(group), formatter)
+    row = re.search(rf"^  {words[-1]} .*$", formatter.getvalue(), re.MULTILINE)
+    assert row is not None
+    assert "..." not in row[0]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_in_the_readme(name: str) -> None:
     assert (

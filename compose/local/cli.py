@@ -80,7 +80,10 @@ def down(state: Path) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @state_option
 def status(state: Path, *, as_json: bool) -> None:
-    """Show the parts: state, process, port, uptime, restarts, memory with children."""
+    """Show the parts: state, process, port, uptime, memory.
+
+    Also how often each was restarted. Memory is with that of children.
+    """
     layout = Layout.of(state)
     current = published(layout)
     if current is None:

@@ -22,10 +22,10 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "unseen": "cyan"}
 @click.option("--online", is_flag=True, help="Also ask broker, Kafka, registry, clock and disk.")
 @click.option("--json", "as_json", is_flag=True, help="With --online: one JSON object a finding.")
 def check(path: Path, online: bool, as_json: bool) -> None:
-    """Check a configuration; without touching the network unless --online.
+    """Check a configuration, and with --online what it leads to.
 
-    --online takes no message, writes to no topic, and disturbs no gateway that runs; it exits with
-    1 when something fails.
+    The network is touched with --online only. --online takes no message, writes to no topic, and
+    disturbs no gateway that runs; it exits with 1 when something fails.
     """
     from gateway import config  # noqa: PLC0415
 

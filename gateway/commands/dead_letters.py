@@ -18,7 +18,7 @@ _REASON = click.option("--reason", help="Only those of this reason, as NOT_A_NUM
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """See what could not become a reading, and send it again once the cause is mended."""
+    """See what could not become a reading, and send it again."""
 
 
 @dead_letters.command()
@@ -51,7 +51,7 @@ def ls(
 @_CONFIG
 @click.argument("identity", metavar="ID")
 def show(path: Path, identity: str) -> None:
-    """Show one: its bytes, where they came from, and what would become of them now."""
+    """Show one: its bytes, and what would become of them now."""
     from gateway import config  # noqa: PLC0415
     from gateway import dead_letters as letters  # noqa: PLC0415
 
@@ -78,9 +78,10 @@ def replay(
     again: bool,
     dry_run: bool,
 ) -> None:
-    """Publish original messages again, by their IDs or by --reason, through the broker.
+    """Publish original messages again, by their IDs or by --reason.
 
-    Only those that the present configuration makes readings of are sent.
+    They go through the broker. Only those that the present configuration makes readings of are
+    sent.
     """
     from gateway import config  # noqa: PLC0415
     from gateway import dead_letters as letters  # noqa: PLC0415

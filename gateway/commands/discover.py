@@ -38,7 +38,7 @@ def discover(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Listen to a broker for a while, and propose routes and a configuration for what it carries.
+    """Listen to a broker for a while, and propose routes for it.
 
     A session of its own is used, which leaves nothing at the broker. Every proposed route has read
     each of its samples; what none reads is listed with the reason. Exits with 1 if nothing was

@@ -27,10 +27,11 @@ def explain(
     partitions: int | None,
     as_json: bool,
 ) -> None:
-    """Say what becomes of a message: route, readings, key and bytes, or why it is a dead letter.
+    """Say what becomes of a message, or why it is a dead letter.
 
-    PAYLOAD is the text itself, @FILE for a file's bytes, or - for standard input. Nothing is
-    connected to. Exits with 1 for a dead letter.
+    Shown are its route, its readings, and their keys and bytes. PAYLOAD is the text itself, @FILE
+    for a file's bytes, or - for standard input. Nothing is connected to. Exits with 1 for a dead
+    letter.
     """
     from gateway import config  # noqa: PLC0415
     from gateway import explain as explaining  # noqa: PLC0415

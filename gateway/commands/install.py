@@ -22,10 +22,10 @@ from schemas.failure import Failure
     help="Another root, for an image that is being made.",
 )
 def install(dry_run: bool, user: str, root: Path) -> None:
-    """Write the systemd unit, a configuration to begin with, and the user it runs as.
+    """Write the systemd unit, and a configuration to begin with.
 
-    It can be repeated: what is there already stays, and beside a file that was edited the new one
-    is written as FILE.new.
+    The user that it runs as is made, too. It can be repeated: what is there already stays, and
+    beside a file that was edited the new one is written as FILE.new.
     """
     from gateway import install as installing  # noqa: PLC0415
 

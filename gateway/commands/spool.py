@@ -23,7 +23,10 @@ _OUT = click.option(
 
 @click.group()
 def spool() -> None:
-    """Look into the spool: through the gateway while it runs, else into its file."""
+    """Look into the spool, whether the gateway runs or not.
+
+    While it runs, it is asked; else its file is read.
+    """
 
 
 @spool.command()
@@ -52,7 +55,10 @@ def stats(path: Path, as_json: bool) -> None:
 @_CONFIG
 @_JSON
 def verify(path: Path, as_json: bool) -> None:
-    """Check every checksum and every number in the spool; exits with 1 if one is wrong."""
+    """Check every checksum and every number in the spool.
+
+    Exits with 1 if one is wrong.
+    """
     from gateway import config, door, spool_rows  # noqa: PLC0415
 
     with door.spool_of(Path(config.read(path).gateway.data_dir)) as opened:
@@ -67,7 +73,10 @@ def verify(path: Path, as_json: bool) -> None:
 @_OUT
 @click.option("--limit", type=click.IntRange(1), help="At most so many messages.")
 def export(path: Path, out: Path | None, limit: int | None) -> None:
-    """Write the messages that wait, a JSON object a line, the oldest first; nothing is removed."""
+    """Write the messages that wait, a JSON object a line.
+
+    The oldest comes first. Nothing is removed.
+    """
     from gateway import config, door, spool_rows  # noqa: PLC0415
 
     with door.spool_of(Path(config.read(path).gateway.data_dir)) as opened:
@@ -81,11 +90,12 @@ def export(path: Path, out: Path | None, limit: int | None) -> None:
 @_OUT
 @click.option("--into-spool", is_flag=True, help="Put them into the running gateway's spool.")
 def salvage(path: Path, files: tuple[Path, ...], out: Path | None, into_spool: bool) -> None:
-    """Read what can be read of FILES that were set aside: spool.db.corrupt-*, spool.db.row-*.
+    """Read what can be read of FILES that were set aside.
 
-    With --into-spool the messages are sent on like any other, with their times of receipt and new
-    numbers: a reading without a time of its own that had reached Kafka before counts twice. Then
-    the file is renamed to .salvaged; nothing is ever deleted.
+    They are called spool.db.corrupt-* and spool.db.row-*. With --into-spool the messages are sent
+    on like any other, with their times of receipt and new numbers: a reading without a time of its
+    own that had reached Kafka before counts twice. Then the file is renamed to .salvaged; nothing
+    is ever deleted.
     """
     from gateway import config, door, spool_rows  # noqa: PLC0415
     from gateway import salvage as salvaging  # noqa: PLC0415
