@@ -40,14 +40,17 @@ class Time(click.ParamType[int]):
             return value
         text = str(value).strip()
         try:
-            return int(text) if text.isdigit() else parse_time(text)
+            at = int(text) if text.isdigit() else parse_time(text)
         except (ValueError, OverflowError):
+            at = LAST_MS
+        if at >= LAST_MS:
             self.fail(
                 f"{text!r} is no time; expected ISO 8601, such as 2026-01-31T06:00Z "
                 "(UTC unless it says otherwise), or ms since the epoch",
                 param,
                 ctx,
             )
+        return at
 
 
 prefix_option = click.option(

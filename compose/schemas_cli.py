@@ -8,9 +8,17 @@ from schemas.failure import Failure
 from schemas.registry import Registry, RegistryRefused
 from schemas.topics import DEFAULT_PREFIX, TOPICS, subject
 
+
+def _is_url(_context: click.Context, _option: click.Parameter, url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{url!r} is no URL; expected http://HOST:PORT/PATH")
+    return url
+
+
 _registry = click.option(
     "--registry",
     "url",
+    callback=_is_url,
     default="http://127.0.0.1:8080/apis/ccompat/v7",
     show_default=True,
     help="Base URL of the Confluent API.",

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,25 @@ _COLUMNS = (
 _CLEAR = "\x1b[H\x1b[2J"
 
 
+def _a_number(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    """Refuse NaN, which is in every range: no comparison with it is true."""
+    if isnan(value):
+        raise click.BadParameter("nan is no number of seconds")
+    return value
+
+
 @click.command()
 @click.argument("name", required=False, metavar="[lake|alerts|warehouse|archive|sql-NAME]")
 @prefix_option
 @click.option("--json", "as_json", is_flag=True, help="One list of objects.")
 @click.option("--watch", is_flag=True, help="Again and again, until Ctrl-C.")
-@click.option("--every", type=click.FloatRange(0.5, 3600), default=5.0, help="Seconds, in --watch.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.5, 3600),
+    default=5.0,
+    callback=_a_number,
+    help="Seconds, in --watch.",
+)
 @state_option
 def status(
     name: str | None, prefix: str, state: Path, every: float, *, as_json: bool, watch: bool

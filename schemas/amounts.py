@@ -14,6 +14,9 @@ _SIZE = {
     "GiB": 1 << 30,
     "TiB": 1 << 40,
 }
+_LONGEST_MS = 36_500 * _DURATION_MS["d"]
+"""A century: what is longer is a slip, and no time can be told that lies so far off."""
+_LARGEST = 2**63 - 1
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 
 
@@ -35,7 +38,10 @@ def duration(text: str) -> DurationMs:
     Raises:
         ValueError: it is none.
     """
-    return DurationMs(_amount(text, _DURATION_MS, 'a duration such as "500ms", "30s", "2m", "1d"'))
+    ms = _amount(text, _DURATION_MS, 'a duration such as "500ms", "30s", "2m", "1d"')
+    if ms > _LONGEST_MS:
+        raise ValueError(f"expected a duration of at most {told_ms(_LONGEST_MS)}, got {text!r}")
+    return DurationMs(round(ms))
 
 
 def told_ms(ms: int) -> str:
@@ -47,8 +53,11 @@ def told_ms(ms: int) -> str:
 
 
 def told_at(ms: int) -> str:
-    """Return a time of ms since the epoch to the minute, UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    """Return a time of ms since the epoch to the minute, UTC; one of no year we know as its ms."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):  # a device or a file may say anything
+        return f"{ms} ms"
 
 
 def byte_size(text: str) -> ByteSize:
@@ -57,11 +66,14 @@ def byte_size(text: str) -> ByteSize:
     Raises:
         ValueError: it is none.
     """
-    return ByteSize(_amount(text, _SIZE, 'a size such as "256KiB", "20MB", "1GiB"'))
+    size = _amount(text, _SIZE, 'a size such as "256KiB", "20MB", "1GiB"')
+    if size > _LARGEST:
+        raise ValueError(f"expected a size of at most {_LARGEST} bytes, got {text!r}")
+    return ByteSize(round(size))
 
 
-def _amount(text: str, units: dict[str, int], expected: str) -> int:
+def _amount(text: str, units: dict[str, int], expected: str) -> float:
     match = _AMOUNT.fullmatch(text.strip())
     if match is None or match[2] not in units:
         raise ValueError(f"expected {expected}, got {text!r}")
-    return round(float(match[1]) * units[match[2]])
+    return float(match[1]) * units[match[2]]

@@ -25,7 +25,7 @@ from simulators.machine_options import (
 )
 from simulators.message import Message, merged
 from simulators.nab import SERIES, load, nab_messages
-from simulators.options import CLOSING, START, playing_options
+from simulators.options import CLOSING, START, days_option, playing_options
 from simulators.play import Playing, play
 from simulators.scenario_cli import list_scenarios, write
 from simulators.series import Series, closed, read_csv, series_messages, shifted, span_ms
@@ -53,7 +53,7 @@ def simulate() -> None:
 )
 @click.option("--metric", default="value", show_default=True, help="Of the --data files.")
 @click.option("--unit", help="Of the --data files.")
-@click.option("--days", type=click.FloatRange(0, min_open=True), help="Cut so long after --start.")
+@days_option(help="Cut so long after --start.")
 @CLOSING
 @playing_options
 def replay(

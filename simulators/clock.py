@@ -66,11 +66,14 @@ def start_time(text: str | None, *, now_ms: int, span_ms: int) -> int:
     if text == "now":
         return now_ms
     try:
-        return parse_time(text)
-    except ValueError as error:
+        start_ms = parse_time(text)
+        iso(start_ms), iso(start_ms + span_ms)
+    except (ValueError, OverflowError) as error:
         raise BadConfig(
-            f"--start {text!r} is no time; write 2026-01-05, 2026-01-05T06:00Z, or now"
+            f"--start {text!r} is no time, or the simulation would end after the year 9999; write "
+            "2026-01-05, 2026-01-05T06:00Z, or now"
         ) from error
+    return start_ms
 
 
 def run_site(now_ms: int) -> str:

@@ -10,7 +10,7 @@ from schemas.config import nearest
 from schemas.failure import BadConfig
 from simulators.faults import KINDS, STANDARD, kinds_for
 from simulators.fleet import Fleet
-from simulators.options import CLOSING, Command, duration_option
+from simulators.options import CLOSING, Command, days_option, duration_option
 from simulators.scenario import SCENARIOS
 from simulators.staging import Staging, staged
 
@@ -131,9 +131,7 @@ def machine_options(command: Command) -> Command:
             type=click.IntRange(1, 9999),
             help="How many machines. Default: 20; 1 of a scenario.",
         ),
-        click.option(
-            "--days",
-            type=click.FloatRange(0, min_open=True),
+        days_option(
             help="Default: 30; until a while after the end of a scenario's fault.",
         ),
         duration_option(

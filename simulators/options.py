@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,21 @@ def _speed(text: str) -> float | None:
 def duration_option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     """Make an option that is written as a duration and parses to ms."""
     return click.option(*names, type=_duration_ms, metavar="DURATION", **attributes)
+
+
+def _a_number(
+    _context: click.Context, _option: click.Parameter, value: float | None
+) -> float | None:
+    """Refuse NaN, which is in every range: no comparison with it is true."""
+    if value is not None and isnan(value):
+        raise click.BadParameter("nan is no number of days")
+    return value
+
+
+def days_option(**attributes: Any) -> Callable[[Command], Command]:
+    """Make the option --days: a part of a day will do, and a century is the most."""
+    days = click.FloatRange(0, 36_500, min_open=True)
+    return click.option("--days", type=days, callback=_a_number, **attributes)
 
 
 START = click.option(

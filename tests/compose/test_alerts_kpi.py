@@ -146,3 +146,18 @@ def test_rubbish_is_refused_with_its_line(lines, said):
 def test_what_cannot_be_measured_is_a_mistake_of_use(told, words, said):
     done = asked("--data", told, *words)
     assert (done.exit_code, said in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("at", ["99999999999999999", "2026-02-30", "-5"])
+def test_a_time_that_does_not_exist_is_a_usage_error(told, at):
+    done = asked("--data", told, f"--from={at}")
+    assert done.exit_code == 2, done.exception
+    assert f"{at!r} is no time" in done.stderr
+
+
+def test_a_record_of_no_year_is_listed_all_the_same(tmp_path):
+    path = tmp_path / "alerts.jsonl"
+    path.write_bytes(msgspec.json.encode(record("fan", 99_999_999_999_999_999)))
+    done = CliRunner().invoke(alerts, ["list", "--data", str(path)])
+    assert done.exit_code == 0, done.exception
+    assert "99999999999999999 ms" in done.stdout

@@ -7,6 +7,8 @@ from click.testing import CliRunner
 from compose import jobs_cli
 from compose.intents import Intent, read_intent, write_intent
 from compose.jobs_cli import cancel_
+from compose.schemas_cli import schemas
+from compose.status_cli import status
 from stream.jobs.cluster import FlinkJob
 
 
@@ -36,3 +38,14 @@ def test_a_job_that_is_cancelled_is_not_wanted_whether_or_not_it_runs(
     # A second time there is nothing to do, and that is said.
     again = CliRunner().invoke(cancel_, ["lake", f"--state={tmp_path}"])
     assert again.exit_code != 0
+
+
+def test_a_registry_is_named_by_a_url():
+    done = CliRunner().invoke(schemas, ["check", "--registry=127.0.0.1:8080"])
+    assert done.exit_code == 2, done.exception
+    assert "is no URL; expected http://HOST:PORT/PATH" in done.stderr
+
+
+def test_nan_is_no_interval_to_watch_at(tmp_path: Path):
+    done = CliRunner().invoke(status, ["--watch", "--every=nan", f"--state={tmp_path}"])
+    assert done.exit_code == 2, done.exception

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 import pytest
 
+from schemas.amounts import told_at
 from schemas.config import (
     ByteSize,
     Complaint,
@@ -152,6 +153,19 @@ def test_amounts_have_units() -> None:
     for bad in ("", "5", "m", "-1s", "1 week"):
         with pytest.raises(ValueError, match="expected a duration"):
             duration(bad)
+
+
+@pytest.mark.parametrize("text", ["36501d", "9" * 400 + "ms"])
+def test_an_amount_beyond_all_use_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a duration of at most 36500d, got '"):
+        duration(text)
+    with pytest.raises(ValueError, match="expected a size of at most"):
+        byte_size("9" * 400 + "kB")
+
+
+def test_a_time_of_no_year_is_told_all_the_same() -> None:
+    assert told_at(0) == "1970-01-01 00:00"
+    assert told_at(99_999_999_999_999_999) == "99999999999999999 ms"
 
 
 def test_a_secret_comes_from_the_credentials_directory(tmp_path: Path) -> None:

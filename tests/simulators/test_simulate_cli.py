@@ -86,6 +86,18 @@ def test_a_bad_speed_or_duration_is_a_usage_error(args: tuple[str, ...]):
     assert call("replay", *args).exit_code == 2
 
 
+@pytest.mark.parametrize("command", ["run", "replay"])
+@pytest.mark.parametrize("days", ["nan", "0", "36501"])
+def test_days_are_a_number_and_not_beyond_a_century(command: str, days: str):
+    done = call(command, "--days", days)
+    assert done.exit_code == 2, done.exception
+
+
+def test_a_simulation_that_outlives_the_calendar_is_refused(tmp_path: Path):
+    words = ("--scenario=bearing_wear", f"--out={tmp_path / 'a.csv'}", "--start=9999-12-31")
+    assert "would end after the year 9999" in str(call("write", *words).exception)
+
+
 def test_no_broker_and_no_gateway_are_unavailable():
     nowhere = ("--url", "mqtt://127.0.0.1:1", "--patience", "100ms")
     error = call("run", "--days", "1", *nowhere).exception
