@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import duckdb
 
-from compose.listing import aligned
+from compose.listing import aligned, json_line
 from compose.local.endpoints import Endpoints, read
 from compose.options import Duration, state_option
 from schemas.failure import Failure
@@ -33,7 +33,7 @@ def lake() -> None:
 @lake.command()
 @click.argument("sql")
 @_site
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="One list of objects; NaN is null.")
 @state_option
 def query(sql: str, site: str | None, state: Path, *, as_json: bool) -> None:
     """Run SQL over the lake's tables.
@@ -44,7 +44,10 @@ def query(sql: str, site: str | None, state: Path, *, as_json: bool) -> None:
     """
     with connect(lake_of(read(state)), site, TABLES) as connection:
         try:
-            answer = connection.execute(sql)
+            # Nothing, not even a connection, is what DuckDB returns of a text without a statement.
+            answer: duckdb.DuckDBPyConnection | None = connection.execute(sql)
+            if answer is None:
+                raise click.BadParameter("holds no statement", param_hint="SQL")
             columns = [column[0] for column in answer.description or ()]
             rows = answer.fetchall()
         except duckdb.Error as error:
@@ -52,7 +55,7 @@ def query(sql: str, site: str | None, state: Path, *, as_json: bool) -> None:
                 f"the query does not run: {error}{_not_there(connection, error)}"
             ) from error
     if as_json:
-        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
+        click.echo(f"[{', '.join(json_line(columns, row) for row in rows)}]")
         return
     for line in aligned(columns, rows):
         click.echo(line)
@@ -64,11 +67,12 @@ def query(sql: str, site: str | None, state: Path, *, as_json: bool) -> None:
 @state_option
 def ls(site: str | None, tables: tuple[str, ...], state: Path) -> None:
     """List the partitions with their files and bytes."""
-    lake = lake_of(read(state))
+    lake, rows = lake_of(read(state)), []
     for table in _chosen(tables):
         for folder, infos in partitions(lake, site, table).items():
-            bytes_ = sum(info.size for info in infos)
-            click.echo(f"{folder}  {len(infos)} files  {bytes_} bytes")
+            rows.append((folder, len(infos), sum(info.size for info in infos)))
+    for line in aligned(("PARTITION", "FILES", "BYTES"), rows):
+        click.echo(line)
 
 
 def _chosen(names: tuple[str, ...]) -> list[LakeTable]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+_ONE_LINE = {ord(char): repr(char)[1:-1] for char in "\t\n\r\x1b"}
+"""A cell is told on one line, and moves no cursor."""
+
 
 def aligned(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, at_once: int = 1000
@@ -58,4 +61,4 @@ def _cell(value: Any) -> str:
         return value.hex()
     if isinstance(value, dict | list):
         return msgspec.json.encode(value, enc_hook=str).decode()
-    return str(value)
+    return str(value).translate(_ONE_LINE)

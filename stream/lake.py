@@ -110,7 +110,7 @@ def readings(
         if days is None or days[0] <= day_of(folder) <= days[1]
     ]
     if not paths:
-        raise _empty(lake)
+        raise _empty(lake, None, [READINGS])
     return dataset(lake, paths)
 
 
@@ -130,7 +130,7 @@ def connect(
         if infos:
             found[table] = dataset(lake, [info.path for info in infos], table)
     if not found:
-        raise _empty(lake)
+        raise _empty(lake, site, tables)
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     for table, files in found.items():
@@ -140,7 +140,14 @@ def connect(
     return connection
 
 
-def _empty(lake: Lake) -> Failure:
+def _empty(lake: Lake, site: str | None, tables: Sequence[LakeTable]) -> Failure:
+    folders = [folder for table in tables for folder in partitions(lake, None, table)]
+    known = {folder.rpartition("/site=")[2] for folder in folders}
+    if site is not None and known:
+        return Failure(
+            f"the lake at {lake.home} holds nothing of site {site!r}; it holds "
+            f"{', '.join(sorted(known))}"
+        )
     return Failure(f"the lake at {lake.home} holds no file yet; files appear with checkpoints")
 
 

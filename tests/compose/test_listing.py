@@ -24,6 +24,10 @@ def test_nothing_is_a_heading() -> None:
     assert list(aligned(["k"], [])) == ["k", "-"]
 
 
+def test_a_cell_is_on_one_line_and_moves_no_cursor() -> None:
+    assert list(aligned(["k"], [("a\nb\x1b[H",)]))[2] == "a\\nb\\x1b[H"
+
+
 def test_an_endless_answer_is_shown_row_by_row() -> None:
     def endless():
         while True:

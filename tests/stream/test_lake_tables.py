@@ -1,5 +1,7 @@
 """Windows, roll-ups, runs and alerts of the lake: the views, compaction, and what is not there."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from rule_builders import DAY, HOUR, MINUTE
 from sink_rig import alert, window
 
@@ -161,5 +163,45 @@ def test_a_table_without_files_is_told_with_the_job_that_writes_it(
     assert good.exit_code == 0, good.exception
     assert "WARNING" in good.output
     listed = CliRunner().invoke(lake_cli.lake, ["ls"])
-    assert "/alerts/dt=2024-10-04/site=plant  1 files" in listed.output
-    assert CliRunner().invoke(lake_cli.lake, ["ls", "--table=windows"]).output == ""
+    assert "/alerts/dt=2024-10-04/site=plant  1      " in listed.output
+    (heading, _, _) = listed.output.splitlines()
+    assert heading.split() == ["PARTITION", "FILES", "BYTES"]
+    assert (
+        len(CliRunner().invoke(lake_cli.lake, ["ls", "--table=windows"]).output.splitlines()) == 2
+    )
+
+
+@pytest.fixture
+def queried(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    put(lake, "part-1", alert(1))
+    monkeypatch.setattr(lake_cli, "read", lambda _: None)
+    monkeypatch.setattr(lake_cli, "lake_of", lambda _: lake)
+    return lambda *words: CliRunner().invoke(lake_cli.lake, ["query", *words])
+
+
+@pytest.mark.parametrize("sql", ["", "  ", ";", "/* nothing */"])
+def test_a_query_without_a_statement_is_a_usage_error(
+    queried: Callable[..., Result], sql: str
+) -> None:
+    done = queried(sql)
+    assert done.exit_code == 2, done.exception
+    assert "holds no statement" in done.stderr
+
+
+def test_a_site_of_which_nothing_is_there_is_told_with_those_that_are(
+    queried: Callable[..., Result],
+) -> None:
+    told = str(queried("--site=plnt", "SELECT 1").exception)
+    assert "holds nothing of site 'plnt'; it holds plant" in told
+
+
+def test_an_answer_is_json_whatever_its_values_are(queried: Callable[..., Result]) -> None:
+    sql = "SELECT 'NaN'::DOUBLE a, '-inf'::DOUBLE b, TIMESTAMP '2026-01-01' c UNION ALL FROM (SELECT 1, 2, NULL)"
+
+    def no_json(name: str) -> None:
+        raise ValueError(name)
+
+    first, second = json.loads(queried("--json", sql).stdout, parse_constant=no_json)
+    assert first == {"a": None, "b": None, "c": "2026-01-01T00:00:00Z"}
+    assert second == {"a": 1, "b": 2, "c": None}
+    assert json.loads(queried("--json", "SELECT 1 WHERE false").stdout) == []
