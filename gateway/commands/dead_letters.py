@@ -60,7 +60,7 @@ def show(path: Path, identity: str) -> None:
         if one.id == identity:
             click.echo("\n".join(letters.page(parsed, one)))
             return
-    raise Failure(f"no dead letter {identity}; `tidegate gateway dead-letters ls` lists them")
+    raise _unknown(identity)
 
 
 @dead_letters.command()
@@ -91,10 +91,11 @@ def replay(
     parsed = config.read(path)
     known = set() if again else letters.replayed(parsed)
     since_ms = 0 if identities else _since(since)
-    chosen = []
+    chosen, missed = [], dict.fromkeys(identities)
     for one in letters.found(parsed, since_ms=since_ms, everyone=False):
         if one.id not in identities and (identities or one.letter.reason != reason):
             continue
+        missed.pop(one.id, None)
         why = "it was sent again before; see --again" if one.id in known else letters.why_not(one)
         if not why:
             now = letters.again(parsed, one)
@@ -104,6 +105,13 @@ def replay(
     if chosen and not dry_run:
         letters.replay(parsed, chosen)
     click.echo(f"{'would send' if dry_run else 'sent'} {len(chosen)}", err=True)
+    if missed:
+        raise _unknown(*missed)
+
+
+def _unknown(*identities: str) -> Failure:
+    told = ", ".join(identities)
+    return Failure(f"no dead letter {told}; `tidegate gateway dead-letters ls` lists them")
 
 
 def _since(text: str) -> int:

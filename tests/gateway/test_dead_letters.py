@@ -97,4 +97,6 @@ def test_an_id_that_is_none_and_a_topic_that_is_not_there_are_told(edge: Any) ->
     gateway = edge.gateway()
     result = told(gateway.config, "show", "0:99")
     assert "no dead letter 0:99" in str(result.exception)
+    replayed = told(gateway.config, "replay", "0:99")
+    assert "no dead letter 0:99" in str(replayed.exception)
     assert told(gateway.config, "replay").exit_code == 2
