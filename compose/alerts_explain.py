@@ -131,6 +131,9 @@ def _looks(looks: Sequence[Seen], told: str) -> Iterator[str]:
         return
     yield ""
     yield told
+    if not looks:
+        yield "it compares nothing of that time; `tidegate rules why-not` says why"
+        return
     rows = [
         (at_ms(s.first.window_end), at_ms(s.last.window_end), s.windows, s.seen.told)
         for s in spans(looks)

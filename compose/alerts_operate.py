@@ -86,7 +86,9 @@ def shelve(for_ms: int, **asked: Any) -> None:
     Its records say that nobody wants them. ALERT_ID may be its first six characters. While it is
     shelved it is not told again; when the time is over and it still stands, it is.
     """
-    if not 0 < for_ms <= SHELVED_AT_MOST_MS:
+    if for_ms == 0:
+        raise click.BadParameter("say how long, such as 2h", param_hint="--for")
+    if for_ms > SHELVED_AT_MOST_MS:
         raise click.BadParameter(
             f"{told_ms(for_ms)}: an alert can be shelved for 12h at most, and then again; what is "
             "planned for longer belongs into `suppress` of the rules",
@@ -132,7 +134,7 @@ def list_(data: Path | None, site: str | None, prefix: str, state: Path, *, as_j
             click.echo(msgspec.json.encode(each))
         return
     now_ms = _now_ms()
-    head = ("ALERT", "SEVERITY", "STATE", "SINCE", "DEVICE", "METRIC", "RULE", "OPERATOR")
+    head = ("ALERT", "SEVERITY", "STATE", "SINCE (UTC)", "DEVICE", "METRIC", "RULE", "OPERATOR")
     rows = [
         (
             each.alert_id[:8], each.severity, each.state, told_at(each.starts_at), each.device_id,

@@ -83,6 +83,9 @@ def test(
         return
     for alert in alerts:
         click.echo(_line(alert))
+    if not alerts:
+        readings = sum(len(each.points) for each in series)
+        click.echo(f"no alert in {readings} readings of {len(series)} series", err=True)
     if scores is not None:
         click.echo(_summary(scores))
     for rule, lead in met.items():
@@ -108,6 +111,8 @@ def _lead(rule: str, lead: Lead) -> str:
     def hours(ms: float | None) -> str:
         return "-" if ms is None else f"{ms / 3_600_000:.4g}"
 
+    if not lead.alerted:
+        return f"{rule}: 0 of {lead.devices} failures"
     return (
         f"{rule}: {lead.alerted} of {lead.devices} failures, {lead.onsets_per_device:.2f} alerts a "
         f"device; the first one {hours(lead.lead_median_ms)} h before the last reading (median; "

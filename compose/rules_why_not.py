@@ -46,6 +46,8 @@ def why_not(
     (the nearest is shown), a delay still runs, a cooldown. --at shows one window of each rule in
     full.
     """
+    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+        raise click.UsageError("--from must be before --to")
     loaded = load_rules(rules)
     series = recorded(data, Wanted(None, to_ms, None, device), state, lake=lake)
     known = [each.metric for each in series]
@@ -63,7 +65,7 @@ def why_not(
         return
     for one in series:
         if metric in (None, one.metric):
-            for line in _told(loaded, fleet, one, chosen, set(known), at):
+            for line in _told(loaded, fleet, one, chosen, set(known), at, from_ms):
                 click.echo(line)
 
 
@@ -87,6 +89,7 @@ def _told(
     looks: Sequence[Seen],
     metrics: set[str],
     at: int | None,
+    from_ms: int | None,
 ) -> Iterator[str]:
     span = f"{at_ms(one.points[0][0])} to {at_ms(one.points[-1][0])}" if one.points else "none"
     yield f"{one.device_id} {one.metric}: {len(one.points)} readings, {span} UTC"
@@ -98,7 +101,9 @@ def _told(
             continue
         own = [each for each in looks if (each.rule, each.metric) == (rule.name, one.metric)]
         yield f"  {rule.name}: {asks(rule)}"
-        if not own:
+        if from_ms is not None and one.points and from_ms > one.points[-1][0]:
+            yield f"    no reading lies behind --from {at_ms(from_ms)}"
+        elif not own:
             told = rule.when is not None and rule.when.metric in metrics
             yield f"    {silence(rule.when, told=told)}"
         elif at is not None:

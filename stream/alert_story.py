@@ -33,12 +33,18 @@ def records_of(records: Sequence[Alert], asked: str) -> list[Alert]:
     Raises:
         Failure: there is no such alert, or more than one.
     """
+    if len(asked) < _SHORTEST:
+        raise Failure(
+            f"{asked!r}: too short for an alert's id; give at least its first {_SHORTEST} "
+            "characters, as `tidegate alerts list` shows them"
+        )
     ids = {each.alert_id for each in records if _is_meant(each.alert_id, asked)}
     if len(ids) > 1:
         some = ", ".join(sorted(ids)[:5])
         raise Failure(f"{asked}: begins the ids of {len(ids)} alerts: {some}; give more of it")
     if not ids:
-        newest = list(dict.fromkeys(each.alert_id for each in reversed(records)))[:3]
+        latest = sorted(records, key=lambda each: (each.emitted_at, each.fingerprint), reverse=True)
+        newest = list(dict.fromkeys(each.alert_id for each in latest))[:3]
         known = f"the newest are {', '.join(newest)}" if newest else "there is no alert at all"
         raise Failure(
             f"{asked}: no alert has this id among {len(records)} records; {known}. An id's first "

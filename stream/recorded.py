@@ -18,6 +18,8 @@ _PARQUET = b"PAR1"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - what is taken from it has no zone and means UTC
 _DAY_MS = 86_400_000
 _ROWS_AT_ONCE = 4096
+_DIGITS = 15
+"""Of ms since the epoch: those of the year 9999."""
 
 Points = list[tuple[int, float]]
 Spans = list[tuple[int, int]]
@@ -102,6 +104,8 @@ def time_ms(text: str) -> int:
         ValueError: it is none.
     """
     if text.isdigit():
+        if len(text) > _DIGITS:
+            raise ValueError(f"{text} ms since the epoch lie beyond all calendars")
         return int(text)
     at = datetime.fromisoformat(text.strip())
     if at.tzinfo is not None or at.microsecond % 1000:
@@ -194,7 +198,7 @@ def _read_csv(path: Path) -> list[Series]:
                 return _read_long(path, rows)
             metrics = _metrics(path, header)
             points: list[Points] = [[] for _ in metrics]
-            _take(points, path, rows)
+            _take(dict(zip(metrics, points, strict=True)), path, rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Failure(f"{path}: cannot be read as CSV: {error}") from error
     for each in points:
@@ -215,10 +219,27 @@ def _read_long(path: Path, rows: Iterable[list[str]]) -> list[Series]:
                 own = found.setdefault((device, metric), [])
                 own.append((time_ms(timestamp), float(value)))
         except ValueError as error:
-            raise Failure(f"{path}:{line}: {error}") from error
+            raise Failure(f"{path}:{line}: {_wrong(timestamp, {metric: value}, error)}") from error
     for points in found.values():
         points.sort(key=lambda point: point[0])
     return [Series(device, metric, points) for (device, metric), points in found.items()]
+
+
+def _wrong(timestamp: str, cells: dict[str, str], error: ValueError) -> str:
+    """Say which cell of a row cannot be read, and what belongs there."""
+    try:
+        time_ms(timestamp)
+    except ValueError:
+        return (
+            f"timestamp: {timestamp!r} is no time; expected ISO 8601, such as 2026-01-31T06:00Z, "
+            "or ms since the epoch"
+        )
+    for metric, cell in cells.items():
+        try:
+            float(cell.strip() or "0")
+        except ValueError:
+            return f"{metric}: expected a number, got {cell!r}"
+    return str(error)
 
 
 def _metrics(path: Path, header: list[str]) -> list[str]:
@@ -233,10 +254,10 @@ def _metrics(path: Path, header: list[str]) -> list[str]:
     return names[1:]
 
 
-def _take(points: Sequence[Points], path: Path, rows: Iterator[list[str]]) -> None:
+def _take(points: dict[str, Points], path: Path, rows: Iterator[list[str]]) -> None:
     line = 2
     while some := list(islice(rows, _ROWS_AT_ONCE)):
-        if not _take_columns(points, some):
+        if not _take_columns(list(points.values()), some):
             _take_rows(points, path, line, some)
         line += len(some)
 
@@ -256,7 +277,9 @@ def _take_columns(points: Sequence[Points], rows: Sequence[list[str]]) -> bool:
     return True
 
 
-def _take_rows(points: Sequence[Points], path: Path, first: int, rows: Iterable[list[str]]) -> None:
+def _take_rows(
+    points: dict[str, Points], path: Path, first: int, rows: Iterable[list[str]]
+) -> None:
     width = len(points) + 1
     for line, row in enumerate(rows, start=first):
         if not row:
@@ -265,8 +288,9 @@ def _take_rows(points: Sequence[Points], path: Path, first: int, rows: Iterable[
             raise Failure(f"{path}:{line}: expected {width} fields, got {len(row)}")
         try:
             at = time_ms(row[0])
-            for own, cell in zip(points, row[1:], strict=True):
+            for own, cell in zip(points.values(), row[1:], strict=True):
                 if cell.strip():
                     own.append((at, float(cell)))
         except ValueError as error:
-            raise Failure(f"{path}:{line}: {error}") from error
+            cells = dict(zip(points, row[1:], strict=True))
+            raise Failure(f"{path}:{line}: {_wrong(row[0], cells, error)}") from error

@@ -245,7 +245,7 @@ def read_rule_file(text: str, name: str) -> Parsed:
     """
     root, lines, complaints = read_yaml(text, name)
     if not isinstance(root, dict):
-        raise ConfigError([f"{name}:1: expected the keys version and rules, got {root!r}"])
+        raise ConfigError([f"{name}:1: expected the keys version and rules, got {root or 'none'}"])
     file = read_table(RuleFile, root, (), complaints)
     rules, compounds = _rules(root.get("rules"), complaints)
     baselines = {} if file is None else _baselines(file, complaints)

@@ -64,10 +64,16 @@ def compose_yaml(text: str, name: str) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
         raise ConfigError(
-            [f'{where}: not YAML: {error.problem}; an operator or a * needs quotes, as in ">="']
+            [f"{where}: not YAML: {error.problem}; {_remedy(error.problem or '')}"]
         ) from error
     except yaml.YAMLError as error:
         raise ConfigError([f"{name}: not YAML: {str(error).splitlines()[0]}"]) from error
+
+
+def _remedy(problem: str) -> str:
+    if "'\\t'" in problem:
+        return "YAML is indented with spaces, never with tabs"
+    return 'an operator or a * needs quotes, as in ">="'
 
 
 class _Walk:

@@ -86,7 +86,19 @@ def test_the_records_are_told_in_order_with_limits_and_delays(told):
 
 def test_six_characters_of_an_id_are_enough_and_fewer_are_not(told):
     assert told.explain(name=told.name[:6]).stdout == told.explain().stdout
-    refused(told.explain(name=told.name[:5]), "no alert has this id among 4 records; the newest")
+    refused(
+        told.explain(name=told.name[:5]), "too short for an alert's id; give at least its first 6"
+    )
+    refused(told.explain(name="nobody"), "no alert has this id among 4 records; the newest are")
+
+
+def test_the_newest_alerts_are_those_of_the_latest_event_time(told):
+    older = [
+        msgspec.structs.replace(told.alerts[0], alert_id=f"older-{i}", emitted_at=i)
+        for i in range(3)
+    ]
+    told.keep(*told.alerts, *older)
+    refused(told.explain(name="nobody"), f"the newest are {told.name}, older-2, older-1")
 
 
 def test_an_id_that_begins_two_alerts_is_refused(told):
@@ -116,6 +128,14 @@ def test_its_rule_is_replayed_to_show_what_it_compared(told):
         "WARNING true since 1970-01-01 01:30, 15m are needed; mean 14 (WARNING >= 10" in done.stdout
     )
     assert "FIRED WARNING: mean 16 (WARNING >= 10, CRITICAL >= 20)" in done.stdout
+
+
+def test_a_rule_that_compares_nothing_of_that_time_says_so(told):
+    told.rules.write_text(RULES.replace("    window:", "    when: {absent: heat}\n    window:"))
+    done = told.explain("--readings", str(told.readings), "--rules", str(told.rules))
+    assert done.stdout.endswith(
+        "it compares nothing of that time; `tidegate rules why-not` says why\n"
+    )
 
 
 def test_a_program_gets_records_panes_and_windows(told):

@@ -83,8 +83,13 @@ def test_a_file_may_hold_several_metrics_and_gaps(tmp_path):
         ("", "a.csv:1: expected a header timestamp,<metric>"),
         ("time,value\n", "a.csv:1: expected a header timestamp,<metric>"),
         ("timestamp,value\n1,2,3\n", "a.csv:2: expected 2 fields, got 3"),
-        ("timestamp,value\n1,x\n", "a.csv:2: could not convert string to float"),
-        ("timestamp,value\nsoon,1\n", "a.csv:2: Invalid isoformat string"),
+        ("timestamp,value\n1,x\n", "a.csv:2: value: expected a number, got 'x'"),
+        (
+            "timestamp,value\n9999999999999999999,1\n",
+            "a.csv:2: timestamp: '9999999999999999999' is no time",
+        ),
+        ("timestamp,value\n2026-02-30,1\n", "a.csv:2: timestamp: '2026-02-30' is no time"),
+        ("timestamp,value\nsoon,1\n", "a.csv:2: timestamp: 'soon' is no time"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(tmp_path, text, told):

@@ -29,8 +29,8 @@ def test_a_long_file_holds_a_series_for_each_device_and_metric_in_order_of_time(
     ("row", "told"),
     [
         ("1,a,b", "a.csv:2: expected 4 fields, got 3"),
-        ("1,a,b,x", "a.csv:2: could not convert"),
-        ("soon,a,b,1", "a.csv:2: Invalid isoformat"),
+        ("1,a,b,x", "a.csv:2: b: expected a number, got 'x'"),
+        ("soon,a,b,1", "a.csv:2: timestamp: 'soon' is no time"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(tmp_path, row, told):

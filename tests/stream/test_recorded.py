@@ -191,6 +191,12 @@ def test_the_command_takes_a_lake_s_folder_and_warns_of_labels_of_no_device(tmp_
     assert "1 of 2 names are of no device of the data: plant.pmup" in done.stderr
 
 
+def test_readings_without_an_alert_are_counted_for_the_person_who_waits(tmp_path):
+    (tmp_path / "a.csv").write_text("timestamp,heat\n1000,1\n2000,2\n")
+    done = CliRunner().invoke(command, ["test", "generic", "--data", str(tmp_path)])
+    assert (done.stdout, done.stderr) == ("", "no alert in 2 readings of 1 series\n")
+
+
 @pytest.mark.parametrize(
     "words", [[], ["--lake", "--data", "."], ["--data", ".", "--from", "2", "--to", "1"]]
 )

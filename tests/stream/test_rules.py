@@ -94,6 +94,8 @@ def test_a_good_file_is_taken():
         ("    aggregate: mean\n", "    aggregate: mean\n    min_samples: 0\n", "my.yaml:10: rules[0].min_samples: expected 1 or more, got 0"),
         ('op: ">="', "op: >=", "my.yaml:10: not YAML"),
         ('metric: "*"', "metric: *", "my.yaml:15: not YAML"),
+        ("    aggregate: mean\n", "\taggregate: mean\n", "my.yaml:9: not YAML: found character '\\t' that cannot start any token; YAML is indented with spaces, never with tabs"),
+        (GOOD, "", "my.yaml:1: expected the keys version and rules, got none"),
         ("severities: [{level: INFO, enter: 2.5, keep_firing_for: 3}]", "severities: []", "my.yaml:21: rules[1].severities: expected at least one severity"),
         ("  slow: {", "  slow: 5\n  slower: {", "my.yaml:3: baselines.slow: expected a table, got 5"),
     ],

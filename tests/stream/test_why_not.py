@@ -216,6 +216,13 @@ def test_the_command_tells_why_a_rule_made_no_window(folder):
     assert "running:" not in done.stdout
 
 
+def test_a_period_is_not_empty_and_has_readings(folder):
+    assert asked(folder, "pump", "--from=1970-01-02", "--to=1970-01-01").exit_code == 2
+    late = asked(folder, "pump", "--metric=heat", "--from=2020-01-01")
+    assert "no reading lies behind --from 2020-01-01 00:00" in late.stdout
+    assert "has no complete window" not in late.stdout
+
+
 def test_the_command_shows_one_window_in_full(folder):
     done = asked(folder, "pump", "--metric", "heat", "--at", "1970-01-01T02:30Z")
     assert "window 1970-01-01 02:00 to 1970-01-01 03:00: 1 readings, INACTIVE" in done.stdout
