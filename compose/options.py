@@ -9,7 +9,7 @@ from schemas.amounts import duration
 from schemas.topics import DEFAULT_PREFIX
 from simulators.clock import parse_time
 
-LAST_MS = 253_402_300_800_000
+_LAST_MS = 253_402_300_800_000
 """The end of the year 9999, where times that can be written end."""
 DEFAULT_STATE = Path(".tidegate/local")
 
@@ -40,17 +40,21 @@ class Time(click.ParamType[int]):
             return value
         text = str(value).strip()
         try:
-            at = int(text) if text.isdigit() else parse_time(text)
+            return _at_ms(text)
         except (ValueError, OverflowError):
-            at = LAST_MS
-        if at >= LAST_MS:
             self.fail(
-                f"{text!r} is no time; expected ISO 8601, such as 2026-01-31T06:00Z "
-                "(UTC unless it says otherwise), or ms since the epoch",
+                f"{text!r} is no time up to the year 9999; expected ISO 8601, such as "
+                "2026-01-31T06:00Z (UTC unless it says otherwise), or ms since the epoch",
                 param,
                 ctx,
             )
-        return at
+
+
+def _at_ms(text: str) -> int:
+    at = int(text) if text.isdigit() else parse_time(text)
+    if at >= _LAST_MS:
+        raise ValueError(at)
+    return at
 
 
 prefix_option = click.option(

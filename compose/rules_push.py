@@ -10,7 +10,7 @@ import click
 from compose.in_force import Changes, Standing, changes_of, in_force, standing_of
 from compose.intents import named
 from compose.local.endpoints import read
-from compose.options import LAST_MS, Duration, Time, prefix_option, state_option
+from compose.options import Duration, Time, prefix_option, state_option
 from compose.rule_topic import Pushed, publish
 from compose.starting import kept_rules
 from compose.upgrade import Asked, Where, upgrade
@@ -158,8 +158,6 @@ def _exchange(state: Path, prefix: str, rules: str, standing: Standing, *, dry_r
 
 def _check(rules: str, text: str, from_ms: int, standing: Standing) -> None:
     now_ms = _now_ms()
-    if from_ms >= LAST_MS:
-        raise click.UsageError(f"--effective-from {from_ms} lies beyond the year 9999; expected ms")
     if from_ms <= now_ms:
         raise Failure(
             f"--effective-from {stamp(from_ms)} is not in the future (it is {stamp(now_ms)}): "
