@@ -122,33 +122,33 @@ def cut(spec: WindowSpec, ring: Sequence[Pane], end: int) -> Window | None:
     start = end - spec.size_ms
     if not ring or ring[-1].pane_start < start:
         return None
-    first = 0
-    while ring[first].pane_start < start:
-        first += 1
-    panes = ring[first:] if first else ring
-    count = 0
-    for pane in panes:
-        count += pane.n
-    if count < spec.min_samples:
-        return _grown(spec, ring, first, Window(start, end, panes, count, enough=False))
-    return Window(start, end, panes, count, enough=True)
-
-
-def _grown(spec: WindowSpec, ring: Sequence[Pane], first: int, window: Window) -> Window:
-    """Let a window whose panes begin at ``first`` reach back; as it is, if that does not help."""
-    start, count = window.window_start, window.count
-    for pane in reversed(ring[:first]):
+    first, count = len(ring), 0
+    for pane in reversed(ring):
         if pane.pane_start < start:
-            if count >= spec.min_samples:
-                break
-            start = pane.pane_start // spec.slide_ms * spec.slide_ms
-            if start < window.window_end - spec.grow_to_ms:
-                return window
+            break
         count += pane.n
         first -= 1
-    if count < spec.min_samples:
-        return window
-    return Window(start, window.window_end, ring[first:], count, enough=True)
+    enough = count >= spec.min_samples
+    if not enough and (grown := _grown(spec, ring, end, first, count)) is not None:
+        return grown
+    return Window(start, end, ring[first:] if first else ring, count, enough)
+
+
+def _grown(
+    spec: WindowSpec, ring: Sequence[Pane], end: int, first: int, count: int
+) -> Window | None:
+    """Let a window of the panes from ``first`` on reach back; None if that does not help."""
+    least = spec.min_samples
+    while first and count < least:
+        first -= 1
+        count += ring[first].n
+    start = ring[first].pane_start // spec.slide_ms * spec.slide_ms
+    if count < least or start < end - spec.grow_to_ms:
+        return None
+    while first and ring[first - 1].pane_start >= start:  # the rest of that slide
+        first -= 1
+        count += ring[first].n
+    return Window(start, end, ring[first:], count, enough=True)
 
 
 def kept_from(spec: WindowSpec, window: Window, end: int) -> int:
