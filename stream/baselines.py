@@ -199,28 +199,41 @@ def learn(
         frozen: pass the panes over for good.
         since: pass over panes that start before, ms.
     """
-    once = spec.frozen if isinstance(spec, Median) else spec
-    if isinstance(once, _SAID) or (
-        isinstance(once, Frozen) and baseline.learned_ms >= once.done_ms
-    ):
+    if not isinstance(spec, Decayed) and _is_done(spec, baseline):
         return
+    taken_to = baseline.taken_to
     for pane in panes:
-        if pane.pane_end > upto:
-            return
-        before = pane.pane_start if baseline.taken_to is None else baseline.taken_to
-        if pane.pane_end <= before:
+        end = pane.pane_end
+        if end > upto:
+            break
+        before = pane.pane_start if taken_to is None else taken_to
+        if end <= before:
             continue
-        baseline.taken_to = pane.pane_end
-        if frozen or (since is not None and pane.pane_start < since):
-            continue
-        elapsed_ms = pane.pane_end - before
-        if isinstance(once, Decayed):
-            _decay(baseline, once, pane, elapsed_ms)
-        elif isinstance(once, Frozen):
-            _collect(baseline, once, pane, elapsed_ms, sampled=once is not spec)
-        else:
-            hour = baseline.hours.setdefault(_hour(once, pane.pane_start), Learned())
-            _decay(hour, once.hourly, pane, elapsed_ms)
+        taken_to = end
+        if not frozen and (since is None or pane.pane_start >= since):
+            _take(baseline, spec, pane, end - before)
+    baseline.taken_to = taken_to
+
+
+def _is_done(spec: BaselineSpec, baseline: Baseline) -> bool:
+    """Say whether there is nothing to learn any more, or never was."""
+    once = spec.frozen if isinstance(spec, Median) else spec
+    return isinstance(once, _SAID) or (
+        isinstance(once, Frozen) and baseline.learned_ms >= once.done_ms
+    )
+
+
+def _take(baseline: Baseline, spec: BaselineSpec, pane: Pane, elapsed_ms: int) -> None:
+    match spec:
+        case Decayed():
+            _decay(baseline, spec, pane, elapsed_ms)
+        case Frozen():
+            _collect(baseline, spec, pane, elapsed_ms, sampled=False)
+        case Median(frozen):
+            _collect(baseline, frozen, pane, elapsed_ms, sampled=True)
+        case Seasonal(hourly) | Weekly(hourly):
+            hour = baseline.hours.setdefault(_hour(spec, pane.pane_start), Learned())
+            _decay(hour, hourly, pane, elapsed_ms)
 
 
 def _decay(learned: Learned | Baseline, spec: Decayed, pane: Pane, elapsed_ms: int) -> None:
@@ -232,9 +245,12 @@ def _decay(learned: Learned | Baseline, spec: Decayed, pane: Pane, elapsed_ms: i
     (``counted_every_ms``).
     """
     weight, most = float(pane.n), elapsed_ms / spec.counted_every_ms
-    if most < weight:  # noqa: PLR1730 - half the time of min(), for every pane
+    if most < weight:  # noqa: PLR1730 - half the time of min() and max(), for every pane
         weight = most
-    _move(learned, pane, weight, min(learned.weight + weight, max(spec.n0, weight)))
+    total, most = learned.weight + weight, spec.n0
+    if most < weight:  # noqa: PLR1730
+        most = weight
+    _move(learned, pane, weight, most if most < total else total)  # noqa: FURB136
 
 
 def _collect(
