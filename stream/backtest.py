@@ -17,7 +17,7 @@ from stream.fleet import Fleet
 from stream.look import Watch
 from stream.nab import PROFILES, Labelled, in_window, probation, score
 from stream.pane_sizes import pane_ms
-from stream.panes import Pane, PaneRow, fold_points
+from stream.panes import Pane, PaneRow, fold_one, fold_points
 from stream.recorded import Points, Series, Spans, read_labels, read_series
 from stream.rule import Rules
 
@@ -109,13 +109,19 @@ def _device_panes(
 def panes(points: Points, size_ms: int) -> Iterator[Pane]:
     """Yield the panes of points that are in order of time."""
     times = [at for at, _ in points]
-    first = 0
-    while first < len(times):
+    sound = all(isfinite(value) for _, value in points)
+    first, count = 0, len(times)
+    while first < count:
         start = times[first] // size_ms * size_ms
-        behind = bisect_left(times, start + size_ms, first)
-        inside = points[first:behind]
-        good = [point for point in inside if isfinite(point[1])]
-        yield fold_points(start, start + size_ms, good, bad=len(inside) - len(good))
+        end = start + size_ms
+        behind = first + 1
+        if sound and (behind == count or times[behind] >= end):
+            yield fold_one(start, end, *points[first])
+        else:
+            behind = bisect_left(times, end, behind)
+            inside = points[first:behind]
+            good = inside if sound else [point for point in inside if isfinite(point[1])]
+            yield fold_points(start, end, good, bad=len(inside) - len(good))
         first = behind
 
 

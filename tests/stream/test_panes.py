@@ -5,13 +5,14 @@ import random
 from fractions import Fraction
 from math import nan
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rule_builders import MINUTE, reading
 
 from schemas.records import Reading
-from stream.panes import Pane, PaneRow, fold_points, panes_of
+from stream.panes import Pane, PaneRow, fold_one, fold_points, panes_of
 
 near_a_million = st.floats(-0.01, 0.01).map(lambda x: 1e6 + x)
 ordinary = st.floats(-1e4, 1e4)
@@ -43,6 +44,18 @@ def exact(
         sum(((t - t_mean) ** 2 for t in ts), Fraction()),
         sum(((t - t_mean) * (x - x_mean) for t, x in zip(ts, xs, strict=True)), Fraction()),
     )
+
+
+@given(
+    st.integers(-1000, 1000),
+    st.integers(0, MINUTE - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_the_pane_of_one_reading_is_that_of_a_fold_to_the_bit(index, since, value):
+    start, end = index * MINUTE, (index + 1) * MINUTE
+    folded = fold_points(start, end, [(start + since, value)])
+    made = fold_one(start, end, start + since, value)
+    assert msgspec.msgpack.encode(made) == msgspec.msgpack.encode(folded)
 
 
 @given(points)
