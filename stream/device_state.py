@@ -77,6 +77,15 @@ class DeviceEntry(msgspec.Struct, array_like=True):
     silence_due: int = 0
 
 
+def drop_gates(entry: DeviceEntry, names: set[str]) -> None:
+    """Forget gates that no rule asks any more: told no more, they would be wrong one day."""
+    if not names:
+        return
+    for name in names:
+        del entry.gates[name]
+    entry.waits = [gate for gate in entry.waits if gate not in names]
+
+
 class HeldPane(msgspec.Struct, array_like=True, frozen=True):
     """A pane that waits for what the state of its machine is."""
 

@@ -23,6 +23,7 @@ from stream.patterns import count_times, find_sequence, follow_steps, forget_ste
 from stream.rule import Rule, Rules
 from stream.standing import DEVICE_METRIC, Worse, forget, note, standing
 from stream.suppress import Inhibit, Span, Spans, Suppress, held_back, resumed
+from stream.turn import Holds
 from stream.votes import count_votes
 from stream.windows import Subject, Window
 
@@ -30,7 +31,8 @@ from stream.windows import Subject, Window
 class Above(msgspec.Struct, frozen=True, gc=False):
     """What is above a device's series: rules over rules, each behind those it names, and holds.
 
-    ``asks``: every pane of the device has to look at what stands.
+    ``asks``: every pane of the device has to look at what stands. If none has to, ``nothing_held``
+    is what holds its rules back: planned work at most.
     """
 
     rules: tuple[Compound, ...]
@@ -38,6 +40,7 @@ class Above(msgspec.Struct, frozen=True, gc=False):
     inhibits: tuple[Inhibit, ...]
     spans: Spans
     asks: bool
+    nothing_held: Holds
 
 
 class Device(msgspec.Struct, frozen=True, gc=False):
@@ -67,7 +70,8 @@ def above(rules: Rules, near: Iterable[Rule], device_id: str, site: str) -> Abov
     inhibits = tuple(each for each in rules.suppress.inhibits if each.if_firing & known)
     spans = _spans(rules.suppress, device_id, site)
     digests = {each.name: each.digest for each in own}
-    return Above(tuple(own), digests, inhibits, spans, asks=bool(own or inhibits))
+    asks = bool(own or inhibits)
+    return Above(tuple(own), digests, inhibits, spans, asks, Holds(spans, (), set()))
 
 
 def _spans(suppress: Suppress, device_id: str, site: str) -> Spans:

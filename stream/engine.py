@@ -19,7 +19,7 @@ from schemas.records import Alert, Device, WindowFeatures
 from stream.commands import Said, obey_all
 from stream.conditions import Gate, told
 from stream.derive import DerivedState, Given, derive
-from stream.device_state import DeviceEntry, DeviceState, HeldPane
+from stream.device_state import DeviceState, HeldPane, drop_gates
 from stream.device_turn import Device as DeviceTurn
 from stream.device_turn import begin, follow
 from stream.fleet import Fleet
@@ -159,7 +159,7 @@ class Engine:
         """Take a pane of a device whose state matters, and those that waited for it."""
         entry, end = state.entry(), arrived.pane.pane_end
         if entry.gates:
-            _drop(entry, entry.gates.keys() - self._gates)
+            drop_gates(entry, entry.gates.keys() - self._gates)
         if entry.held and end > entry.held_to:
             self._release(state, device_id, out)
         for when in plan.feeds:
@@ -192,18 +192,22 @@ class Engine:
         """Take the turns of a series and of its device."""
         series, over, end = state.series(row.metric), plan.above, row.pane.pane_end
         asks = over.asks or series.above
-        device = DeviceTurn(device_id, row.site, state, over)
-        holds = Holds(over.spans, over.inhibits, begin(device, end, out.alerts) if asks else set())
+        holds = over.nothing_held
+        if asks:
+            device = DeviceTurn(device_id, row.site, state, over)
+            holds = Holds(over.spans, over.inhibits, begin(device, end, out.alerts))
         first = len(out.alerts)
         of = Subject(device_id, row.metric, row.site, row.unit)
         turn = Turn(series, of, gates, holds, out)
-        _roll_up(turn, plan, row.pane)
+        if plan.rollups or series.rolled is not None:
+            _roll_up(turn, plan, row.pane)
         take(turn, plan.asked, row.pane)
         if plan.listens:
             checks = partial(self._checks, device_id, end)
             listen(state, of, end, checks)
             look_out(state, device_id, end, checks, holds, out)
         if asks or len(out.alerts) > first:
+            device = DeviceTurn(device_id, row.site, state, over)
             follow(device, series, end, out.alerts, first)
 
     def _quiet(
@@ -260,22 +264,14 @@ class Engine:
 
 
 def _decision(out: Out) -> Decision:
-    windows, alerts = tuple(out.windows or ()), tuple(out.alerts)
-    return Decision(windows, alerts) if windows or alerts else NOTHING
+    if not out.windows and not out.alerts:
+        return NOTHING
+    return Decision(tuple(out.windows or ()), tuple(out.alerts))
 
 
 def _give(out: Out, rows: list[WindowFeatures]) -> None:
     if out.windows is not None:
         out.windows.extend(rows)
-
-
-def _drop(entry: DeviceEntry, names: set[str]) -> None:
-    """Forget gates that no rule asks any more: told no more, they would be wrong one day."""
-    if not names:
-        return
-    for name in names:
-        del entry.gates[name]
-    entry.waits = [gate for gate in entry.waits if gate not in names]
 
 
 def _with_derived(

@@ -48,7 +48,8 @@ def settle(rule: Rule, life: Life, turn: Turn, window: Looked, verdict: Verdict)
 def tell(turn: Turn, rule: Rule, alert: Alert) -> None:
     """Give an alert's record out; what it inhibits may not begin from here on."""
     turn.out.alerts.append(alert)
-    turn.holds.now.update(inhibited(turn.holds.inhibits, {rule.name}))
+    if turn.holds.inhibits:
+        turn.holds.now.update(inhibited(turn.holds.inhibits, {rule.name}))
 
 
 def _again(rule: Rule, life: Life, at: int) -> Change | None:
