@@ -83,8 +83,10 @@ def against_baseline(
     or not finite.
     """
     known = usual(spec, baseline, at)
-    statistic = None if known is None else relative(to, value, known)
-    if known is None or statistic is None or not isfinite(statistic):
+    if known is None:
+        return None
+    statistic = relative(to, value, known)
+    if statistic is None or not isfinite(statistic):
         return None
     return Verdict(signed(op, statistic), value, statistic, known.mean, known.std)
 

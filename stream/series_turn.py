@@ -56,7 +56,7 @@ def take(turn: Turn, asked: Asked, pane: Pane) -> None:
     checked = asked.checks or state.health is not None
     trusted = look(turn, asked.checks, pane) if checked else 0
     seen_to = pane.pane_start if state.seen_to is None else state.seen_to
-    groups = [group for group in asked.groups if not (group.asks and _is_idle(group, turn))]
+    groups = [each for each in asked.groups if not each.asks or _is_asked(each, turn)]
     if not groups or pane.pane_start < seen_to:
         return
     # Where panes are shorter than slides, most windows end between panes: by both is forgotten.
@@ -75,15 +75,16 @@ def take(turn: Turn, asked: Asked, pane: Pane) -> None:
         alerts[first:] = sorted(alerts[first:], key=lambda each: (each.emitted_at, each.rule))
 
 
-def _is_idle(group: Group, turn: Turn) -> bool:
-    """Say whether no rule of a group can be in force, and none has an alert to end."""
+def _is_asked(group: Group, turn: Turn) -> bool:
+    """Say whether some rule of a group can be in force, or has an alert to end."""
+    gates, known = turn.gates, turn.state.rules
     for rule in group.rules:
-        if rule.when is None or not is_out_of_question(rule.when, turn.gates):
-            return False
-        own = turn.state.rules.get(rule.name)
+        if rule.when is None or not is_out_of_question(rule.when, gates):
+            return True
+        own = known.get(rule.name)
         if own is not None and own.life.levels:
-            return False
-    return True
+            return True
+    return False
 
 
 def _missed(groups: list[Group], newest: Pane, after: int, upto: int) -> list[tuple[int, int]]:
@@ -102,12 +103,13 @@ def _window(turn: Turn, group: Group, end: int, trusted: int | None) -> int:
 
     Returns where windows of this kind begin from here on.
     """
-    window = cut(group.spec, turn.state.ring, end)
+    spec, rows = group.spec, turn.out.windows
+    window = cut(spec, turn.state.ring, end)
     if window is None:
         return _NOT_YET
-    if turn.out.windows is not None:
-        turn.out.windows.append(_row(turn, window))
-    kept = kept_from(group.spec, window, end)
+    if rows is not None:
+        rows.append(_row(turn, window))
+    kept = kept_from(spec, window, end)
     for rule in group.rules:
         _rule_turn(turn, rule, window, kept, trusted)
     return kept
@@ -123,18 +125,20 @@ def _rule_turn(turn: Turn, rule: Rule, window: Window, kept: int, trusted: int |
     It rests while a part of the window is of another state of the machine, in planned work, and
     while the sensor is not to be trusted, which says nothing of the machine.
     """
-    own, start, end = state_of(turn.state, rule), window.window_start, window.window_end
+    state, holds = turn.state, turn.holds
+    own = state.rules.get(rule.name) or state_of(state, rule)
+    start, end = window.window_start, window.window_end
     asked = 0 if rule.when is None else enabled_since(rule.when, turn.gates, end)
     if asked is not None and asked > start:
         asked = None  # a part of the window is of another state
     since = asked
-    if asked is not None and turn.holds.spans:
-        since = resumed(turn.holds.spans.get(rule.name, ()), start, end, asked)
+    if asked is not None and holds.spans:
+        since = resumed(holds.spans.get(rule.name, ()), start, end, asked)
     works = asked is not None and since is None
     doubts = (trusted is None or trusted > start) and rule.category != "SENSOR_HEALTH"
     if doubts:
         since = None
-    ring, life = turn.state.ring, own.life
+    ring, life = state.ring, own.life
     if rule.baseline is not None and ring[0].pane_end <= kept:
         frozen = since is None or (bool(life.levels) and freezes(rule.baseline, phase(life)))
         learn(own.baseline, rule.baseline, ring, kept, frozen=frozen, since=since)
@@ -155,7 +159,7 @@ def _rule_turn(turn: Turn, rule: Rule, window: Window, kept: int, trusted: int |
         tell(turn, rule, alert)
     if turn.out.watch is not None:
         gate = turn.gates.get(rule.when.gate) if rule.when else None
-        held = Held(works, rule.name in turn.holds.now, doubts)
+        held = Held(works, rule.name in holds.now, doubts)
         row, value = _row(turn, window), AGGREGATES[rule.aggregate](window)
         look = Look(rule, row, value, window.enough, since, gate, verdict, own, alert, held)
         turn.out.watch(look)
@@ -165,16 +169,16 @@ def _judge(rule: Rule, own: RuleState, window: Window) -> Verdict | None:
     """Compare, where there is enough to compare."""
     if not window.enough or window.count < rule.min_samples:
         return None
-    value = AGGREGATES[rule.aggregate](window)
+    value, method = AGGREGATES[rule.aggregate](window), rule.method
     middle = (window.window_start + window.window_end) // 2
-    if rule.method is not None and not isinstance(rule.method, CHARTS):
-        return on_course(rule.method, rule.op, _memory(own), value, middle, window.window_end)
+    if method is not None and not isinstance(method, CHARTS):
+        return on_course(method, rule.op, _memory(own), value, middle, window.window_end)
     if rule.baseline is None:
         return against_value(rule.op, value)
     verdict = against_baseline(rule.op, value, rule.baseline, own.baseline, middle, rule.to)
-    if verdict is None or rule.method is None:
+    if verdict is None or method is None:
         return verdict
-    return on_chart(rule.method, rule.op, _memory(own), verdict)
+    return on_chart(method, rule.op, _memory(own), verdict)
 
 
 def _memory(own: RuleState) -> Memory:

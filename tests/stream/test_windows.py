@@ -26,7 +26,7 @@ ONE = """
   compare: {{op: ">=", to: value}}
   severities: [{{level: WARNING, enter: 1e300}}]
 """
-OF = Subject("plant.pump", "temperature", "plant", "degC")
+OF = ("plant.pump", "temperature", "plant", "degC")
 
 # Gaps from seconds to half a day, so that windows are full, nearly empty, and skipped.
 steps = st.one_of(st.integers(1, 20 * MINUTE), st.integers(1, 12 * HOUR))
@@ -118,7 +118,7 @@ def test_rules_with_other_windows_beside_it_change_no_window(points):
 
 def test_merging_keeps_a_hundredth_on_a_million():
     halves = [pane(i, *[1e6 + 0.01 * (-1) ** k for k in range(900)]) for i in range(4)]
-    window = features(OF, 0, HOUR, halves)
+    window = features(Subject(*OF), 0, HOUR, halves)
     assert window.stddev == pytest.approx(0.01, rel=1e-6)
 
 
@@ -129,18 +129,18 @@ def test_a_straight_line_has_its_own_slope_across_panes():
 
 
 def test_the_standard_deviation_is_the_population_s():
-    window = features(OF, 0, PANE, [pane(0, 1.0, 3.0)])
+    window = features(Subject(*OF), 0, PANE, [pane(0, 1.0, 3.0)])
     assert (window.mean, window.stddev, window.rms) == (2.0, 1.0, sqrt(5.0))
 
 
 def test_readings_at_one_time_have_no_slope():
-    window = features(OF, 0, PANE, [fold_points(0, PANE, [(7, 1.0), (7, 3.0)])])
+    window = features(Subject(*OF), 0, PANE, [fold_points(0, PANE, [(7, 1.0), (7, 3.0)])])
     assert window.slope == 0.0
 
 
 def test_sums_beyond_the_largest_double_raise_nothing():
     # 1.5e308 - (-1.5e308) overflows, and the sum of squares becomes -inf.
-    window = features(OF, 0, PANE, [fold_points(0, PANE, [(0, 1.5e308), (1, -1.5e308)])])
+    window = features(Subject(*OF), 0, PANE, [fold_points(0, PANE, [(0, 1.5e308), (1, -1.5e308)])])
     assert isnan(window.stddev)
 
 
@@ -171,7 +171,7 @@ def test_a_pane_of_bad_readings_completes_windows_and_adds_nothing():
 def test_what_a_rule_looks_at_is_to_the_bit_what_the_row_says(points: list[tuple[int, float]]):
     inside = list(panes(points, PANE))
     end = inside[-1].pane_end
-    made = features(OF, inside[0].pane_start, end, inside)
+    made = features(Subject(*OF), inside[0].pane_start, end, inside)
     row = {
         "mean": made.mean, "min": made.min, "max": made.max, "range": made.max - made.min,
         "rms": made.rms, "stddev": made.stddev, "count": made.count, "first": made.first,
