@@ -53,7 +53,10 @@ def run(tmp_path: Path, *words: str) -> Result:
     ("words", "told"),
     [
         (("--to=2026-01-31",), "Missing option '--from'"),
-        (("--from=yesterday", "--to=2026-01-31"), "'yesterday' is no time up to the year 9999; expected ISO 8601"),
+        (
+            ("--from=yesterday", "--to=2026-01-31"),
+            "'yesterday' is no time up to the year 9999; expected ISO 8601",
+        ),
         (("--from=2026-01-32", "--to=2026-02-01"), "'2026-01-32' is no time"),
         (("--from=-5", "--to=2026-02-01"), "'-5' is no time"),
         (("--from=2026-01-31T06:00Z", "--to=2026-01-31T07:00+01:00"), "the period is empty"),
