@@ -11,7 +11,7 @@ from stream.conditions import When
 from stream.derive_cli import derive, made_of, suggest
 from stream.fit_cli import fit
 from stream.iso import told as standard
-from stream.pane_sizes import pane_ms, pane_sizes
+from stream.pane_sizes import named, pane_ms, pane_sizes
 from stream.rule import Rule, Rules
 from stream.rule_schema import rule_schema
 from stream.rules import load_rules
@@ -61,7 +61,9 @@ def check(rules: str, *, as_json: bool) -> None:
         )
     for line in compound_lines(loaded):
         click.echo(line)
-    click.echo(f"panes: {pane_sizes(loaded)}")
+    size = pane_ms(loaded)
+    panes = ", ".join(f"{name} {told_ms(size(name))}" for name in (*named(loaded), "*"))
+    click.echo(f"panes: {panes}")
     each = sensor_bytes(loaded, MINUTE_MS)
     click.echo(f"state: at most {each} bytes a sensor that reports every minute")
 
@@ -96,12 +98,13 @@ def _costs(rule: Rule, loaded: Rules) -> dict[str, object]:
 
 
 def _cost(rule: Rule, loaded: Rules) -> str:
-    of = _costs(rule, loaded)
+    of, window = _costs(rule, loaded), rule.window
+    pane = told_ms(min(map(pane_ms(loaded), rule.match.metric)))
     if rule.check is not None:
-        return f"{found(rule)}; each pane of {of['pane_s']} s{_condition(rule.when)}"
+        return f"{found(rule)}; each pane of {pane}{_condition(rule.when)}"
     return (
-        f"{rule.name}: {', '.join(rule.match.metric)}; window {of['window_s']} s every "
-        f"{of['slide_s']} s; at most {of['panes']} panes of {of['pane_s']} s, "
+        f"{rule.name}: {', '.join(rule.match.metric)}; window {told_ms(window.size_ms)} every "
+        f"{told_ms(window.slide_ms)}; at most {of['panes']} panes of {pane}, "
         f"{of['bytes_per_series']} bytes a series{_condition(rule.when)}"
         f"{'' if rule.iso is None else '; ' + standard(rule.iso)}"
         f"{'; no sensor rule minds its silence' if rule.silence == 'ignored' else ''}"
@@ -113,7 +116,7 @@ def _condition(when: When | None) -> str:
         return ""
     if when.op is None:
         return f"; of devices without {when.metric}"
-    held = f" for {when.held_ms // 1000} s" if when.held_ms else ""
+    held = f" for {told_ms(when.held_ms)}" if when.held_ms else ""
     return f"; while {when.metric} {when.op} {when.value:g}{held}"
 
 

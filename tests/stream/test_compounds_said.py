@@ -215,7 +215,7 @@ def test_check_prints_what_they_mean_and_cost(tmp_path):
             "planned work from 2026-01-01 06:00Z to 2026-01-02 00:00Z: again, chain, hot, "
             "late_and_worse, shakes, starts, two, devices plant.* of sites *"
         ),
-        "panes: current=900000,temperature=900000,vibration=900000,*=3600000",
+        "panes: current 15m, temperature 15m, vibration 15m, * 1h",
         "state: at most 1460 bytes a sensor that reports every minute",
     ]
 

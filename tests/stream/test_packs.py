@@ -99,8 +99,8 @@ def test_check_says_under_which_state_a_rule_is_in_force():
     assert done.exit_code == 0
     anomaly, shift, panes, _state = done.stdout.splitlines()
     assert anomaly.endswith("bytes a series; of devices without running")
-    assert shift.endswith("bytes a series; while running >= 0.5 for 10800 s")
-    assert panes == "panes: running=900000,*=900000"
+    assert shift.endswith("bytes a series; while running >= 0.5 for 3h")
+    assert panes == "panes: running 15m, * 15m"
 
 
 @pytest.mark.parametrize(

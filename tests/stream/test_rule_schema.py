@@ -121,7 +121,7 @@ def test_costs_are_told_to_programs():
     assert first["bytes_per_series"] == 4 * 150 + 80
     assert answer["panes"].endswith("*=3600000")
     when = json.loads(CliRunner().invoke(command, ["check", "rotating", "--json"]).stdout)
-    assert when["rules"][0]["condition"] == "while running >= 0.5 for 5400 s"
+    assert when["rules"][0]["condition"] == "while running >= 0.5 for 90m"
     above = json.loads(CliRunner().invoke(command, ["check", "pump_sequence", "--json"]).stdout)
     assert above["over_rules"][1] == {
         "rule": "flow_fails",

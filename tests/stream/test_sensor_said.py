@@ -170,11 +170,11 @@ def test_check_prints_what_each_check_finds_and_costs():
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
     assert lines[0] == (
-        "sensor_no_data: *; no reading for 5 usual intervals; 130 bytes a series; each pane of 60 s"
+        "sensor_no_data: *; no reading for 5 usual intervals; 130 bytes a series; each pane of 1m"
     )
     assert lines[5].startswith("sensor_running_stuck: *; 20 equal readings, more where")
-    assert lines[5].endswith("while running >= 0.5 for 3600 s")
-    assert lines[-2] == "panes: running=60000,*=60000"
+    assert lines[5].endswith("while running >= 0.5 for 1h")
+    assert lines[-2] == "panes: running 1m, * 1m"
 
 
 def test_every_kind_of_check_is_told_in_words(tmp_path):
