@@ -9,7 +9,7 @@ from typing import NamedTuple
 from compose.bench_load import Load, fill
 from compose.local.endpoints import Endpoints
 from compose.local.layout import Layout
-from compose.local.procs import group_cpu_s
+from compose.local.procs import group, group_cpu_s
 from compose.local.state import published
 from compose.submissions import cluster_of
 from schemas.failure import Failure
@@ -17,6 +17,7 @@ from stream.jobs.cluster import call, cause
 from stream.jobs.settings import CHECKPOINT_MS, Cluster, Tuning
 
 _POLL_S = 0.5
+_REST_S = 30.0
 
 Submit = Callable[[str, Cluster, Tuning], str]
 """Starts a bounded job of a name on a cluster; returns Flink's id."""
@@ -112,6 +113,7 @@ class Bench(NamedTuple):
             Failure: it failed, or the stack is not up.
         """
         pid = _task_manager(self.state)
+        _let_rest(pid)
         job_id = submit(name, where, self.tuning)
         before, used = group_cpu_s(pid), 0.0
         while (wall_s := _seconds(where.flink_url, job_id)) is None:
@@ -120,6 +122,13 @@ class Bench(NamedTuple):
             print(".", end="", file=sys.stderr, flush=True)
             time.sleep(_POLL_S)
         return Spent(wall_s, used, job_id)
+
+
+def _let_rest(pid: int) -> None:
+    """Wait for the end of the workers of the job before: what they used goes with them."""
+    until = time.monotonic() + _REST_S
+    while group(pid) != [pid] and time.monotonic() < until:
+        time.sleep(_POLL_S)
 
 
 def _task_manager(state: Path) -> int:
