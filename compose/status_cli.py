@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,12 @@ from compose.job_health import Health, healths, report
 from compose.listing import aligned
 from compose.local.endpoints import read
 from compose.options import prefix_option, state_option
+from simulators.options import a_number
 
 _COLUMNS = (
     "JOB", "STATE", "X", "UPTIME", "RESTARTS", "IN/s", "OUT/s", "LAG", "CHECKPOINT", "SIZE", "TOOK",
 )  # fmt: skip
 _CLEAR = "\x1b[H\x1b[2J"
-
-
-def _a_number(_context: click.Context, _option: click.Parameter, value: float) -> float:
-    """Refuse NaN, which is in every range: no comparison with it is true."""
-    if isnan(value):
-        raise click.BadParameter("nan is no number of seconds")
-    return value
 
 
 @click.command()
@@ -38,7 +31,7 @@ def _a_number(_context: click.Context, _option: click.Parameter, value: float) -
     "--every",
     type=click.FloatRange(0.5, 3600),
     default=5.0,
-    callback=_a_number,
+    callback=a_number("seconds"),
     help="Seconds, in --watch.",
 )
 @state_option

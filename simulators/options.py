@@ -40,19 +40,26 @@ def duration_option(*names: str, **attributes: Any) -> Callable[[Command], Comma
     return click.option(*names, type=_duration_ms, metavar="DURATION", **attributes)
 
 
-def _a_number(
-    _context: click.Context, _option: click.Parameter, value: float | None
-) -> float | None:
-    """Refuse NaN, which is in every range: no comparison with it is true."""
-    if value is not None and isnan(value):
-        raise click.BadParameter("nan is no number of days")
-    return value
+def a_number(of: str) -> Callable[[click.Context, click.Parameter, float | None], float | None]:
+    """Return a callback that refuses NaN, which is in every range: no comparison with it is true.
+
+    ``of`` is what the option counts, for the message.
+    """
+
+    def checked(
+        _context: click.Context, _option: click.Parameter, value: float | None
+    ) -> float | None:
+        if value is not None and isnan(value):
+            raise click.BadParameter(f"nan is no number of {of}")
+        return value
+
+    return checked
 
 
 def days_option(**attributes: Any) -> Callable[[Command], Command]:
     """Make the option --days: a part of a day will do, and a century is the most."""
     days = click.FloatRange(0, 36_500, min_open=True)
-    return click.option("--days", type=days, callback=_a_number, **attributes)
+    return click.option("--days", type=days, callback=a_number("days"), **attributes)
 
 
 START = click.option(

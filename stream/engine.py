@@ -292,5 +292,5 @@ def _roll_up(turn: Turn, plan: Plan, pane: Pane) -> None:
     if plan.rollups:
         rolled = turn.state.rolled = turn.state.rolled or Rolled()
         _give(turn.out, roll_up(rolled, plan.rollups, turn.of, pane))
-    elif turn.state.rolled is not None:
+    else:
         turn.state.rolled = None
