@@ -25,19 +25,22 @@ final class AtHand {
     static final class Known {
         final Clocks clocks;
         final OpenReadings open;
-        private final Map<StringData, MetricTime> metrics = new HashMap<>();
+        private final Map<StringData, Metric> metrics = new HashMap<>();
         private final MapView<String, Clocks> clockState;
         private final MapView<String, MetricTime> metricState;
+        private final PaneSizes sizes;
 
         private Known(
                 Clocks clocks,
                 OpenReadings open,
                 MapView<String, Clocks> clockState,
-                MapView<String, MetricTime> metricState) {
+                MapView<String, MetricTime> metricState,
+                PaneSizes sizes) {
             this.clocks = clocks;
             this.open = open;
             this.clockState = clockState;
             this.metricState = metricState;
+            this.sizes = sizes;
         }
 
         /** Writes the clocks down: they have moved by something that no open reading tells. */
@@ -46,27 +49,31 @@ final class AtHand {
             clockState.put(ONLY, clocks.copy());
         }
 
-        /** The time of a metric as state has it, or null. */
-        MetricTime metric(StringData name) throws Exception {
-            MetricTime metric = metrics.get(name);
+        /** The metric of an origin, which is asked for with each of its readings and found by name once. */
+        Metric metric(Origin origin) throws Exception {
+            if (origin.metric == null) {
+                origin.metric = metric(origin.name());
+            }
+            return origin.metric;
+        }
+
+        Metric metric(StringData name) throws Exception {
+            Metric metric = metrics.get(name);
             if (metric == null) {
-                metric = metricState.get(name.toString());
-                if (metric != null) {
-                    metrics.put(copy(name), metric);
-                }
+                StringData own = copy(name);
+                metric = new Metric(own, sizes.sizeMs(own), metricState.get(own.toString()));
+                metrics.put(own, metric);
             }
             return metric;
         }
 
-        /** The time of a metric, with {@code source} among its sources. */
-        MetricTime metric(StringData name, Source source) throws Exception {
-            MetricTime before = metric(name);
-            MetricTime joined = MetricTime.joined(before, source, clocks);
-            if (joined != before) {
-                metricState.put(name.toString(), joined);
-                metrics.put(copy(name), joined);
+        /** Has {@code source} among the sources of a metric. */
+        void join(Metric metric, Source source) throws Exception {
+            MetricTime joined = MetricTime.joined(metric.time, source, clocks);
+            if (joined != metric.time) {
+                metricState.put(metric.name.toString(), joined);
+                metric.time = joined;
             }
-            return joined;
         }
     }
 
@@ -85,15 +92,15 @@ final class AtHand {
             }
             Clocks kept = clockState.get(ONLY);
             Clocks clocks = kept == null ? new Clocks() : kept.copy();
-            found = new Known(clocks, new OpenReadings(open), clockState, metricState);
-            recall(found, sizes);
+            found = new Known(clocks, new OpenReadings(open), clockState, metricState, sizes);
+            recall(found);
             known.put(copy(id), found);
         }
         return found;
     }
 
     /** Moves the clocks to where the open readings have moved them, and notes which panes wait. */
-    private static void recall(Known device, PaneSizes sizes) throws Exception {
+    private static void recall(Known device) throws Exception {
         List<Reading> readings = device.open.all();
         for (Reading reading : readings) {
             if (!reading.isAhead()) {
@@ -101,8 +108,8 @@ final class AtHand {
             }
         }
         for (Reading reading : readings) {
-            StringData name = reading.metric();
-            device.clocks.waitFor(device.metric(name).slowest(device.clocks), sizes.endMs(name, reading.ts()));
+            Metric metric = device.metric(reading.origin());
+            device.clocks.waitFor(metric.time.slowest(device.clocks), metric.endMs(reading.ts()));
         }
     }
 

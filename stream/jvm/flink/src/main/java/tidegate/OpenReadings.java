@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
 import org.apache.flink.table.api.dataview.ListView;
 
 /**
@@ -22,6 +21,8 @@ final class OpenReadings {
     private final ListView<byte[]> state;
     private final Map<ByteBuffer, Origin> known = new HashMap<>();
     private final List<Origin> origins = new ArrayList<>();
+    /** Whose reading came last. */
+    private int newest;
 
     OpenReadings(ListView<byte[]> state) {
         this.state = state;
@@ -37,8 +38,26 @@ final class OpenReadings {
         return readings;
     }
 
-    void add(Arrival arrival) throws Exception {
-        state.add(entry(arrival.origin(), arrival::reading));
+    /** The origin of an arrival if an open reading has it, or null. */
+    Origin origin(Arrival arrival) {
+        ByteBuffer bytes = arrival.origin();
+        // A device tells one metric after the other, or all by turns: a look costs less than a hash.
+        for (int tried = 0; tried < Math.min(2, origins.size()); tried++) {
+            Origin next = origins.get((newest + tried) % origins.size());
+            if (next.is(bytes)) {
+                newest = next.index;
+                return next;
+            }
+        }
+        Origin found = known.get(bytes);
+        newest = found == null ? newest : found.index;
+        return found;
+    }
+
+    /** @param origin of {@link #origin} */
+    void add(Arrival arrival, Origin origin) throws Exception {
+        byte[] fresh = origin == null ? Packed.bytes(arrival.origin()) : null;
+        state.add(entry(arrival.reading(origin == null ? know(fresh) : origin), fresh));
     }
 
     /** Keeps these, of all there are, and no others. */
@@ -46,7 +65,9 @@ final class OpenReadings {
         forget();
         List<byte[]> entries = new ArrayList<>();
         for (Reading reading : readings) {
-            entries.add(entry(ByteBuffer.wrap(reading.origin().bytes()), reading::of));
+            byte[] bytes = reading.origin().bytes();
+            Origin before = known.get(ByteBuffer.wrap(bytes));
+            entries.add(entry(reading.of(before == null ? know(bytes) : before), before == null ? bytes : null));
         }
         state.clear();
         state.addAll(entries);
@@ -55,6 +76,7 @@ final class OpenReadings {
     private void forget() {
         known.clear();
         origins.clear();
+        newest = 0;
     }
 
     private Origin know(byte[] bytes) {
@@ -62,13 +84,6 @@ final class OpenReadings {
         origins.add(origin);
         known.put(ByteBuffer.wrap(bytes), origin);
         return origin;
-    }
-
-    /** @param reading the reading, of its origin as it is known here */
-    private byte[] entry(ByteBuffer origin, Function<Origin, Reading> reading) {
-        Origin before = known.get(origin);
-        byte[] fresh = before == null ? Packed.bytes(origin) : null;
-        return entry(reading.apply(before == null ? know(fresh) : before), fresh);
     }
 
     /** @param fresh the bytes of the reading's origin if no entry has told them yet, else null */

@@ -1,6 +1,7 @@
 package tidegate;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import org.apache.flink.table.data.StringData;
 
 /**
@@ -12,8 +13,9 @@ final class Origin {
     /** Where it stands among its device's. */
     final int index;
 
-    // At hand, as each reading asks for it; a text takes more room than its bytes.
-    private final StringData metric;
+    /** The metric, once {@link AtHand} has found it. */
+    Metric metric;
+
     private long ts;
     private long seq;
     private long gatewaySeq;
@@ -23,15 +25,21 @@ final class Origin {
     Origin(byte[] bytes, int index) {
         this.bytes = bytes;
         this.index = index;
-        this.metric = text(Packed.METRIC);
     }
 
     byte[] bytes() {
         return bytes;
     }
 
-    StringData metric() {
-        return metric;
+    /** Whether these are its bytes. */
+    boolean is(ByteBuffer other) {
+        int from = other.arrayOffset() + other.position();
+        return Arrays.equals(bytes, 0, bytes.length, other.array(), from, from + other.remaining());
+    }
+
+    /** The name of the metric. */
+    StringData name() {
+        return text(Packed.METRIC);
     }
 
     StringData site() {

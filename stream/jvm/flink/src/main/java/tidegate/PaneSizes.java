@@ -47,18 +47,8 @@ final class PaneSizes {
                 "Argument 'panes' of tidegate.Panes: " + why + ", in '" + text + "'. An example: temperature=900000,*=300000");
     }
 
-    /** When the pane of {@code metric} that holds {@code tsMs} begins; panes begin at whole multiples of their size. */
-    long startMs(StringData metric, long tsMs) {
-        long sizeMs = sizeMs(metric);
-        return Math.floorDiv(tsMs, sizeMs) * sizeMs;
-    }
-
-    /** When that pane ends; the end is not part of it. */
-    long endMs(StringData metric, long tsMs) {
-        return startMs(metric, tsMs) + sizeMs(metric);
-    }
-
-    private long sizeMs(StringData metric) {
+    /** Of a metric, ms. */
+    long sizeMs(StringData metric) {
         return sizes.getOrDefault(metric, otherMs);
     }
 }

@@ -3,6 +3,7 @@ package tidegate;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -51,7 +52,7 @@ public class Panes extends ProcessTableFunction<RowData> {
     private transient AtHand atHand;
 
     /** One open pane of one metric; in the order in which closed panes are given out. */
-    private record Open(long endMs, StringData metric) implements Comparable<Open> {
+    private record Open(long endMs, Metric metric) implements Comparable<Open> {
         private static final Comparator<Open> ORDER =
                 Comparator.comparingLong(Open::endMs).thenComparing(Open::metric);
 
@@ -149,15 +150,16 @@ public class Panes extends ProcessTableFunction<RowData> {
 
     /** Puts a reading with the open ones, or gives it out as late; returns whether it is with the open ones. */
     private boolean take(Arrival arrival, AtHand.Known device, long latenessMs) throws Exception {
-        StringData name = arrival.metric();
-        MetricTime metric = device.metric(name, arrival.source());
-        long endMs = sizes.endMs(name, arrival.ts());
-        if (endMs + latenessMs <= metric.now(device.clocks)) {
+        Origin origin = device.open.origin(arrival);
+        Metric metric = origin == null ? device.metric(arrival.metric()) : device.metric(origin);
+        device.join(metric, arrival.source());
+        long endMs = metric.endMs(arrival.ts());
+        if (endMs + latenessMs <= metric.time.now(device.clocks)) {
             collect(Output.turnedAway("LATE", arrival));
             return false;
         }
-        device.open.add(arrival);
-        device.clocks.waitFor(metric.slowest(device.clocks), endMs);
+        device.open.add(arrival, origin);
+        device.clocks.waitFor(metric.time.slowest(device.clocks), endMs);
         return true;
     }
 
@@ -166,18 +168,17 @@ public class Panes extends ProcessTableFunction<RowData> {
      */
     private boolean close(StringData id, AtHand.Known device, long latenessMs) throws Exception {
         Clocks clocks = device.clocks;
-        TreeMap<Open, List<Reading>> due = new TreeMap<>();
+        Map<Open, List<Reading>> due = new HashMap<>();
         List<Reading> rest = new ArrayList<>();
         clocks.waitForNothing();
         for (Reading reading : device.open.all()) {
-            StringData name = reading.metric();
-            MetricTime metric = device.metric(name);
-            long endMs = sizes.endMs(name, reading.ts());
-            if (endMs + latenessMs <= metric.now(clocks)) {
-                due.computeIfAbsent(new Open(endMs, name), pane -> new ArrayList<>()).add(reading);
+            Metric metric = device.metric(reading.origin());
+            long endMs = metric.endMs(reading.ts());
+            if (endMs + latenessMs <= metric.time.now(clocks)) {
+                due.computeIfAbsent(new Open(endMs, metric), pane -> new ArrayList<>()).add(reading);
             } else {
                 rest.add(reading);
-                clocks.waitFor(metric.slowest(clocks), endMs);
+                clocks.waitFor(metric.time.slowest(clocks), endMs);
             }
         }
         if (due.isEmpty()) {
@@ -185,8 +186,8 @@ public class Panes extends ProcessTableFunction<RowData> {
         }
         device.open.keep(rest);
         List<Pane> closed = new ArrayList<>(due.size());
-        due.forEach((pane, readings) ->
-                closed.add(Pane.fold(readings, sizes.startMs(pane.metric(), readings.get(0).ts()), pane.endMs())));
+        new TreeMap<>(due).forEach((pane, readings) ->
+                closed.add(Pane.fold(readings, pane.metric().startMs(pane.endMs() - 1), pane.endMs())));
         Output.panes(id, closed).forEach(this::collect);
         return true;
     }

@@ -84,7 +84,7 @@ record Reading(
     }
 
     StringData metric() {
-        return origin.metric();
+        return origin.name();
     }
 
     /** What makes two readings of one device and metric the same reading, sent twice. */

@@ -27,7 +27,7 @@ class OpenReadingsTest {
             open.keep(List.of());
             OpenReadings now = open;
             for (Sample sample : Traffic.of(seed, 300)) {
-                now.add(Rows.arrival(sample.row()));
+                add(now, sample.row());
                 came.add(told(sample.reading()));
                 if (random.nextInt(40) == 0) {
                     now = restarted();
@@ -43,7 +43,7 @@ class OpenReadingsTest {
         for (long a : EXTREMES) {
             for (long b : EXTREMES) {
                 Sample sample = SAMPLE.at(a).deviceTs(b).deviceSeq(a).gatewaySeq(b).received(a).repeat((int) b);
-                open.add(Rows.arrival(sample.row()));
+                add(open, sample.row());
                 came.add(told(sample.reading()));
             }
         }
@@ -53,13 +53,13 @@ class OpenReadingsTest {
     @Test
     void someGoAndTheOthersStayAsTheyAre() throws Exception {
         for (int i = 0; i < 60; i++) {
-            open.add(Rows.arrival(SAMPLE.metric("m" + i % 3).boot(i < 20 ? null : "b").at(START + i).row()));
+            add(open, SAMPLE.metric("m" + i % 3).boot(i < 20 ? null : "b").at(START + i).row());
         }
         List<Reading> odd = new ArrayList<>(open.all());
         odd.removeIf(reading -> reading.ts() % 2 == 0 || reading.metric().toString().equals("m0"));
         List<String> kept = told(odd);
         open.keep(odd);
-        open.add(Rows.arrival(SAMPLE.metric("m0").at(START + 99).row()));
+        add(open, SAMPLE.metric("m0").at(START + 99).row());
         kept.add(told(SAMPLE.metric("m0").at(START + 99).reading()));
         assertEquals(kept, told(open.all()));
         assertEquals(kept, told(restarted().all()));
@@ -68,7 +68,7 @@ class OpenReadingsTest {
     @Test
     void whatMayBeNullMayBeNull() throws Exception {
         RowData without = SAMPLE.without(UNIT);
-        open.add(Rows.arrival(without));
+        add(open, without);
         Reading kept = open.all().get(0);
         assertNull(kept.origin().unit());
         assertNull(kept.deviceSeq());
@@ -79,10 +79,15 @@ class OpenReadingsTest {
     void aReadingLikeTheOneBeforeItTakesFewBytes() throws Exception {
         for (int i = 0; i < 300; i++) {
             long ts = START + 100L * i;
-            open.add(Rows.arrival(SAMPLE.at(ts).deviceSeq(i).gatewaySeq(1000L * i).received(ts + 50).row()));
+            add(open, SAMPLE.at(ts).deviceSeq(i).gatewaySeq(1000L * i).received(ts + 50).row());
         }
         int bytes = state.getList().stream().skip(1).mapToInt(entry -> entry.length).max().orElseThrow();
         assertTrue(bytes <= 17, () -> bytes + " bytes");
+    }
+
+    private static void add(OpenReadings open, RowData row) throws Exception {
+        Arrival arrival = Rows.arrival(row);
+        open.add(arrival, open.origin(arrival));
     }
 
     private OpenReadings restarted() throws Exception {
@@ -98,7 +103,7 @@ class OpenReadingsTest {
     private static String told(Reading reading) {
         Origin of = reading.origin();
         return String.join(
-                " ", reading.of(null).toString(), "" + of.metric(), "" + of.site(), "" + of.unit(), "" + of.boot(),
+                " ", reading.of(null).toString(), "" + of.name(), "" + of.site(), "" + of.unit(), "" + of.boot(),
                 "" + of.gatewayId(), "" + of.gatewayEpoch());
     }
 }

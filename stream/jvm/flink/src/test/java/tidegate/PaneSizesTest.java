@@ -18,22 +18,24 @@ class PaneSizesTest {
     @Test
     void aMetricHasItsOwnSizeAndTheRestTheStars() {
         PaneSizes sizes = PaneSizes.parse(" temperature=900000, *=300000");
-        assertEquals(900_000, sizes.startMs(TEMPERATURE, 1_799_999));
-        assertEquals(1_800_000, sizes.endMs(TEMPERATURE, 1_799_999));
-        assertEquals(1_500_000, sizes.startMs(OTHER, 1_799_999));
+        assertEquals(900_000, sizes.sizeMs(TEMPERATURE));
+        assertEquals(300_000, sizes.sizeMs(OTHER));
     }
 
     @Test
     void aPaneHoldsItsStartAndNotItsEnd() {
-        PaneSizes sizes = PaneSizes.parse("*=1000");
-        assertEquals(1000, sizes.startMs(OTHER, 1000));
-        assertEquals(2000, sizes.startMs(OTHER, 2000));
+        Metric metric = new Metric(OTHER, 1000, null);
+        assertEquals(1000, metric.startMs(1000));
+        assertEquals(1000, metric.startMs(1999));
+        assertEquals(2000, metric.endMs(1000));
+        assertEquals(2000, metric.startMs(2000));
     }
 
     @Test
     void panesBefore1970BeginAtWholeMultiplesToo() {
-        assertEquals(-1000, PaneSizes.parse("*=1000").startMs(OTHER, -1));
-        assertEquals(0, PaneSizes.parse("*=1000").endMs(OTHER, -1));
+        Metric metric = new Metric(OTHER, 1000, null);
+        assertEquals(-1000, metric.startMs(-1));
+        assertEquals(0, metric.endMs(-1));
     }
 
     @ParameterizedTest
