@@ -2,11 +2,13 @@
 
 One source, one pane operator, one Python operator:
 
-    readings ─┬─ decodable ──▶ panes, by device ──┐
-              └─ undecodable ─────────────────────┴─ UNION ALL ─▶ Decide ─┬─▶ alerts  exactly once
-                                                                          ├─▶ windows
-                                                                          ├─▶ late
-                                                                          └─▶ dead-letters
+    readings ─▶ panes, by device ─▶ Decide, by bucket of devices ─┬─▶ alerts  exactly once
+                                                                  ├─▶ windows
+                                                                  ├─▶ late
+                                                                  └─▶ dead-letters
+
+What nobody could decode goes the same way, through both as it is: a way around the panes would read
+the topic twice.
 
 Rules, devices and what people say of alerts are on topics of their own, which each worker of Decide
 reads whole: see :mod:`stream.jobs.known`. The graph has no second source for them, so it is that of
@@ -19,7 +21,6 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
 from stream.jobs import tables
-from stream.jobs.buckets import bucket_sql
 from stream.jobs.decide import DECISION_TYPE, Decide, Ids
 from stream.jobs.known import Given, Source
 from stream.jobs.settings import Cluster, Tuning, transactions
@@ -27,9 +28,10 @@ from stream.jobs.told import UNDECODABLE_SQL
 
 SINKS = {"alerts": "alerts", "windows": "windows", "late": "late", "dead_letters": "dead-letters"}
 
-_DECODABLE = """
-SELECT device_id, place(packed, kts, kafka_partition, kafka_offset) AS packed
-FROM readings WHERE device_id IS NOT NULL
+_READINGS_SQL = f"""
+SELECT device_id, CASE WHEN device_id IS NULL THEN {UNDECODABLE_SQL}
+  ELSE place(packed, kts, kafka_partition, kafka_offset) END AS reading
+FROM readings
 """
 
 
@@ -52,7 +54,6 @@ def build(
     """
     group = f"{cluster.topic_prefix}alerts"
     t_env.create_temporary_table("readings", tables.packed_readings(cluster, tuning, group))
-    create_panes(t_env)
     source = Source(
         cluster.kafka_bootstrap,
         cluster.registry_url,
@@ -64,18 +65,32 @@ def build(
         ids.commands,
     )
     decide = Decide(given, source, cluster.topic("readings"), ids, tuning.state_ttl_days)
-    decided = _rows(t_env, given.panes, tuning.lateness_ms).process(decide, DECISION_TYPE)
+    rows = panes(t_env, given.panes, tuning.lateness_ms)
+    decided = _by_bucket(rows).process(decide, DECISION_TYPE)
     # The uid is that of the state's layout, by device: a savepoint of another one is refused.
     decided.name("decide").uid("decide-by-bucket")
     t_env.create_temporary_view("decided", t_env.from_data_stream(decided, _DECIDED))
     return _sinks(t_env, cluster, tuning)
 
 
-def create_panes(t_env: StreamTableEnvironment) -> None:
-    """Make the pane operator known as `panes`, and what it takes as `decodable`."""
-    t_env.create_java_temporary_system_function("panes", "tidegate.Panes")
+def panes(t_env: StreamTableEnvironment, sizes: str, lateness_ms: int) -> DataStream:
+    """Return what `tidegate.Panes` makes of the table `readings`: rows of a bucket and bytes.
+
+    Args:
+        t_env: the environment, which has that table as :func:`tables.packed_readings`.
+        sizes: of the panes, by metric.
+        lateness_ms: how long a pane stays open behind its device's own clock.
+    """
     t_env.create_java_temporary_system_function("place", "tidegate.Place")
-    t_env.create_temporary_view("decodable", t_env.sql_query(_DECODABLE))
+    readings = t_env.sql_query(_READINGS_SQL)
+    rows = get_gateway().jvm.tidegate.Panes.of(
+        t_env._j_tenv,
+        readings._j_table,
+        sizes,
+        lateness_ms,
+        "panes-at-hand",  # noqa: SLF001
+    )
+    return DataStream(rows)
 
 
 def _sinks(t_env: StreamTableEnvironment, cluster: Cluster, tuning: Tuning) -> StatementSet:
@@ -97,29 +112,13 @@ _DECIDED = (
 )
 
 
-def _rows(t_env: StreamTableEnvironment, panes: str, lateness_ms: int) -> KeyedStream:
-    """Return Decide's rows, keyed by bucket of devices.
+def _by_bucket(rows: DataStream) -> KeyedStream:
+    """Return the rows keyed by bucket, without it.
 
     ``DataStream.key_by`` would send every row through a Python worker of its own only to put the
-    key in front. The query does that, so the stream can be keyed in the JVM as PyFlink keys it.
+    key in front. It is there already, so the stream is keyed in the JVM as PyFlink keys it.
     """
-    told = Types.PRIMITIVE_ARRAY(Types.BYTE())
-    keyed_type = Types.ROW_NAMED(["bucket", "told"], [Types.STRING(), told])
-    query = t_env.sql_query(_rows_sql(panes, lateness_ms))
-    rows = t_env.to_append_stream(query, keyed_type)
     keyed = rows._j_data_stream.keyBy(  # noqa: SLF001 - what DataStream.key_by does
         get_gateway().jvm.KeyByKeySelector(), Types.ROW([Types.STRING()]).get_java_type_info()
     )
-    return KeyedStream(keyed, told, DataStream(rows._j_data_stream))  # noqa: SLF001
-
-
-def _rows_sql(panes: str, lateness_ms: int) -> str:
-    """Return the query for Decide's rows. ``panes`` holds only metric names and numbers."""
-    return f"""
-    SELECT {bucket_sql("device_id")}, told
-    FROM panes(
-      `in` => TABLE decodable PARTITION BY device_id,
-      panes => '{panes}', latenessMs => {lateness_ms}, uid => 'panes-by-origin')
-    UNION ALL
-    SELECT '', {UNDECODABLE_SQL} FROM readings WHERE device_id IS NULL
-    """
+    return KeyedStream(keyed, Types.PRIMITIVE_ARRAY(Types.BYTE()), rows)

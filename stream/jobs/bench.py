@@ -23,12 +23,6 @@ INSERT INTO lake SELECT
   kafka_partition, kafka_offset, DATE_FORMAT(ts, 'yyyy-MM-dd'), site
 FROM readings
 """
-_PANES = """
-INSERT INTO nothing SELECT device_id, told FROM panes(
-  `in` => TABLE decodable PARTITION BY device_id,
-  panes => '*=30000', latenessMs => 5000, uid => 'panes')
-"""
-
 _HOPPED = {
     "device_id": "STRING",
     "metric": "STRING",
@@ -36,7 +30,7 @@ _HOPPED = {
     "mean": "DOUBLE",
     "hi": "DOUBLE",
 }
-_TOLD = {"device_id": "STRING", "told": "BYTES"}
+_TOLD = {"bucket": "STRING", "told": "BYTES"}
 
 
 def submit_hop(name: str, cluster: Cluster, tuning: Tuning) -> str:
@@ -66,9 +60,10 @@ def submit_panes(name: str, cluster: Cluster, tuning: Tuning) -> str:
 
     def build(t_env: StreamTableEnvironment) -> str:
         t_env.create_temporary_table("readings", tables.packed_readings(cluster, tuning, name))
-        alerts.create_panes(t_env)
+        rows = alerts.panes(t_env, "*=30000", 5_000)
+        t_env.create_temporary_view("panes", t_env.from_data_stream(rows))
         t_env.create_temporary_table("nothing", _nothing(_TOLD))
-        return _PANES
+        return "INSERT INTO nothing SELECT bucket, told FROM panes"
 
     return _submit(name, cluster, tuning, build)
 

@@ -3,7 +3,7 @@
 A worker reaches its state by calls over gRPC and waits for each: one for every piece that it asks
 for first, and at a bundle's end one for every key that has changed. A key for each device makes
 those calls as many as the rows. A bucket is read whole when it is first asked for, and what has
-changed in it goes back in one call.
+changed in it goes back in one call. `Bucket.java` says which devices are in one.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,6 @@ from pyflink.datastream.state import MapState
 
 MOST_PIECES = 10_000
 """Of a bucket that is read whole, and kept at hand; a larger one is asked piece by piece."""
-
-
-def bucket_sql(device_id: str) -> str:
-    """Return the SQL of a device's bucket, one of 256; ``device_id`` is SQL, too.
-
-    That is few beside the devices of a worker, and many beside the workers, which share them.
-    """
-    return f"LEFT(MD5({device_id}), 2)"
 
 
 class Buckets:

@@ -117,7 +117,7 @@ def test_the_alerts_job_reads_its_topic_once(stack: RunningStack) -> None:
     operators = " ".join(node["description"] for node in plan["nodes"])
     cancel(stack, "alerts", "once.")
     assert operators.count("Source: ") == 1
-    assert operators.count("ProcessTableFunction") == 1
+    assert operators.count("panes") == 1
     assert operators.count("decide") == 1
 
 

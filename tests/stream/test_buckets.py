@@ -17,7 +17,7 @@ with warnings.catch_warnings():
     from pyflink.fn_execution.coders import BinaryCoder, CharCoder, FlattenRowCoder
     from pyflink.fn_execution.state_impl import RemoteKeyedStateBackend
 
-from stream.jobs.buckets import MOST_PIECES, Buckets, bucket_sql
+from stream.jobs.buckets import MOST_PIECES, Buckets
 
 ITERATE, SET = 1, 2
 
@@ -142,7 +142,3 @@ def test_no_device_has_the_pieces_of_another() -> None:
     for device in names:
         find = again.buckets.load(device)
         assert [find(piece) for piece in pieces] == [f"{device}|{p}".encode() for p in pieces]
-
-
-def test_a_bucket_is_made_of_the_device_alone() -> None:
-    assert bucket_sql("device_id") == "LEFT(MD5(device_id), 2)"

@@ -3,11 +3,8 @@ package tidegate;
 import org.apache.flink.table.types.logical.RowType;
 import org.apache.flink.table.types.logical.utils.LogicalTypeParser;
 
-/** The columns of {@link Panes}: what it takes and what it gives. Positions are the order of the names. */
+/** The columns of a reading. Positions are the order of the names. */
 final class Columns {
-    /** A reading as {@link Panes} takes it: what {@link PackedReader} and {@link Place} made of its record. */
-    static final String INPUT = "ROW<device_id STRING, packed BYTES>";
-
     /** The fields of the Avro contract {@code Reading}, in its order. Times are milliseconds since 1970. */
     static final String READING = "device_id STRING, metric STRING, site STRING, kind STRING, unit STRING,"
             + " gateway_id STRING, gateway_epoch BIGINT, `value` DOUBLE, ts BIGINT, device_ts BIGINT, device_boot STRING,"
@@ -38,9 +35,6 @@ final class Columns {
     static final int KAFKA_TS = 19;
     static final int KAFKA_PARTITION = 20;
     static final int KAFKA_OFFSET = 21;
-
-    /** What comes out, behind the device_id that Flink puts first: see {@link Output}. */
-    static final String OUTPUT = "ROW<told BYTES>";
 
     /** {@link #READING} as a type. */
     static RowType reading() {

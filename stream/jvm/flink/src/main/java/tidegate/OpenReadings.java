@@ -5,36 +5,43 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.apache.flink.table.api.dataview.ListView;
 
 /**
- * The readings of a device's open panes, in order of arrival. State has an entry for each, which tells by how much it differs
- * from the one before it of its {@link Origin}: some 17 bytes of the 150 that it came with. One that is the first of its
- * origin brings that along.
+ * The readings of a device's open panes, in order of arrival. Each tells by how much it differs from the one before it of its
+ * {@link Origin}: some 17 bytes of the 150 that it came with. One that is the first of its origin brings that along.
+ *
+ * <p>State has them in as many pieces as there were checkpoints; those of after the last one are at hand.
  */
 final class OpenReadings {
-    /** Its origin is new, and stands in the entry. Beside the flags of {@link Reading}. */
+    /** Its origin is new, and stands with it. Beside the flags of {@link Reading}. */
     private static final byte FRESH = 64;
 
     private static final int MOST_BYTES = 1 + 8 * Numbers.MOST + Double.BYTES;
+    private static final ByteBuffer NONE = ByteBuffer.allocate(0);
 
-    private final ListView<byte[]> state;
+    private final DeviceState state;
     private final Map<ByteBuffer, Origin> known = new HashMap<>();
     private final List<Origin> origins = new ArrayList<>();
     /** Whose reading came last. */
     private int newest;
+    /** What state does not have yet, behind what it has. */
+    private ByteBuffer unwritten = NONE;
+    private boolean isStored;
 
-    OpenReadings(ListView<byte[]> state) {
+    /** Those that state has. */
+    OpenReadings(DeviceState state) throws Exception {
         this.state = state;
+        isStored = !all().isEmpty();
     }
 
-    /** All of them, as state has them. */
+    /** All of them. */
     List<Reading> all() throws Exception {
         forget();
         List<Reading> readings = new ArrayList<>();
-        for (byte[] entry : state.get()) {
-            readings.add(read(ByteBuffer.wrap(entry)));
+        for (byte[] written : state.open()) {
+            read(ByteBuffer.wrap(written), readings);
         }
+        read(unwritten.duplicate().flip(), readings);
         return readings;
     }
 
@@ -55,22 +62,33 @@ final class OpenReadings {
     }
 
     /** @param origin of {@link #origin} */
-    void add(Arrival arrival, Origin origin) throws Exception {
+    void add(Arrival arrival, Origin origin) {
         byte[] fresh = origin == null ? Packed.bytes(arrival.origin()) : null;
-        state.add(entry(arrival.reading(origin == null ? know(fresh) : origin), fresh));
+        put(arrival.reading(origin == null ? know(fresh) : origin), fresh);
     }
 
     /** Keeps these, of all there are, and no others. */
     void keep(List<Reading> readings) throws Exception {
         forget();
-        List<byte[]> entries = new ArrayList<>();
+        unwritten = NONE;
+        if (isStored) {
+            state.clearOpen();
+            isStored = false;
+        }
         for (Reading reading : readings) {
             byte[] bytes = reading.origin().bytes();
             Origin before = known.get(ByteBuffer.wrap(bytes));
-            entries.add(entry(reading.of(before == null ? know(bytes) : before), before == null ? bytes : null));
+            put(reading.of(before == null ? know(bytes) : before), before == null ? bytes : null);
         }
-        state.clear();
-        state.addAll(entries);
+    }
+
+    /** Writes what state does not have. */
+    void write() throws Exception {
+        if (unwritten.position() > 0) {
+            state.addOpen(Packed.bytes(unwritten.flip()));
+            unwritten = NONE;
+            isStored = true;
+        }
     }
 
     private void forget() {
@@ -86,9 +104,9 @@ final class OpenReadings {
         return origin;
     }
 
-    /** @param fresh the bytes of the reading's origin if no entry has told them yet, else null */
-    private static byte[] entry(Reading reading, byte[] fresh) {
-        ByteBuffer out = ByteBuffer.allocate(MOST_BYTES + (fresh == null ? 0 : fresh.length));
+    /** @param fresh the bytes of the reading's origin if none before has told them, else null */
+    private void put(Reading reading, byte[] fresh) {
+        ByteBuffer out = room(MOST_BYTES + (fresh == null ? 0 : fresh.length));
         out.put((byte) (reading.flags() | (fresh == null ? 0 : FRESH)));
         if (fresh == null) {
             Numbers.put(out, reading.origin().index);
@@ -97,7 +115,19 @@ final class OpenReadings {
             out.put(fresh);
         }
         reading.origin().write(out, reading);
-        return Packed.bytes(out.flip());
+    }
+
+    private ByteBuffer room(int bytes) {
+        if (unwritten.remaining() < bytes) {
+            unwritten = ByteBuffer.allocate(2 * unwritten.position() + bytes).put(unwritten.flip());
+        }
+        return unwritten;
+    }
+
+    private void read(ByteBuffer in, List<Reading> readings) {
+        while (in.hasRemaining()) {
+            readings.add(read(in));
+        }
     }
 
     private Reading read(ByteBuffer in) {

@@ -13,7 +13,7 @@ final class Origin {
     /** Where it stands among its device's. */
     final int index;
 
-    /** The metric, once {@link AtHand} has found it. */
+    /** The metric, once {@link DevicePanes} has found it. */
     Metric metric;
 
     private long ts;

@@ -3,12 +3,10 @@ package tidegate;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import org.apache.flink.table.data.GenericRowData;
-import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 
 /**
- * Rows of {@link Columns#OUTPUT}: what {@link Panes} tells, as `stream/jobs/told.py` reads it.
+ * What {@link Panes} tells, as `stream/jobs/told.py` reads it.
  *
  * <p>A row costs Python about as much as what it makes of a pane, so panes that close together are told together.
  */
@@ -21,18 +19,18 @@ final class Output {
     private Output() {}
 
     /** Panes of a device, in this order. */
-    static List<RowData> panes(StringData device, List<Pane> panes) {
-        List<RowData> rows = new ArrayList<>();
+    static List<byte[]> panes(StringData device, List<Pane> panes) {
+        List<byte[]> rows = new ArrayList<>();
         for (int from = 0; from < panes.size(); from += MOST_PANES) {
             rows.add(row(device, panes.subList(from, Math.min(from + MOST_PANES, panes.size()))));
         }
         return rows;
     }
 
-    private static RowData row(StringData device, List<Pane> panes) {
+    private static byte[] row(StringData device, List<Pane> panes) {
         MessagePack out = new MessagePack().array(panes.size());
         panes.forEach(pane -> tell(out, device, pane));
-        return row(out);
+        return out.bytes();
     }
 
     private static void tell(MessagePack out, StringData device, Pane pane) {
@@ -51,20 +49,16 @@ final class Output {
     }
 
     /** That a quiet device's panes are all given out that end by {@code uptoMs}: a pane of no metric. */
-    static RowData quiet(Arrival marker, long uptoMs) {
+    static byte[] quiet(Arrival marker, long uptoMs) {
         return row(marker.deviceId(), List.of(Pane.none(marker.site(), uptoMs)));
     }
 
     /** A reading that went into no pane, whole, and why. */
-    static RowData turnedAway(String why, Arrival arrival) {
+    static byte[] turnedAway(String why, Arrival arrival) {
         MessagePack out = new MessagePack().array(1);
         out.array(5).text(READING).text(utf8(why));
         arrival.tell(out);
-        return row(out);
-    }
-
-    private static RowData row(MessagePack out) {
-        return GenericRowData.of((Object) out.bytes());
+        return out.bytes();
     }
 
     private static byte[] orEmpty(StringData text) {

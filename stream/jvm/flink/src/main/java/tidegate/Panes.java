@@ -1,194 +1,222 @@
 package tidegate;
 
-import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
-import org.apache.flink.table.annotation.ArgumentHint;
-import org.apache.flink.table.annotation.ArgumentTrait;
-import org.apache.flink.table.annotation.DataTypeHint;
-import org.apache.flink.table.annotation.StateHint;
+import org.apache.flink.api.common.state.ListState;
+import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.api.common.state.MapState;
+import org.apache.flink.api.common.state.MapStateDescriptor;
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
+import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.table.api.Table;
 import org.apache.flink.table.api.ValidationException;
-import org.apache.flink.table.api.dataview.ListView;
-import org.apache.flink.table.api.dataview.MapView;
-import org.apache.flink.table.catalog.DataTypeFactory;
+import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
-import org.apache.flink.table.functions.ProcessTableFunction;
-import org.apache.flink.table.types.inference.CallContext;
-import org.apache.flink.table.types.inference.StateTypeStrategy;
-import org.apache.flink.table.types.inference.TypeInference;
+import org.apache.flink.types.Row;
 
 /**
- * Readings in, panes by metric out, closed by each device's own time.
+ * The pane operator, keyed by device: see {@link DevicePanes} for what it does with the readings of one.
  *
- * <p>Flink calls {@link #eval} once per reading, with the state of that reading's device. Readings wait in a list until
- * their pane closes; then they are put in order, the ones sent twice are dropped, and the rest is folded into one pane; panes
- * that close at once go out in one row.
- * Nothing here looks at a wall clock or a watermark: the same readings per device, in the same order, give the same rows.
- *
- * <ul>
- *   <li>A device has two clocks, for readings with a time of its own and for those timed by its gateway. A clock stands at
- *       the newest time seen, never beyond what the gateway and Kafka saw (see {@link Arrival#clockMs}).
- *   <li>A pane closes when the clock of its metric has passed its end and the lateness. What comes for it later goes out at
- *       once as LATE.
- *   <li>A MARKER moves a clock, and goes on as one, behind the panes that it closes: up to its pane_end the device has said
- *       what it had to say.
- *   <li>A reading too far in the future goes out as FUTURE, one with something missing as INVALID; neither moves a clock.
- * </ul>
+ * <p>Devices are at hand, and their state is written when a checkpoint is about to be taken: with each reading it would be
+ * looked up and written 10 times a second for a device that says so much. Whoever has a device at hand is the only one who
+ * writes its state, and a failure takes both back to the checkpoint. A function of Flink's SQL is not told of checkpoints; an
+ * operator is.
  */
-@DataTypeHint(value = Columns.OUTPUT, bridgedTo = RowData.class)
-public class Panes extends ProcessTableFunction<RowData> {
+public class Panes extends AbstractStreamOperator<Row> implements OneInputStreamOperator<RowData, Row> {
     private static final long serialVersionUID = 1L;
-    private static final int PANES_ARGUMENT = 1;
-    private static final int LATENESS_ARGUMENT = 2;
+    private static final TypeInformation<byte[]> BYTES = PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
+    private static final TypeInformation<Row> TOLD =
+            Types.ROW_NAMED(new String[] {"bucket", "told"}, Types.STRING, BYTES);
+    private static final int DEVICE = 0;
+    private static final int READING = 1;
+    private static final int MOST_DEVICES = 200_000;
+    /** Some 17 bytes each. */
+    private static final int MOST_UNWRITTEN = 1_000_000;
 
-    private transient String parsed;
+    private final String panes;
+    private final int latenessMs;
+    private final int mostDevices;
+    private final int mostUnwritten;
+
     private transient PaneSizes sizes;
-    private transient AtHand atHand;
+    private transient Map<StringData, DevicePanes> atHand;
+    private transient List<DevicePanes> changed;
+    private transient int unwritten;
+    private transient ValueState<Clocks> clocks;
+    private transient MapState<String, MetricTime> metrics;
+    private transient ListState<byte[]> open;
 
-    /** One open pane of one metric; in the order in which closed panes are given out. */
-    private record Open(long endMs, Metric metric) implements Comparable<Open> {
-        private static final Comparator<Open> ORDER =
-                Comparator.comparingLong(Open::endMs).thenComparing(Open::metric);
-
-        @Override
-        public int compareTo(Open other) {
-            return ORDER.compare(this, other);
-        }
-    }
-
-    /** What the annotations say, but for the state; and the call's constants are checked when a query is planned. */
-    @Override
-    public TypeInference getTypeInference(DataTypeFactory types) {
-        TypeInference extracted = super.getTypeInference(types);
-        return TypeInference.newBuilder()
-                .staticArguments(extracted.getStaticArguments().orElseThrow())
-                .stateTypeStrategies(states(extracted.getStateTypeStrategies()))
-                .outputTypeStrategy(call -> {
-                    check(call);
-                    return extracted.getOutputTypeStrategy().inferType(call);
-                })
-                .build();
-    }
-
-    /**
-     * State is kept for ever: otherwise a job-wide {@code table.exec.state.ttl} would drop open readings, and without one
-     * Flink 2.3.0 still stamps and checks every entry against a limit of 292 million years.
-     */
-    private static LinkedHashMap<String, StateTypeStrategy> states(Map<String, StateTypeStrategy> extracted) {
-        LinkedHashMap<String, StateTypeStrategy> states = new LinkedHashMap<>();
-        extracted.forEach((name, type) -> states.put(name, StateTypeStrategy.of(type, Duration.ZERO)));
-        return states;
-    }
-
-    private static void check(CallContext call) {
-        PaneSizes.parse(call.getArgumentValue(PANES_ARGUMENT, String.class).orElse(null));
-        int latenessMs = call.getArgumentValue(LATENESS_ARGUMENT, Integer.class).orElse(-1);
+    /** @throws ValidationException for constants that are none */
+    Panes(String panes, int latenessMs, int mostDevices, int mostUnwritten) {
+        PaneSizes.parse(panes);
         if (latenessMs < 0) {
-            throw new ValidationException(
-                    "Argument 'latenessMs' of tidegate.Panes must be a plain number of milliseconds, 0 or more, such as 5000");
+            throw new ValidationException("The lateness of tidegate.Panes must be 0 ms or more, not " + latenessMs);
         }
+        this.panes = panes;
+        this.latenessMs = latenessMs;
+        this.mostDevices = mostDevices;
+        this.mostUnwritten = mostUnwritten;
     }
 
     /**
-     * Takes one reading or marker.
+     * The panes of a table of readings: rows of a bucket of devices and of what is told of one of them, see {@link Output}.
      *
-     * @param clocks state: the device's clocks, under one key
-     * @param metrics state: whose clocks each metric goes by
-     * @param open state: the readings whose panes are open, in order of arrival
+     * @param readings columns device_id STRING and BYTES, the reading as {@link PackedReader} and {@link Place} make it; or null
+     *     and bytes that are passed on as they are, of no device
      * @param panes pane sizes, see {@link PaneSizes}
      * @param latenessMs how long a pane stays open beyond its end, on the clock of its metric
+     * @param uid the name by which Flink finds the state after an upgrade
      */
-    public void eval(
-            @StateHint MapView<String, Clocks> clocks,
-            @StateHint MapView<String, MetricTime> metrics,
-            @StateHint(type = @DataTypeHint("ARRAY<BYTES>")) ListView<byte[]> open,
-            @ArgumentHint(
-                            value = ArgumentTrait.SET_SEMANTIC_TABLE,
-                            type = @DataTypeHint(value = Columns.INPUT, bridgedTo = RowData.class))
-                    RowData in,
-            String panes,
-            Integer latenessMs)
-            throws Exception {
-        parse(panes);
-        Arrival arrival = new Arrival(in.getString(0), in.getBinary(1));
+    public static DataStream<Row> of(StreamTableEnvironment tables, Table readings, String panes, int latenessMs, String uid) {
+        return of(tables, readings, new Panes(panes, latenessMs, MOST_DEVICES, MOST_UNWRITTEN), uid);
+    }
+
+    static DataStream<Row> of(StreamTableEnvironment tables, Table readings, Panes operator, String uid) {
+        var rows = readings.getResolvedSchema().toPhysicalRowDataType().bridgedTo(RowData.class);
+        DataStream<RowData> stream = tables.toDataStream(readings, rows);
+        return stream.keyBy(row -> row.isNullAt(DEVICE) ? "" : row.getString(DEVICE).toString(), Types.STRING)
+                .transform("panes", TOLD, operator)
+                .uid(uid);
+    }
+
+    @Override
+    public void open() throws Exception {
+        super.open();
+        sizes = PaneSizes.parse(panes);
+        atHand = new HashMap<>();
+        changed = new ArrayList<>();
+        var runtime = getRuntimeContext();
+        clocks = runtime.getState(new ValueStateDescriptor<>("clocks", Types.POJO(Clocks.class)));
+        metrics = runtime.getMapState(new MapStateDescriptor<>("metrics", Types.STRING, Types.POJO(MetricTime.class)));
+        open = runtime.getListState(new ListStateDescriptor<>("open", BYTES));
+    }
+
+    /** The key is set where state is touched, which is not with each reading. */
+    @Override
+    @SuppressWarnings("rawtypes") // as Flink has it
+    public void setKeyContextElement1(StreamRecord record) {
+        // see above
+    }
+
+    @Override
+    public void processElement(StreamRecord<RowData> record) throws Exception {
+        RowData row = record.getValue();
+        byte[] bytes = row.getBinary(READING);
+        if (row.isNullAt(DEVICE)) {
+            give(Bucket.NONE, bytes);
+            return;
+        }
+        Arrival arrival = new Arrival(row.getString(DEVICE), bytes);
         if (arrival.isInvalid()) {
-            collect(Output.turnedAway("INVALID", arrival));
+            give(Bucket.of(arrival.deviceId()), Output.turnedAway("INVALID", arrival));
         } else if (!arrival.isFuture()) {
-            accept(arrival, atHand.device(arrival.deviceId(), clocks, metrics, open, sizes), latenessMs);
+            take(arrival);
         } else if (!arrival.isMarker()) {
-            collect(Output.turnedAway("FUTURE", arrival));
+            give(Bucket.of(arrival.deviceId()), Output.turnedAway("FUTURE", arrival));
         }
     }
 
-    private void accept(Arrival arrival, AtHand.Known device, int latenessMs) throws Exception {
-        Clocks clocks = device.clocks;
-        Source source = arrival.source();
-        clocks.advance(source, arrival.clockMs());
-        boolean told = !arrival.isMarker() && take(arrival, device, latenessMs) && !arrival.isAhead();
-        boolean closed = clocks.isDue(source, latenessMs) && close(arrival.deviceId(), device, latenessMs);
-        if (closed || !told) {
-            device.keepClocks();
+    private void take(Arrival arrival) throws Exception {
+        DevicePanes device = device(arrival.deviceId());
+        if (!device.isChanged) {
+            changed.add(device);
         }
-        if (arrival.isMarker()) {
-            collect(Output.quiet(arrival, clocks.slowest() - latenessMs));
+        device.take(arrival, told -> give(device.bucket, told));
+        if (++unwritten >= mostUnwritten) {
+            write();
         }
     }
 
-    private void parse(String panes) {
-        if (!panes.equals(parsed)) {
-            sizes = PaneSizes.parse(panes);
-            atHand = new AtHand();
-            parsed = panes;
-        }
-    }
-
-    /** Puts a reading with the open ones, or gives it out as late; returns whether it is with the open ones. */
-    private boolean take(Arrival arrival, AtHand.Known device, long latenessMs) throws Exception {
-        Origin origin = device.open.origin(arrival);
-        Metric metric = origin == null ? device.metric(arrival.metric()) : device.metric(origin);
-        device.join(metric, arrival.source());
-        long endMs = metric.endMs(arrival.ts());
-        if (endMs + latenessMs <= metric.time.now(device.clocks)) {
-            collect(Output.turnedAway("LATE", arrival));
-            return false;
-        }
-        device.open.add(arrival, origin);
-        device.clocks.waitFor(metric.time.slowest(device.clocks), endMs);
-        return true;
-    }
-
-    /**
-     * Looks at all open panes: gives out those that are due, and notes what the others wait for. Returns whether any was due.
-     */
-    private boolean close(StringData id, AtHand.Known device, long latenessMs) throws Exception {
-        Clocks clocks = device.clocks;
-        Map<Open, List<Reading>> due = new HashMap<>();
-        List<Reading> rest = new ArrayList<>();
-        clocks.waitForNothing();
-        for (Reading reading : device.open.all()) {
-            Metric metric = device.metric(reading.origin());
-            long endMs = metric.endMs(reading.ts());
-            if (endMs + latenessMs <= metric.time.now(clocks)) {
-                due.computeIfAbsent(new Open(endMs, metric), pane -> new ArrayList<>()).add(reading);
-            } else {
-                rest.add(reading);
-                clocks.waitFor(metric.time.slowest(clocks), endMs);
+    private DevicePanes device(StringData id) throws Exception {
+        DevicePanes device = atHand.get(id);
+        if (device == null) {
+            if (atHand.size() >= mostDevices) {
+                write();
+                atHand.clear();
             }
+            // Flink may use the row's memory again.
+            StringData own = StringData.fromBytes(id.toBytes());
+            device = new DevicePanes(own, sizes, latenessMs, new Keyed(own.toString()));
+            atHand.put(own, device);
         }
-        if (due.isEmpty()) {
-            return false;
+        return device;
+    }
+
+    @Override
+    public void prepareSnapshotPreBarrier(long checkpointId) throws Exception {
+        write();
+    }
+
+    private void write() throws Exception {
+        for (DevicePanes device : changed) {
+            device.write();
         }
-        device.open.keep(rest);
-        List<Pane> closed = new ArrayList<>(due.size());
-        new TreeMap<>(due).forEach((pane, readings) ->
-                closed.add(Pane.fold(readings, pane.metric().startMs(pane.endMs() - 1), pane.endMs())));
-        Output.panes(id, closed).forEach(this::collect);
-        return true;
+        changed.clear();
+        unwritten = 0;
+    }
+
+    private void give(String bucket, byte[] told) {
+        output.collect(new StreamRecord<>(Row.of(bucket, told)));
+    }
+
+    /** A device's state among that of the others. */
+    private final class Keyed implements DeviceState {
+        private final String device;
+
+        private Keyed(String device) {
+            this.device = device;
+        }
+
+        @Override
+        public Clocks clocks() throws Exception {
+            setCurrentKey(device);
+            return clocks.value();
+        }
+
+        @Override
+        public void keepClocks(Clocks kept) throws Exception {
+            setCurrentKey(device);
+            clocks.update(kept);
+        }
+
+        @Override
+        public MetricTime metric(String name) throws Exception {
+            setCurrentKey(device);
+            return metrics.get(name);
+        }
+
+        @Override
+        public void keepMetric(String name, MetricTime time) throws Exception {
+            setCurrentKey(device);
+            metrics.put(name, time);
+        }
+
+        @Override
+        public Iterable<byte[]> open() throws Exception {
+            setCurrentKey(device);
+            return open.get();
+        }
+
+        @Override
+        public void addOpen(byte[] readings) throws Exception {
+            setCurrentKey(device);
+            open.add(readings);
+        }
+
+        @Override
+        public void clearOpen() {
+            setCurrentKey(device);
+            open.clear();
+        }
     }
 }

@@ -2,50 +2,39 @@ package tidegate;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.apache.flink.table.api.dataview.ListView;
-import org.apache.flink.table.api.dataview.MapView;
-import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
-import org.apache.flink.util.Collector;
+import org.apache.flink.table.data.StringData;
 
-/** The pane operator with the state of one device, without a cluster. */
+/** What the pane operator does with one device, without a cluster. */
 final class Device {
-    private final String panes;
+    private static final StringData ID = StringData.fromString("s.d");
+    private final PaneSizes sizes;
     private final int latenessMs;
-    private final List<RowData> output = new ArrayList<>();
-    private Panes operator;
-    private MapView<String, Clocks> clocks = new MapView<>();
-    private MapView<String, MetricTime> metrics = new MapView<>();
-    private ListView<byte[]> open = new Counted();
-    private int looks;
+    private KeptState state = new KeptState();
+    private DevicePanes panes;
 
-    Device(String panes, int latenessMs) {
-        this.panes = panes;
+    Device(String panes, int latenessMs) throws Exception {
+        this.sizes = PaneSizes.parse(panes);
         this.latenessMs = latenessMs;
         start();
     }
 
-    private void start() {
-        operator = new Panes();
-        operator.setCollector(new Collector<>() {
-            @Override
-            public void collect(RowData row) {
-                output.add(row);
-            }
-
-            @Override
-            public void close() {
-                // nothing is held
-            }
-        });
+    private void start() throws Exception {
+        panes = new DevicePanes(ID, sizes, latenessMs, state);
     }
 
     /** Gives in one row and takes out what it led to; each row's by itself. */
     List<List<List<?>>> rows(RowData row) throws Exception {
-        output.clear();
+        List<byte[]> output = new ArrayList<>();
         Arrival arrival = Rows.arrival(row);
-        operator.eval(clocks, metrics, open, GenericRowData.of(arrival.deviceId(), arrival.bytes()), panes, latenessMs);
-        return output.stream().map(each -> Told.of(each.getBinary(0))).toList();
+        if (arrival.isInvalid()) {
+            output.add(Output.turnedAway("INVALID", arrival));
+        } else if (!arrival.isFuture()) {
+            panes.take(arrival, output::add);
+        } else if (!arrival.isMarker()) {
+            output.add(Output.turnedAway("FUTURE", arrival));
+        }
+        return output.stream().map(Told::of).toList();
     }
 
     /** The same as text. */
@@ -57,50 +46,28 @@ final class Device {
         return accept(sample.row());
     }
 
-    int openReadings() {
-        return open.getList().size();
+    int openReadings() throws Exception {
+        panes.write();
+        return new OpenReadings(state.copy()).all().size();
     }
 
     /** How often all open readings were read. */
     int looks() {
-        return looks;
+        return state.looks();
     }
 
-    private final class Counted extends ListView<byte[]> {
-        @Override
-        public Iterable<byte[]> get() {
-            looks++;
-            return getList();
+    /** Writes its state, as before a checkpoint, and gives a copy. */
+    KeptState checkpoint() throws Exception {
+        if (panes.isChanged) {
+            panes.write();
         }
+        return state.copy();
     }
 
-    /** Goes on with a copy of the state, as after a restart. */
-    void restart() throws Exception {
+    /** Goes on with a state, as after a failure. */
+    void restore(KeptState checkpoint) throws Exception {
+        state = checkpoint;
         start();
-        MapView<String, Clocks> oldClocks = clocks;
-        clocks = new MapView<>();
-        for (var entry : oldClocks.getMap().entrySet()) {
-            clocks.put(entry.getKey(), entry.getValue().copy());
-        }
-        metrics = copy(metrics);
-        open = copy(open);
-    }
-
-    private static MapView<String, MetricTime> copy(MapView<String, MetricTime> metrics) throws Exception {
-        MapView<String, MetricTime> copy = new MapView<>();
-        for (var entry : metrics.getMap().entrySet()) {
-            MetricTime time = new MetricTime();
-            time.sources = entry.getValue().sources;
-            time.reachedMs = entry.getValue().reachedMs;
-            copy.put(entry.getKey(), time);
-        }
-        return copy;
-    }
-
-    private ListView<byte[]> copy(ListView<byte[]> open) {
-        ListView<byte[]> copy = new Counted();
-        copy.setList(new ArrayList<>(open.getList().stream().map(byte[]::clone).toList()));
-        return copy;
     }
 
     /** What is told: {@code PANE metric start end n mean bad duplicates} {@code LATE metric value ts} or {@code MARKER end}. */

@@ -1,15 +1,14 @@
 package tidegate;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Collectors;
@@ -21,27 +20,24 @@ import org.apache.flink.configuration.Configuration;
 import org.apache.flink.connector.datagen.source.DataGeneratorSource;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
-import org.apache.flink.table.api.ValidationException;
+import org.apache.flink.table.api.Table;
 import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
-import org.apache.flink.table.api.internal.TableEnvironmentInternal;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.conversion.DataStructureConverter;
 import org.apache.flink.table.data.conversion.DataStructureConverters;
 import org.apache.flink.table.runtime.typeutils.ExternalTypeInfo;
 import org.apache.flink.table.types.DataType;
-import org.apache.flink.table.types.inference.StateTypeStrategy;
 import org.apache.flink.table.types.utils.TypeConversions;
 import org.apache.flink.types.Row;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
-/** The operator in Flink's planner and runtime, called by SQL as the job calls it. */
+/** The operator in Flink's runtime, behind a table as in the job. */
 class PanesJobTest {
-    private static final int DEVICES = 4;
+    private static final int DEVICES = 5;
     private static final int ROWS_EACH = 1000;
-    private static final String CALL = "SELECT * FROM panes(`in` => TABLE packed PARTITION BY device_id, panes => '%s', "
-            + "latenessMs => %s, uid => 'panes')";
     private static final DataType ROW = TypeConversions.fromLogicalToDataType(Rows.type(Rows.ROW));
     private static final String PANES = "a=5000,slow=60000,*=10000";
 
@@ -49,45 +45,39 @@ class PanesJobTest {
     Path checkpoints;
 
     @ParameterizedTest
-    @ValueSource(strings = {"hashmap", "rocksdb"})
-    void aJobThatFailsHalfWayGivesEachRowOnce(String backend) throws Exception {
+    @CsvSource({"hashmap,1000,1000000", "rocksdb,1000,1000000", "hashmap,1,1000000", "rocksdb,1000,7", "rocksdb,1,7"})
+    void aJobThatFailsHalfWayGivesEachRowOnce(String backend, int mostDevices, int mostUnwritten) throws Exception {
         FailOnce.failed.set(false);
         StreamExecutionEnvironment env = cluster(backend);
         StreamTableEnvironment tables = StreamTableEnvironment.create(env);
         Map<String, List<String>> seen = new TreeMap<>();
-        tables.executeSql(planned(env, tables, PANES, "5000")).collect().forEachRemaining(
-                row -> Told.of(row.getFieldAs("told")).forEach(told ->
-                        seen.computeIfAbsent(row.getFieldAs("device_id"), device -> new ArrayList<>()).add(Device.text(told))));
+        Panes operator = new Panes(PANES, 5000, mostDevices, mostUnwritten);
+        Panes.of(tables, planned(env, tables), operator, "panes")
+                .executeAndCollect()
+                .forEachRemaining(row -> note(seen, row.getFieldAs("bucket"), row.getFieldAs("told")));
         assertTrue(FailOnce.failed.get(), "the job did not fail, so nothing was tried");
+        assertEquals(Collections.nCopies(ROWS_EACH, "no reading"), seen.remove(""));
         assertEquals(expected(), seen);
     }
 
-    @Test
-    void wrongConstantsAreRefusedWhenThePlanIsMade() {
-        assertRefused("temperature=1000", "5000", "a size for '*', all other metrics, is missing");
-        assertRefused(PANES, "-1", "Argument 'latenessMs' of tidegate.Panes must be a plain number");
-    }
-
-    @Test
-    void aJobWideStateTtlDoesNotReachTheOpenReadings() {
-        states().forEach((state, type) -> assertEquals(Optional.of(Duration.ZERO), type.getTimeToLive(null), state));
-    }
-
-    private Map<String, StateTypeStrategy> states() {
-        TableEnvironmentInternal tables = (TableEnvironmentInternal) StreamTableEnvironment.create(cluster("hashmap"));
-        return new Panes().getTypeInference(tables.getCatalogManager().getDataTypeFactory()).getStateTypeStrategies();
-    }
-
-    private void assertRefused(String panes, String latenessMs, String why) {
-        StreamExecutionEnvironment env = cluster("hashmap");
-        StreamTableEnvironment tables = StreamTableEnvironment.create(env);
-        String query = planned(env, tables, panes, latenessMs);
-        Throwable failure = assertThrows(ValidationException.class, () -> tables.sqlQuery(query));
-        String messages = "";
-        for (; failure != null; failure = failure.getCause()) {
-            messages += failure.getMessage() + "\n";
+    /** Notes what is told of a device, whose bucket it must be; what is of none comes as it went. */
+    private static void note(Map<String, List<String>> seen, String bucket, byte[] told) {
+        if (bucket.isEmpty()) {
+            seen.computeIfAbsent("", none -> new ArrayList<>()).add(new String(told, StandardCharsets.UTF_8));
+            return;
         }
-        assertTrue(messages.contains(why), messages);
+        for (List<?> each : Told.of(told)) {
+            String device = (String) (each.get(0).equals("PANE") ? each.get(1) : ((List<?>) each.get(2)).get(0));
+            assertEquals(Bucket.of(StringData.fromString(device)), bucket);
+            seen.computeIfAbsent(device, first -> new ArrayList<>()).add(Device.text(each));
+        }
+    }
+
+    /** By `printf NAME | md5sum`: another bucket, and the state of its devices would not be found. */
+    @ParameterizedTest
+    @CsvSource({"s.d,73", "süd.pumpe-7,e9"})
+    void aBucketIsTheFirstByteOfTheNamesMd5(String device, String bucket) {
+        assertEquals(bucket, Bucket.of(StringData.fromString(device)));
     }
 
     private StreamExecutionEnvironment cluster(String backend) {
@@ -102,21 +92,19 @@ class PanesJobTest {
         return StreamExecutionEnvironment.getExecutionEnvironment(configuration).setParallelism(2);
     }
 
-    /** Registers the function and its input, and gives the query. */
-    private static String planned(StreamExecutionEnvironment env, StreamTableEnvironment tables, String panes, String latenessMs) {
+    /** What goes into the operator: the traffic, among it what is no reading. */
+    private static Table planned(StreamExecutionEnvironment env, StreamTableEnvironment tables) {
         DataStream<Row> readings = env.fromSource(source(), WatermarkStrategy.noWatermarks(), "traffic")
                 .setParallelism(1)
                 .map(new FailOnce())
                 .returns(ExternalTypeInfo.<Row>of(ROW))
                 .setParallelism(1);
         tables.createTemporaryView("readings", tables.fromDataStream(readings));
-        tables.createTemporarySystemFunction("panes", Panes.class);
         tables.createTemporarySystemFunction("pack", Pack.class);
         List<String> columns = Rows.type(Rows.ROW).getFieldNames();
         String packed = columns.stream().skip(1).map(name -> "`" + name + "`").collect(Collectors.joining(", "));
-        tables.createTemporaryView(
-                "packed", tables.sqlQuery("SELECT device_id, pack(" + packed + ") AS packed FROM readings"));
-        return String.format(CALL, panes, latenessMs);
+        return tables.sqlQuery("SELECT NULLIF(device_id, 's.none'), CASE WHEN device_id = 's.none' THEN"
+                + " ENCODE('no reading', 'UTF-8') ELSE pack(" + packed + ") END FROM readings");
     }
 
     private static DataGeneratorSource<Long> source() {
@@ -142,8 +130,12 @@ class PanesJobTest {
                 throw new IllegalStateException("the failure of the test");
             }
             int device = (int) (n % DEVICES);
-            return (Row) toRow.toExternal(traffic.get(device).get((int) (n / DEVICES)).row("s.d" + device));
+            return (Row) toRow.toExternal(traffic.get(device).get((int) (n / DEVICES)).row(name(device)));
         }
+    }
+
+    private static String name(int device) {
+        return device < DEVICES - 1 ? "s.d" + device : "s.none";
     }
 
     private static List<List<Sample>> traffic() {
@@ -156,7 +148,7 @@ class PanesJobTest {
 
     private static Map<String, List<String>> expected() {
         Map<String, List<String>> expected = new TreeMap<>();
-        for (List<Sample> samples : traffic()) {
+        for (List<Sample> samples : traffic().subList(0, DEVICES - 1)) {
             Model model = new Model(Map.of("a", 5000L, "slow", 60_000L, "*", 10_000L), 5000);
             List<String> rows = new ArrayList<>();
             samples.subList(0, ROWS_EACH).forEach(sample -> rows.addAll(model.accept(sample)));

@@ -36,18 +36,32 @@ class PanesModelTest {
     }
 
     @Test
-    void aRestartAtAnyRowChangesNothing() throws Exception {
+    void aFailureAtAnyRowTakesItBackToTheCheckpointAndNoFurther() throws Exception {
         for (long seed = 0; seed < 50; seed++) {
             Random random = new Random(seed);
+            List<Sample> traffic = Traffic.of(seed, 300);
+            List<List<String>> expected = expected(traffic);
             Device device = new Device(PANES, LATENESS_MS);
-            Model model = new Model(SIZES, LATENESS_MS);
-            for (Sample sample : Traffic.of(seed, 300)) {
+            KeptState checkpoint = device.checkpoint();
+            int failures = 0;
+            for (int row = 0, from = 0; row < traffic.size(); row++) {
                 if (random.nextInt(10) == 0) {
-                    device.restart();
+                    checkpoint = device.checkpoint();
+                    from = row;
                 }
-                assertEquals(model.accept(sample), device.accept(sample), "seed " + seed);
+                if (failures < 20 && random.nextInt(15) == 0) {
+                    failures++;
+                    device.restore(checkpoint.copy());
+                    row = from;
+                }
+                assertEquals(expected.get(row), device.accept(traffic.get(row)), "seed " + seed + ", row " + row);
             }
         }
+    }
+
+    private static List<List<String>> expected(List<Sample> traffic) {
+        Model model = new Model(SIZES, LATENESS_MS);
+        return traffic.stream().map(model::accept).toList();
     }
 
     @Test

@@ -16,7 +16,11 @@ import org.junit.jupiter.api.Test;
 /** What a reader of {@link Panes} wants to see in numbers: panes of 10 s, of 60 s for metric "slow", lateness 5 s. */
 class PanesTest {
     private static final Sample SAMPLE = new Sample();
-    private final Device device = new Device("slow=60000,*=10000", 5000);
+    private final Device device;
+
+    PanesTest() throws Exception {
+        device = new Device("slow=60000,*=10000", 5000);
+    }
 
     @Test
     void aPaneClosesWhenTheDevicesOwnTimeHasPassedItAndTheLateness() throws Exception {
@@ -108,7 +112,7 @@ class PanesTest {
         for (int i = 0; i < 6000; i++) {
             device.accept(SAMPLE.metric("m" + i % 2).at(100L * i));
         }
-        assertEquals(1 + 59, device.looks(), "to recall its clocks, and once for each end of panes in 10 minutes");
+        assertEquals(1 + 59, device.looks(), "at its start, and once for each end of panes in 10 minutes");
     }
 
     @Test
@@ -118,7 +122,7 @@ class PanesTest {
             device.accept(SAMPLE.at(100L * i));
         }
         assertEquals(6000 + 1, device.openReadings());
-        assertTrue(device.looks() <= 1 + 1, () -> device.looks() + " looks, one of them to recall its clocks");
+        assertTrue(device.looks() <= 1 + 1, () -> device.looks() + " looks, one of them at its start");
     }
 
     @Test
@@ -220,7 +224,8 @@ class PanesTest {
 
     @Test
     void wrongConstantsAreRefused() {
-        assertThrows(ValidationException.class, () -> new Device("temperature=1000", 0).accept(SAMPLE));
+        assertThrows(ValidationException.class, () -> new Panes("temperature=1000", 0, 1, 1));
+        assertThrows(ValidationException.class, () -> new Panes("*=1000", -1, 1, 1));
     }
 
     private void assertNothing(Sample sample) throws Exception {
