@@ -82,14 +82,9 @@ def panes(t_env: StreamTableEnvironment, sizes: str, lateness_ms: int) -> DataSt
         lateness_ms: how long a pane stays open behind its device's own clock.
     """
     t_env.create_java_temporary_system_function("place", "tidegate.Place")
-    readings = t_env.sql_query(_READINGS_SQL)
-    rows = get_gateway().jvm.tidegate.Panes.of(
-        t_env._j_tenv,
-        readings._j_table,
-        sizes,
-        lateness_ms,
-        "panes-at-hand",  # noqa: SLF001
-    )
+    readings = t_env.sql_query(_READINGS_SQL)._j_table  # noqa: SLF001 - none is public
+    env = t_env._j_tenv  # noqa: SLF001
+    rows = get_gateway().jvm.tidegate.Panes.of(env, readings, sizes, lateness_ms, "panes-at-hand")
     return DataStream(rows)
 
 

@@ -33,7 +33,7 @@ final class DevicePanes {
 
     private final StringData id;
     private final PaneSizes sizes;
-    private final int latenessMs;
+    private final long latenessMs;
     private final DeviceState state;
     private final Clocks clocks;
     private final OpenReadings open;
@@ -50,7 +50,7 @@ final class DevicePanes {
         }
     }
 
-    DevicePanes(StringData id, PaneSizes sizes, int latenessMs, DeviceState state) throws Exception {
+    DevicePanes(StringData id, PaneSizes sizes, long latenessMs, DeviceState state) throws Exception {
         this.bucket = Bucket.of(id);
         this.id = id;
         this.sizes = sizes;

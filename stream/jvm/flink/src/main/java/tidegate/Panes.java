@@ -44,7 +44,7 @@ public class Panes extends AbstractStreamOperator<Row> implements OneInputStream
     private static final int MOST_UNWRITTEN = 1_000_000;
 
     private final String panes;
-    private final int latenessMs;
+    private final long latenessMs;
     private final int mostDevices;
     private final int mostUnwritten;
 
@@ -57,7 +57,7 @@ public class Panes extends AbstractStreamOperator<Row> implements OneInputStream
     private transient ListState<byte[]> open;
 
     /** @throws ValidationException for constants that are none */
-    Panes(String panes, int latenessMs, int mostDevices, int mostUnwritten) {
+    Panes(String panes, long latenessMs, int mostDevices, int mostUnwritten) {
         PaneSizes.parse(panes);
         if (latenessMs < 0) {
             throw new ValidationException("The lateness of tidegate.Panes must be 0 ms or more, not " + latenessMs);
@@ -77,7 +77,7 @@ public class Panes extends AbstractStreamOperator<Row> implements OneInputStream
      * @param latenessMs how long a pane stays open beyond its end, on the clock of its metric
      * @param uid the name by which Flink finds the state after an upgrade
      */
-    public static DataStream<Row> of(StreamTableEnvironment tables, Table readings, String panes, int latenessMs, String uid) {
+    public static DataStream<Row> of(StreamTableEnvironment tables, Table readings, String panes, long latenessMs, String uid) {
         return of(tables, readings, new Panes(panes, latenessMs, MOST_DEVICES, MOST_UNWRITTEN), uid);
     }
 
