@@ -219,3 +219,39 @@ def rules(runs: int, days: int, *, as_json: bool) -> None:
     from compose.bench_rules import measure  # noqa: PLC0415 - edge must do without rules
 
     _print(measure(runs, days), as_json=as_json)
+
+
+@bench.command()
+@click.option("--pack", "asked", multiple=True, help="One to measure; all, or may be repeated.")
+@click.option("--machines", type=click.IntRange(1), default=100, show_default=True)
+@click.option(
+    "--days", type=click.IntRange(4), default=4, show_default=True,
+    help="How long they report; a multiple of 4.",
+)  # fmt: skip
+@_backend_option
+@_json_option
+@state_option
+def packs(
+    asked: tuple[str, ...],
+    machines: int,
+    days: int,
+    backend: str,
+    state: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Drain what machines report with the alerts job under the shipped packs.
+
+    On the local stack, one pack after the other. Windows and alerts must be as many as the engine
+    alone makes of the same readings; its CPU time for a pane stands beside the job's. A start
+    cancels out, as a quarter is drained, too.
+    """
+    from compose.bench_packs import measure  # noqa: PLC0415 - edge must do without Flink
+    from stream.rules import packs as shipped  # noqa: PLC0415
+
+    unknown = sorted(set(asked) - set(shipped()))
+    if unknown:
+        raise click.UsageError(f"no pack {unknown[0]!r}; there are {', '.join(shipped())}")
+    if days % 4:
+        raise click.UsageError(f"--days {days} is no multiple of 4")
+    _print(measure(state, asked or shipped(), machines, days, backend), as_json=as_json)

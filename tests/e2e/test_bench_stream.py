@@ -26,3 +26,17 @@ def test_the_jobs_are_measured_and_their_windows_counted(stack: RunningStack) ->
         "350 sensors beside 100: panes are no whole times as long; try 1000 or 12000"
         in refused.stderr
     )
+
+
+def test_a_pack_is_measured_and_its_windows_and_alerts_are_those_of_the_engine(
+    stack: RunningStack,
+) -> None:
+    few = ["--pack", "sensor_health", "--pack", "generic", "--machines", "12", "--json"]
+    packs = stack.tidegate("bench", "packs", *few)
+    assert packs.returncode == 0, packs.stderr
+    figures = json.loads(packs.stdout)
+    assert figures["generic_panes_per_s"] > 0
+    assert figures["generic_windows"] > 1000
+    unknown = stack.tidegate("bench", "packs", "--pack", "none")
+    assert unknown.returncode == 2
+    assert "no pack 'none'; there are bearing_wear, demo, generic" in unknown.stderr
