@@ -17,7 +17,7 @@ _LONG = ["timestamp", "device", "metric", "value"]
 _PARQUET = b"PAR1"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - what is taken from it has no zone and means UTC
 _DAY_MS = 86_400_000
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 256
 _DIGITS = 15
 """Of ms since the epoch: those of the year 9999."""
 
