@@ -3,23 +3,19 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from schemas.config import nearest
 from schemas.failure import Failure
+from stream.times import time_ms, times_ms
 
 OFFLINE = "offline"
 """The site of series whose file names none."""
 _LONG = ["timestamp", "device", "metric", "value"]
 _PARQUET = b"PAR1"
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - what is taken from it has no zone and means UTC
-_DAY_MS = 86_400_000
 _ROWS_AT_ONCE = 256
-_DIGITS = 15
-"""Of ms since the epoch: those of the year 9999."""
 
 Points = list[tuple[int, float]]
 Spans = list[tuple[int, int]]
@@ -95,24 +91,6 @@ def read_labels(path: Path) -> dict[str, Spans]:
         raise Failure(
             f'{path}: expected {{"file.csv": [["first time", "last time"], …], …}}: {error}'
         ) from error
-
-
-def time_ms(text: str) -> int:
-    """Return a time, ISO 8601 or ms since the epoch, as ms since the epoch.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if text.isdigit():
-        if len(text) > _DIGITS:
-            raise ValueError(f"{text} ms since the epoch lie beyond all calendars")
-        return int(text)
-    at = datetime.fromisoformat(text.strip())
-    if at.tzinfo is not None or at.microsecond % 1000:
-        return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
-    # The same in a third of the time, where nothing is to be rounded.
-    since = at - _EPOCH
-    return since.days * _DAY_MS + since.seconds * 1000 + since.microseconds // 1000
 
 
 def device_named(series: Sequence[Series], device: str) -> list[Series]:
@@ -268,7 +246,7 @@ def _take_columns(points: Sequence[Points], rows: Sequence[list[str]]) -> bool:
         return False
     stamps, *columns = zip(*rows, strict=True)
     try:
-        times = list(map(time_ms, stamps))
+        times = times_ms(stamps)
         values = [list(map(float, cells)) for cells in columns]
     except ValueError:
         return False

@@ -20,8 +20,9 @@ from stream.engine import Engine
 from stream.lake import open_lake
 from stream.pane_sizes import pane_ms
 from stream.panes import panes_of
-from stream.recorded import Series, Wanted, read_labels, read_series, time_ms
+from stream.recorded import Series, Wanted, read_labels, read_series
 from stream.recorded_parquet import read_lake
+from stream.times import time_ms
 
 TIME = pa.timestamp("ms", tz="UTC")
 KINDS: dict[str, pa.DataType] = {
@@ -202,6 +203,18 @@ def test_readings_without_an_alert_are_counted_for_the_person_who_waits(tmp_path
 )
 def test_readings_come_from_one_place_and_a_span_has_a_length(words):
     assert CliRunner().invoke(command, ["test", "generic", *words]).exit_code == 2
+
+
+TIMES = ["2014-07-01 00:00:00", "2014-07-01T00:05", "20140701T0010", "1404173700000"]
+ODD = ["2014-07-01T00:20:00.0005", "2014-07-01T02:25:00+02:00", " 2014-07-01 00:30:00 "]
+
+
+@pytest.mark.parametrize("stamps", [TIMES[:3], TIMES, TIMES + ODD, *([each] for each in ODD)])
+def test_a_column_of_times_is_read_as_each_of_them_is(tmp_path, stamps):
+    rows = "".join(f"{stamp},1.5\n" for stamp in stamps)
+    (tmp_path / "pump.csv").write_text(f"timestamp,m\n{rows}", encoding="utf-8")
+    (read,) = read_series(tmp_path)
+    assert read.points == [(time_ms(stamp), 1.5) for stamp in stamps]
 
 
 @pytest.mark.parametrize(
