@@ -21,7 +21,7 @@ from compose.submissions import cluster_of
 from compose.topics import apply_topics
 from gateway.follow import ends
 from schemas.records import Reading
-from simulators.clock import DAY_MS
+from simulators.clock import DAY_MS, HOUR_MS
 from simulators.message import Message
 from simulators.stage import staged_messages
 from simulators.staging import staged
@@ -137,7 +137,7 @@ def _readings(messages: Sequence[Message]) -> Iterator[Reading]:
         for metric, value in message.values:
             yield _reading(message.device_id, "READING", metric, value, message.ts_ms, at)
             at += 1
-    end_ms = -(-messages[-1].ts_ms // DAY_MS) * DAY_MS + _CLOSING_MS
+    end_ms = -(-messages[-1].ts_ms // HOUR_MS) * HOUR_MS + _CLOSING_MS
     for device in sorted({message.device_id for message in messages}):
         yield _reading(device, "MARKER", "", 0.0, end_ms, at)
         at += 1
