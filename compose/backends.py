@@ -57,7 +57,11 @@ def choose(sensors: Sensors, rules: str, heap_bytes: int) -> Chosen:
         rules: its rule file, or a pack's name.
         heap_bytes: of all TaskManagers together.
     """
-    each_bytes = sensor_bytes(load_rules(rules), sensors.interval_ms)
+    return fitting(sensors, sensor_bytes(load_rules(rules), sensors.interval_ms), heap_bytes)
+
+
+def fitting(sensors: Sensors, each_bytes: int, heap_bytes: int) -> Chosen:
+    """Return the backend of sensors whose state takes so many bytes each; see :func:`choose`."""
     fits = int(heap_bytes * _SHARE_OF_HEAP / (each_bytes * _HEAP_FACTOR))
     told = (
         f"{sensors.number} sensors, a reading every {told_ms(sensors.interval_ms)} "

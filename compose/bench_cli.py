@@ -170,7 +170,12 @@ def stream(
     "--many", default=120_000, show_default=True, help="Of the other; 10 or 120 times as many."
 )
 @click.option("--hz", default=0.1, show_default=True, help="Readings a second of one of the few.")
-@_backend_option
+@click.option(
+    "--backend",
+    type=click.Choice(("hashmap", "rocksdb")),
+    show_default="as jobs submit chooses for so many",
+    help="Where the jobs' state lives.",
+)
 @click.option("--runs", default=1, show_default=True, help="Of each fleet, in turn.")
 @_json_option
 @state_option
@@ -179,7 +184,7 @@ def scale(
     few: int,
     many: int,
     hz: float,
-    backend: str,
+    backend: str | None,
     runs: int,
     state: Path,
     *,
@@ -188,8 +193,8 @@ def scale(
     """Drain readings of few sensors and of many, equally many.
 
     With the alerts job, on the local stack. The many report so much more rarely, and their panes
-    are so much longer, that readings, panes and windows are as many. Rates are of windows: one for
-    each pane.
+    are so much longer, that readings, panes and windows are as many. Each job is started as
+    `jobs submit` would start it for so many sensors. Rates are of windows: one for each pane.
     """
     from compose.bench_load import Load  # noqa: PLC0415 - edge must do without Flink
     from compose.bench_scale import measure  # noqa: PLC0415

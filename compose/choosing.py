@@ -35,10 +35,13 @@ class Wanted(NamedTuple):
         """Return how often a job's checkpoints are taken that write so much each time."""
         if self.checkpoint_interval_ms is not None:
             return self.checkpoint_interval_ms
-        if job == "alerts":
-            times = max(1, -(-written_bytes // _LIGHT_BYTES))
-            return min(CHECKPOINT_MS[job] * times, _RAREST_ALERTS_MS)
-        return CHECKPOINT_MS[job]
+        return alerts_interval_ms(written_bytes) if job == "alerts" else CHECKPOINT_MS[job]
+
+
+def alerts_interval_ms(written_bytes: int) -> int:
+    """Return how often the alerts job's checkpoints are taken that write so much each time."""
+    times = max(1, -(-written_bytes // _LIGHT_BYTES))
+    return min(CHECKPOINT_MS["alerts"] * times, _RAREST_ALERTS_MS)
 
 
 def former(state: Path, who: Named) -> Choice | None:
