@@ -55,6 +55,9 @@ def query(sql: str, site: str | None, state: Path, *, as_json: bool) -> None:
                 f"the query does not run: {error}{_not_there(connection, error)}"
             ) from error
     if as_json:
+        for each in columns:
+            if columns.count(each) > 1:
+                raise Failure(f"two columns are called {each!r}: give one another name, by AS")
         click.echo(f"[{', '.join(json_line(columns, row) for row in rows)}]")
         return
     for line in aligned(columns, rows):

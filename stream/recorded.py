@@ -117,7 +117,10 @@ def _is_parquet(path: Path) -> bool:
         if not parquet and not any(path.glob("*.csv")):
             raise Failure(f"{path}: holds no .csv file, and no Parquet in it or its folders")
         return parquet
-    return _has_mark(path)
+    marked = _has_mark(path)
+    if path.suffix == ".parquet" and not marked:
+        raise Failure(f"{path}: is no Parquet, which begins with PAR1: cut off, or of another kind")
+    return marked
 
 
 def _data_files(folder: Path) -> Iterable[Path]:

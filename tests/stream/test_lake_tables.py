@@ -195,6 +195,13 @@ def test_a_site_of_which_nothing_is_there_is_told_with_those_that_are(
     assert "holds nothing of site 'plnt'; it holds plant" in told
 
 
+def test_two_columns_of_one_name_are_no_json(queried: Callable[..., Result]) -> None:
+    sql = "SELECT 1 AS a, 2 AS a"
+    assert queried(sql).exit_code == 0
+    told = str(queried("--json", sql).exception)
+    assert "two columns are called 'a': give one another name, by AS" in told
+
+
 def test_an_answer_is_json_whatever_its_values_are(queried: Callable[..., Result]) -> None:
     sql = "SELECT 'NaN'::DOUBLE a, '-inf'::DOUBLE b, TIMESTAMP '2026-01-01' c UNION ALL FROM (SELECT 1, 2, NULL)"
 

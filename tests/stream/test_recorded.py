@@ -147,6 +147,9 @@ def test_a_broken_parquet_file_is_named_and_two_kinds_in_a_folder_refused(tmp_pa
     (tmp_path / "x.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(Failure, match=r"x.parquet: cannot be read as Parquet"):
         read_series(tmp_path / "x.parquet")
+    (tmp_path / "z.parquet").write_bytes(b"timestamp,value\n")
+    with pytest.raises(Failure, match=r"z.parquet: is no Parquet, which begins with PAR1"):
+        read_series(tmp_path / "z.parquet")
     (tmp_path / "y.csv").write_text("timestamp,value\n")
     with pytest.raises(Failure, match="holds both CSV and Parquet"):
         read_series(tmp_path)
