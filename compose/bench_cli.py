@@ -245,11 +245,11 @@ def packs(
     *,
     as_json: bool,
 ) -> None:
-    """Drain what machines report with the alerts job under the shipped packs.
+    """Drain a topic with the alerts job under each shipped pack.
 
-    On the local stack, one pack after the other. Windows and alerts must be as many as the engine
-    alone makes of the same readings; its CPU time for a pane stands beside the job's. A start
-    cancels out, as a quarter is drained, too.
+    It holds what machines report. On the local stack, one pack after the other. Windows and alerts
+    must be as many as the engine alone makes of the same readings; its CPU time for a pane stands
+    beside the job's. A start cancels out, as a quarter is drained, too.
     """
     from compose.bench_packs import measure  # noqa: PLC0415 - edge must do without Flink
     from stream.rules import packs as shipped  # noqa: PLC0415
