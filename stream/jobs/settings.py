@@ -7,6 +7,7 @@ CHECKPOINT_MS = {
     # An alert is seen once a checkpoint has passed, and somebody waits for it.
     "alerts": 1_500,
     "lake": 10_000,
+    "warehouse": 10_000,
     # Of what is few, files are fewer the longer a checkpoint is awaited.
     "archive": 60_000,
 }

@@ -12,7 +12,7 @@ from sink_rig import device
 from compose import backends, choosing
 from compose.backends import Sensors, check_move, choose, sensors_of, task_heap
 from compose.choosing import Wanted, elsewhere, here
-from compose.starting import Choice, choice_of
+from compose.starting import JOBS, Choice, choice_of
 from schemas.codec import decode, encode
 from schemas.failure import BadConfig, Failure, Unavailable
 from stream.rules import load_rules
@@ -130,6 +130,12 @@ def test_the_archive_takes_one_slot_and_long_checkpoints_and_leaves_the_rest_to_
     asked = NOBODY._replace(parallelism=3, checkpoint_interval_ms=2000)
     archive = here(AT, "archive", asked, None, OPTIONS)
     assert (archive.parallelism, archive.checkpoint_interval_ms) == (3, 2000)
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("job", JOBS)
+def test_every_job_is_given_an_interval(job: str):
+    assert here(AT, job, NOBODY, None, OPTIONS).checkpoint_interval_ms >= 1_500
 
 
 @pytest.mark.usefixtures("cluster")
