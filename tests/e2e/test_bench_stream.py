@@ -31,7 +31,7 @@ def test_the_jobs_are_measured_and_their_windows_counted(stack: RunningStack) ->
 def test_a_pack_is_measured_and_its_windows_and_alerts_are_those_of_the_engine(
     stack: RunningStack,
 ) -> None:
-    few = ["--pack", "sensor_health", "--pack", "generic", "--machines", "12", "--json"]
+    few = ["--pack", "sensor_health", "--pack", "generic", "--machines", "60", "--json"]
     packs = stack.tidegate("bench", "packs", *few)
     assert packs.returncode == 0, packs.stderr
     figures = json.loads(packs.stdout)
