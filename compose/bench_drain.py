@@ -102,7 +102,7 @@ class Bench(NamedTuple):
         if took.wall_s <= 0 or took.cpu_s <= 0:
             raise Failure(
                 f"{name}: all readings took no longer than a quarter of them, so a job's start "
-                "hides what they cost; give more --readings"
+                "hides what they cost; give it more to drain"
             )
         return took
 
