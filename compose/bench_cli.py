@@ -4,6 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,13 +14,13 @@ from schemas.failure import Failure
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _JOBS = ("panes", "alerts", "lake")
-_backend_option = click.option(
+_backend = partial(
+    click.option,
     "--backend",
     type=click.Choice(("hashmap", "rocksdb")),
-    default="hashmap",
-    show_default=True,
     help="Where the jobs' state lives.",
 )
+_backend_option = _backend(default="hashmap", show_default=True)
 
 
 @click.group()
@@ -170,12 +171,7 @@ def stream(
     "--many", default=120_000, show_default=True, help="Of the other; 10 or 120 times as many."
 )
 @click.option("--hz", default=0.1, show_default=True, help="Readings a second of one of the few.")
-@click.option(
-    "--backend",
-    type=click.Choice(("hashmap", "rocksdb")),
-    show_default="as jobs submit chooses for so many",
-    help="Where the jobs' state lives.",
-)
+@_backend(show_default="as jobs submit chooses for so many")
 @click.option("--runs", default=1, show_default=True, help="Of each fleet, in turn.")
 @_json_option
 @state_option

@@ -77,11 +77,11 @@ def tuned(backend: str) -> Tuning:
     return Tuning(parallelism=2, bounded=True, state_backend=backend, checkpoint_interval_ms=often)
 
 
-def alerts_job(load: Load) -> Submit:
-    """Return the alerts job with the rules of a load."""
+def alerts_job(rules: str) -> Submit:
+    """Return the alerts job with the rules of a text."""
     from stream.jobs.submit import submit_alerts  # noqa: PLC0415 - starts PyFlink
 
-    return lambda name, where, tuning: submit_alerts(name, where, tuning, load.rules)
+    return lambda name, where, tuning: submit_alerts(name, where, tuning, rules)
 
 
 class Bench(NamedTuple):

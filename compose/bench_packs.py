@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from compose.bench_drain import Bench, Submit, Topics, check, tuned
+from compose.bench_drain import Bench, Topics, alerts_job, check, tuned
 from compose.bench_load import pour
 from compose.local.endpoints import read
 from compose.local.flink import flink_env
@@ -70,7 +70,9 @@ def measure(
     figures: dict[str, Any] = {"machines": machines, "days": days}
     figures["readings"] = sum(message.readings for message in loads[1])
     bench = Bench(state, tuned(backend))
-    bench.drain(f"{name}-warm", _job(rules_text(packs[0])), topics.quarter)  # it loads the classes
+    bench.drain(
+        f"{name}-warm", alerts_job(rules_text(packs[0])), topics.quarter
+    )  # it loads the classes
     for pack in packs:
         figures |= _under(pack, f"{name}-{pack}", bench, topics, loads)
     return figures | {"state_backend": backend, "parallelism": bench.tuning.parallelism}
@@ -82,7 +84,7 @@ def _under(
     rules = rules_text(pack)
     quarter, whole = (offline(rules, messages) for messages in loads)
     before = _written(topics.whole)
-    took = bench.took(name, _job(rules), topics)
+    took = bench.took(name, alerts_job(rules), topics)
     windows, alerts = (now - then for now, then in zip(_written(topics.whole), before, strict=True))
     check(f"windows under {pack}", windows, whole.windows)
     check(f"alerts under {pack}", alerts, whole.alerts)
@@ -106,12 +108,6 @@ def offline(rules: str, messages: Sequence[Message]) -> Decided:
         windows += len(decision.windows)
         alerts += len(decision.alerts)
     return Decided(panes, windows, alerts, time.process_time() - began)
-
-
-def _job(rules: str) -> Submit:
-    from stream.jobs.submit import submit_alerts  # noqa: PLC0415 - starts PyFlink
-
-    return lambda name, where, tuning: submit_alerts(name, where, tuning, rules)
 
 
 def _written(where: Cluster) -> tuple[int, int]:

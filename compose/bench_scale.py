@@ -69,11 +69,11 @@ def measure(state: Path, few: Load, many: int, runs: int, backend: str | None) -
     ]
     first = fleets[0]
     # It loads the classes.
-    Bench(state, first.tuning).drain("scale-warm", alerts_job(few), first.topics.quarter)
+    Bench(state, first.tuning).drain("scale-warm", alerts_job(few.rules), first.topics.quarter)
     took: list[list[Took]] = [[], []]
     for run, (of, fleet) in product(range(runs), zip(took, fleets, strict=True)):
         name = f"scale-{fleet.load.devices}-{run}"
-        spent = Bench(state, fleet.tuning).took(name, alerts_job(fleet.load), fleet.topics)
+        spent = Bench(state, fleet.tuning).took(name, alerts_job(fleet.load.rules), fleet.topics)
         of.append(Took(*map(_until_written, spent, fleet.topics)))
     for fleet in fleets:
         whole = fleet.topics.whole

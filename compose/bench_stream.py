@@ -73,7 +73,7 @@ def _jobs(load: Load, asked: Collection[str]) -> dict[str, Submit]:
     jobs = {
         "bare": submit_hop,
         "panes": submit_panes,
-        "alerts": alerts_job(load),
+        "alerts": alerts_job(load.rules),
         "bare_lake": _rarely(submit_bare_lake),
         "lake": _rarely(submit_lake),
     }
